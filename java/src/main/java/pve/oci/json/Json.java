@@ -1,0 +1,209 @@
+package pve.oci.json;
+
+import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonGenerator;
+import com.fasterxml.jackson.core.JsonParser;
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.JsonToken;
+import com.fasterxml.jackson.core.StreamReadConstraints;
+import com.fasterxml.jackson.core.StreamReadFeature;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.math.BigDecimal;
+import java.math.BigInteger;
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Reads and writes JSON (RFC 8259) as {@code Map<String, Object>} in the document's order, {@code List}, {@code String},
+ * {@code Long}, {@code BigInteger}, {@code Double}, {@code Boolean} and {@code null}.
+ */
+public final class Json {
+    private static final JsonFactory FACTORY = JsonFactory.builder()
+            .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+            .streamReadConstraints(StreamReadConstraints.builder()
+                    .maxNestingDepth(1000)
+                    .maxStringLength(Integer.MAX_VALUE)
+                    .maxNumberLength(400)
+                    .build())
+            .build();
+
+    private Json() {}
+
+    /**
+     * Parses exactly one value. Refused: malformed UTF-8 and JSON, a byte order mark, a key twice in one object, anything
+     * after the value, and what the limits forbid.
+     */
+    public static @Nullable Object parse(byte[] utf8, JsonLimits limits) throws JsonFormatException {
+        if (utf8.length > limits.maximumSize()) {
+            throw new JsonFormatException("JSON is larger than the limit of " + limits.maximumSize() + " bytes");
+        }
+        String text;
+        try {
+            // jackson's own UTF-8 decoder lets some malformed sequences pass, and guesses UTF-16 and UTF-32
+            text = StandardCharsets.UTF_8
+                    .newDecoder()
+                    .decode(ByteBuffer.wrap(utf8))
+                    .toString();
+        } catch (CharacterCodingException e) {
+            throw new JsonFormatException("JSON is not valid UTF-8");
+        }
+        try (JsonParser parser = FACTORY.createParser(text)) {
+            Reader reader = new Reader(parser, limits);
+            JsonToken first = parser.nextToken();
+            if (first == null) {
+                throw new JsonFormatException("JSON is empty");
+            }
+            Object value = reader.value(first, 0);
+            if (parser.nextToken() != null) {
+                throw new JsonFormatException("JSON has more after its end");
+            }
+            return value;
+        } catch (JsonProcessingException e) {
+            throw new JsonFormatException("invalid JSON at offset "
+                    + (e.getLocation() == null
+                            ? "?"
+                            : String.valueOf(e.getLocation().getCharOffset())) + ": "
+                    + e.getOriginalMessage());
+        } catch (JsonFormatException e) {
+            throw e;
+        } catch (IOException e) {
+            throw new UncheckedIOException("reading from memory", e);
+        }
+    }
+
+    /** Like {@link #parse}, and the value must be an object. */
+    public static Map<String, @Nullable Object> parseObject(byte[] utf8, JsonLimits limits) throws JsonFormatException {
+        if (parse(utf8, limits) instanceof Map<?, ?> map) {
+            return asObject(map);
+        }
+        throw new JsonFormatException("JSON is not an object");
+    }
+
+    /** The cast that the type system cannot express: maps made by {@link #parse} have only string keys. */
+    @SuppressWarnings("unchecked") // see above
+    public static Map<String, @Nullable Object> asObject(Map<?, ?> map) {
+        return (Map<String, @Nullable Object>) map;
+    }
+
+    /** Writes a tree as {@link #parse} gives it; other numbers of the JDK are taken too. */
+    public static byte[] write(@Nullable Object value) {
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream(512);
+        try (JsonGenerator generator = FACTORY.createGenerator(bytes)) {
+            write(generator, value);
+        } catch (IOException e) {
+            throw new UncheckedIOException("writing to memory", e);
+        }
+        return bytes.toByteArray();
+    }
+
+    private static void write(JsonGenerator generator, @Nullable Object value) throws IOException {
+        if (value == null) {
+            generator.writeNull();
+        } else if (value instanceof String text) {
+            generator.writeString(text);
+        } else if (value instanceof Boolean truth) {
+            generator.writeBoolean(truth);
+        } else if (value instanceof Integer || value instanceof Long || value instanceof Short) {
+            generator.writeNumber(((Number) value).longValue());
+        } else if (value instanceof BigInteger number) {
+            generator.writeNumber(number);
+        } else if (value instanceof BigDecimal number) {
+            generator.writeNumber(number);
+        } else if (value instanceof Number number) {
+            generator.writeNumber(number.doubleValue());
+        } else if (value instanceof Map<?, ?> map) {
+            generator.writeStartObject();
+            for (Map.Entry<?, ?> entry : map.entrySet()) {
+                generator.writeFieldName((String) entry.getKey());
+                write(generator, entry.getValue());
+            }
+            generator.writeEndObject();
+        } else if (value instanceof Iterable<?> list) {
+            generator.writeStartArray();
+            for (Object item : list) {
+                write(generator, item);
+            }
+            generator.writeEndArray();
+        } else {
+            throw new IllegalArgumentException("no JSON for " + value.getClass());
+        }
+    }
+
+    /** One document being read; counts what the limits bound. */
+    private static final class Reader {
+        private final JsonParser parser;
+        private final JsonLimits limits;
+        private int values;
+
+        Reader(JsonParser parser, JsonLimits limits) {
+            this.parser = parser;
+            this.limits = limits;
+        }
+
+        @Nullable
+        Object value(JsonToken token, int depth) throws IOException {
+            if (++values > limits.maximumValues()) {
+                throw new JsonFormatException(
+                        "JSON holds more than the limit of " + limits.maximumValues() + " values");
+            }
+            return switch (token) {
+                case START_OBJECT -> object(deeper(depth));
+                case START_ARRAY -> array(deeper(depth));
+                case VALUE_STRING -> parser.getText();
+                case VALUE_NUMBER_INT -> integer();
+                case VALUE_NUMBER_FLOAT -> parser.getDoubleValue();
+                case VALUE_TRUE -> true;
+                case VALUE_FALSE -> false;
+                case VALUE_NULL -> null;
+                default -> throw new JsonFormatException("unexpected " + token + " in JSON");
+            };
+        }
+
+        private int deeper(int depth) throws JsonFormatException {
+            if (depth >= limits.maximumDepth()) {
+                throw new JsonFormatException("JSON nests deeper than the limit of " + limits.maximumDepth());
+            }
+            return depth + 1;
+        }
+
+        private Object integer() throws IOException {
+            return switch (parser.getNumberType()) {
+                case INT, LONG -> parser.getLongValue();
+                default -> parser.getBigIntegerValue();
+            };
+        }
+
+        private Map<String, @Nullable Object> object(int depth) throws IOException {
+            Map<String, @Nullable Object> map = new LinkedHashMap<>();
+            for (JsonToken token = next(); token != JsonToken.END_OBJECT; token = next()) {
+                String name = parser.currentName();
+                map.put(name, value(next(), depth));
+            }
+            return map;
+        }
+
+        private List<@Nullable Object> array(int depth) throws IOException {
+            List<@Nullable Object> list = new ArrayList<>();
+            for (JsonToken token = next(); token != JsonToken.END_ARRAY; token = next()) {
+                list.add(value(token, depth));
+            }
+            return list;
+        }
+
+        private JsonToken next() throws IOException {
+            JsonToken token = parser.nextToken();
+            if (token == null) {
+                throw new JsonFormatException("JSON ends too early");
+            }
+            return token;
+        }
+    }
+}

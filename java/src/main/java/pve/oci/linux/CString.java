@@ -1,0 +1,50 @@
+package pve.oci.linux;
+
+import java.nio.charset.StandardCharsets;
+
+/**
+ * Native memory that holds one NUL-terminated string of bytes at a time, for the path arguments of {@link Libc}. It is
+ * reused for the next string; one thread owns it.
+ */
+public final class CString {
+    /** The string without bytes, as AT_EMPTY_PATH wants it. */
+    public static final long EMPTY;
+
+    private static final CString EMPTY_STRING = new CString(0);
+
+    static {
+        EMPTY = EMPTY_STRING.address();
+    }
+
+    private final NativeBuffer memory;
+
+    /** Room for strings of that many bytes. */
+    public CString(int maximumLength) {
+        memory = NativeBuffer.allocate(maximumLength + 1);
+    }
+
+    /** A string of its own, for names that do not change. */
+    public static CString of(String ascii) {
+        byte[] bytes = ascii.getBytes(StandardCharsets.UTF_8);
+        CString string = new CString(bytes.length);
+        string.set(bytes, 0, bytes.length);
+        return string;
+    }
+
+    public static CString of(byte[] bytes) {
+        CString string = new CString(bytes.length);
+        string.set(bytes, 0, bytes.length);
+        return string;
+    }
+
+    /** Copies the bytes in and ends them with NUL. The caller has made sure that none of them is NUL. */
+    public long set(byte[] bytes, int offset, int length) {
+        memory.buffer().put(0, bytes, offset, length).put(length, (byte) 0);
+        return memory.address();
+    }
+
+    /** Address of the string, the same for every string it holds. */
+    public long address() {
+        return memory.address();
+    }
+}

@@ -1,0 +1,34 @@
+package pve.oci.linux;
+
+import java.io.IOException;
+
+/**
+ * A system call that failed. It has no stack trace and no path: whoever knows the path turns it into an exception of
+ * its own.
+ */
+public final class ErrnoException extends IOException {
+    private static final long serialVersionUID = 1;
+
+    private final int errno;
+    private final String call;
+
+    public ErrnoException(String call, int errno) {
+        super(call + ": " + Errno.describe(errno));
+        this.call = call;
+        this.errno = errno;
+    }
+
+    /** The system call's name, as its manual page spells it. */
+    public String call() {
+        return call;
+    }
+
+    public int errno() {
+        return errno;
+    }
+
+    @Override
+    public synchronized Throwable fillInStackTrace() {
+        return this;
+    }
+}

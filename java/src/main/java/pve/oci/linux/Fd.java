@@ -1,0 +1,45 @@
+package pve.oci.linux;
+
+/** An open file descriptor that has one owner. Closing it twice is harmless. */
+public final class Fd implements AutoCloseable {
+    private int number;
+
+    /** Takes over the descriptor: closing this object closes it. */
+    public Fd(int number) {
+        this.number = number;
+    }
+
+    /** The number, for a system call. */
+    public int number() {
+        if (number < 0) {
+            throw new IllegalStateException("file descriptor is closed");
+        }
+        return number;
+    }
+
+    public boolean isOpen() {
+        return number >= 0;
+    }
+
+    /** Gives the number away; this object no longer closes it. */
+    public int release() {
+        int released = number();
+        number = -1;
+        return released;
+    }
+
+    @Override
+    public void close() {
+        if (number >= 0) {
+            int closing = number;
+            number = -1;
+            // close(2): the descriptor is gone whatever is returned, and write errors were seen by write
+            Libc.close(closing);
+        }
+    }
+
+    @Override
+    public String toString() {
+        return "fd " + number;
+    }
+}

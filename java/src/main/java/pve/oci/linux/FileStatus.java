@@ -1,0 +1,67 @@
+package pve.oci.linux;
+
+/** What statx(2) tells of a file: a view on memory that the next call overwrites. One thread owns it. */
+public final class FileStatus {
+    private static final int STATX_BASIC_STATS = 0x7ff;
+    private static final int SIZE = 256;
+
+    private final NativeBuffer memory = NativeBuffer.allocate(SIZE);
+
+    /** Of the open file; works for O_PATH descriptors too. */
+    public FileStatus read(int fd) throws ErrnoException {
+        Libc.statx(fd, CString.EMPTY, Libc.AT_EMPTY_PATH, STATX_BASIC_STATS, memory.address());
+        return this;
+    }
+
+    /** Of a name in a directory; a symbolic link is not followed. */
+    public FileStatus read(int dirfd, long name) throws ErrnoException {
+        Libc.statx(dirfd, name, Libc.AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, memory.address());
+        return this;
+    }
+
+    public int mode() {
+        return memory.buffer().getShort(28) & 0xffff;
+    }
+
+    /** One of the S_IF constants of {@link Libc}. */
+    public int type() {
+        return mode() & Libc.S_IFMT;
+    }
+
+    public boolean isDirectory() {
+        return type() == Libc.S_IFDIR;
+    }
+
+    public int uid() {
+        return memory.buffer().getInt(20);
+    }
+
+    public int gid() {
+        return memory.buffer().getInt(24);
+    }
+
+    public long inode() {
+        return memory.buffer().getLong(32);
+    }
+
+    public long size() {
+        return memory.buffer().getLong(40);
+    }
+
+    public long links() {
+        return memory.buffer().getInt(16) & 0xffffffffL;
+    }
+
+    public long modifiedSeconds() {
+        return memory.buffer().getLong(112);
+    }
+
+    public int modifiedNanos() {
+        return memory.buffer().getInt(120);
+    }
+
+    /** The file system's device number, major and minor in one. */
+    public long device() {
+        return ((long) memory.buffer().getInt(136) << 32) | (memory.buffer().getInt(140) & 0xffffffffL);
+    }
+}
