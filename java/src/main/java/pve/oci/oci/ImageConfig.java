@@ -1,0 +1,56 @@
+package pve.oci.oci;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+import pve.oci.json.JsonLimits;
+
+/**
+ * An image configuration (config.md).
+ *
+ * @param platform of the image, where the document gives its architecture
+ * @param config the {@code config} object as found, members with the types that the specification wants; null when
+ *     there is none. Its values are untrusted.
+ * @param diffIds digests of the uncompressed layers, in order of application
+ */
+public record ImageConfig(
+        @Nullable Platform platform, @Nullable Map<String, @Nullable Object> config, List<Digest> diffIds) {
+    private static final List<String> STRINGS = List.of("User", "WorkingDir", "StopSignal");
+    private static final List<String> ARRAYS = List.of("Env", "Entrypoint", "Cmd");
+    private static final List<String> SETS = List.of("Volumes", "ExposedPorts");
+
+    public static ImageConfig parse(byte[] json, JsonLimits limits) throws ImageFormatException {
+        Document document = Document.parse(json, limits);
+        Document config = document.optionalObject("config");
+        if (config != null) {
+            check(config);
+        }
+        List<Digest> diffIds = new ArrayList<>();
+        Document rootfs = document.optionalObject("rootfs");
+        if (rootfs != null) {
+            String type = rootfs.optionalString("type");
+            if (type != null && !type.equals("layers")) {
+                throw new ImageFormatException(
+                        "/rootfs/type", "rootfs type is '" + Text.clean(type) + "', not 'layers'");
+            }
+            for (String diffId : rootfs.strings("diff_ids")) {
+                diffIds.add(Digest.parse(diffId, "/rootfs/diff_ids/" + diffIds.size()));
+            }
+        }
+        return new ImageConfig(Platform.of(document), config == null ? null : config.members(), List.copyOf(diffIds));
+    }
+
+    private static void check(Document config) throws ImageFormatException {
+        for (String name : STRINGS) {
+            config.optionalString(name);
+        }
+        for (String name : ARRAYS) {
+            config.strings(name);
+        }
+        for (String name : SETS) {
+            config.checkSet(name);
+        }
+        config.stringMap("Labels");
+    }
+}
