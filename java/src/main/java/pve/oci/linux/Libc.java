@@ -59,7 +59,6 @@ public final class Libc {
     private static final long SYS_OPEN_TREE = 428;
     private static final long SYS_OPENAT2 = 437;
     private static final long SYS_MOUNT_SETATTR = 442;
-    private static final long SYS_SETXATTRAT = 463;
 
     private Libc() {}
 
@@ -393,6 +392,17 @@ public final class Libc {
         }
     }
 
+    /** {@code int lremovexattr(const char *path, const char *name)} */
+    public static void lremovexattr(long path, long name) throws ErrnoException {
+        while (true) {
+            int result = C.lremovexattr(path, name);
+            if (result >= 0) {
+                return;
+            }
+            retryOrThrow("lremovexattr");
+        }
+    }
+
     /** {@code int lsetxattr(const char *path, const char *name, const void *value, size_t size, int flags)} */
     public static void lsetxattr(long path, long name, long value, long size, int flags) throws ErrnoException {
         while (true) {
@@ -440,18 +450,6 @@ public final class Libc {
      */
     public static void mountSetattr(int dirfd, long path, int flags, long attributes) throws ErrnoException {
         syscall("mount_setattr", SYS_MOUNT_SETATTR, dirfd, path, flags, attributes, 32);
-    }
-
-    /**
-     * {@code int setxattrat(int dirfd, const char *path, unsigned int at_flags, const char *name, const struct
-     * xattr_args *args, size_t size)}, Linux 6.13
-     *
-     * @param arguments address of a struct xattr_args: value 64 bits, size and flags 32 bits each
-     */
-    public static void setxattrat(int dirfd, long path, int flags, long name, long arguments) throws ErrnoException {
-        while (C.syscall(SYS_SETXATTRAT, dirfd, path, flags, name, arguments, 16) < 0) {
-            retryOrThrow("setxattrat");
-        }
     }
 
     /** {@code long syscall(long number, ...)}: the return value, or an exception that bears the given name. */
@@ -541,6 +539,8 @@ public final class Libc {
         static native long recvmsg(int socket, long message, int flags);
 
         static native int fchdir(int fd);
+
+        static native int lremovexattr(long path, long name);
 
         static native int lsetxattr(long path, long name, long value, long size, int flags);
 

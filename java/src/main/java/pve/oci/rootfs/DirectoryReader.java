@@ -1,0 +1,64 @@
+package pve.oci.rootfs;
+
+import java.nio.ByteBuffer;
+import pve.oci.linux.CString;
+import pve.oci.linux.ErrnoException;
+import pve.oci.linux.FileStatus;
+import pve.oci.linux.Libc;
+import pve.oci.linux.NativeBuffer;
+
+/** Lists a directory by getdents64(2), "." and ".." left out. One listing at a time; one thread owns it. */
+final class DirectoryReader {
+    private static final int DT_UNKNOWN = 0;
+    private static final int DT_DIR = 4;
+    private static final int NAME_MAX = 255;
+
+    private final NativeBuffer buffer = NativeBuffer.allocate(32 << 10);
+    private final CString name = new CString(NAME_MAX);
+    private final FileStatus status = new FileStatus();
+
+    /** What is done with each name. */
+    interface Visitor {
+        void visit(byte[] name, boolean isDirectory) throws ErrnoException;
+    }
+
+    /** Visits every name once. The visitor may remove the name it is given. */
+    void list(int fd, Visitor visitor) throws ErrnoException {
+        while (true) {
+            int length = (int) Libc.getdents64(fd, buffer.address(), buffer.size());
+            if (length == 0) {
+                return;
+            }
+            // struct linux_dirent64: d_ino 64, d_off 64, d_reclen 16, d_type 8, d_name
+            ByteBuffer entries = buffer.buffer();
+            for (int at = 0; at < length; at += entries.getShort(at + 16) & 0xffff) {
+                byte[] bytes = name(entries, at + 19);
+                if (!isDots(bytes)) {
+                    visitor.visit(bytes, isDirectory(fd, entries.get(at + 18), bytes));
+                }
+            }
+        }
+    }
+
+    private static byte[] name(ByteBuffer entries, int start) {
+        int end = start;
+        while (entries.get(end) != 0) {
+            end++;
+        }
+        byte[] bytes = new byte[end - start];
+        entries.get(start, bytes);
+        return bytes;
+    }
+
+    private static boolean isDots(byte[] name) {
+        return name[0] == '.' && (name.length == 1 || (name.length == 2 && name[1] == '.'));
+    }
+
+    /** Some file systems do not say what an entry is. */
+    private boolean isDirectory(int fd, int type, byte[] bytes) throws ErrnoException {
+        if (type != DT_UNKNOWN) {
+            return type == DT_DIR;
+        }
+        return status.read(fd, name.set(bytes, 0, bytes.length)).isDirectory();
+    }
+}

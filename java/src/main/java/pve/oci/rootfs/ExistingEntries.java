@@ -1,0 +1,245 @@
+package pve.oci.rootfs;
+
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Deque;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+import pve.oci.linux.CString;
+import pve.oci.linux.Errno;
+import pve.oci.linux.ErrnoException;
+import pve.oci.linux.Fd;
+import pve.oci.linux.FileStatus;
+import pve.oci.linux.Libc;
+
+/**
+ * What stood below the root before the extraction: directories of mount points, {@code lost+found}, and whatever other
+ * volumes mounted below hold. It is never removed or replaced, and after a failure it is all that is left.
+ */
+public final class ExistingEntries {
+    /** A container's volumes are new: a handful of directories. The bound keeps a mistaken path from being walked. */
+    public static final int MAXIMUM = 10_000;
+
+    /** One entry, its path as bytes in ISO 8859-1; {@code attributes} is null for what is no directory, of which nothing is ever changed. */
+    record Entry(String path, @Nullable Attributes attributes) {
+        byte[] pathBytes() {
+            return path.getBytes(StandardCharsets.ISO_8859_1);
+        }
+    }
+
+    /** What an image's entry for a directory replaces, and a failure brings back. */
+    record Attributes(int mode, int uid, int gid, long seconds, int nanos, Map<String, String> extended) {}
+
+    private final Map<String, Entry> entries = new LinkedHashMap<>();
+    private final LongSet keys = new LongSet();
+    private final LongSet directories = new LongSet();
+
+    private ExistingEntries() {}
+
+    /**
+     * Walks what is there. Refused: any entry on the root's own file system that is neither a directory nor below
+     * {@code lost+found}, because then this is no new root file system.
+     */
+    static ExistingEntries read(Fd root) throws ErrnoException, RootfsNotEmptyException {
+        ExistingEntries existing = new ExistingEntries();
+        FileStatus status = new FileStatus().read(root.number());
+        existing.add(new byte[0], status, new ExtendedAttributes().read(root.number()));
+        new Walk(existing, status.device()).run(root);
+        return existing;
+    }
+
+    boolean contains(Directory parent, byte[] name, int offset, int length) {
+        return keys.contains(EntryKeys.key(parent, name, offset, length));
+    }
+
+    boolean containsKey(long key) {
+        return keys.contains(key);
+    }
+
+    boolean isExistingDirectory(long device, long inode) {
+        return directories.contains(EntryKeys.key(device, inode));
+    }
+
+    Iterable<Entry> entries() {
+        return entries.values();
+    }
+
+    /** Nothing but the root itself. */
+    boolean isBare() {
+        return entries.size() == 1;
+    }
+
+    private Entry add(byte[] path, @Nullable FileStatus status, Map<String, String> extended) throws ErrnoException {
+        if (entries.size() >= MAXIMUM) {
+            throw new ErrnoException(
+                    "more than " + MAXIMUM + " entries already below the root directory", Errno.ENOTEMPTY);
+        }
+        Attributes attributes = null;
+        if (status != null) {
+            attributes = new Attributes(
+                    status.mode() & 07777,
+                    status.uid(),
+                    status.gid(),
+                    status.modifiedSeconds(),
+                    status.modifiedNanos(),
+                    extended);
+            directories.add(EntryKeys.key(status.device(), status.inode()));
+        }
+        Entry entry = new Entry(new String(path, StandardCharsets.ISO_8859_1), attributes);
+        entries.put(entry.path(), entry);
+        return entry;
+    }
+
+    /** For the process that cleans up when this one has died: a JSON-able list, read by {@link #ofJson}. */
+    public List<Map<String, Object>> toJson() {
+        List<Map<String, Object>> list = new ArrayList<>();
+        for (Entry entry : entries.values()) {
+            Map<String, Object> json = new LinkedHashMap<>();
+            json.put("path", entry.path());
+            if (entry.attributes() != null) {
+                Attributes a = entry.attributes();
+                json.put("directory", List.of(a.mode(), a.uid(), a.gid(), a.seconds(), a.nanos()));
+                json.put("extended", a.extended());
+            }
+            list.add(json);
+        }
+        return list;
+    }
+
+    /** The list that another process wrote by {@link #toJson}, matched with what is there now. */
+    static ExistingEntries ofJson(Fd root, List<?> list) throws ErrnoException {
+        ExistingEntries existing = new ExistingEntries();
+        for (Object item : list) {
+            if (!(item instanceof Map<?, ?> json) || !(json.get("path") instanceof String text)) {
+                throw new IllegalArgumentException("existing entries: no path");
+            }
+            Attributes attributes = null;
+            if (json.get("directory") instanceof List<?> numbers && numbers.size() == 5) {
+                long[] n = numbers.stream()
+                        .mapToLong(x -> ((Number) x).longValue())
+                        .toArray();
+                Map<String, String> extended = new LinkedHashMap<>();
+                if (json.get("extended") instanceof Map<?, ?> map) {
+                    map.forEach((name, value) -> extended.put((String) name, (String) value));
+                }
+                attributes = new Attributes((int) n[0], (int) n[1], (int) n[2], n[3], (int) n[4], extended);
+            }
+            existing.entries.put(text, new Entry(text, attributes));
+        }
+        new Walk(existing, -1).run(root);
+        return existing;
+    }
+
+    /** One walk over the directories, breadth first, no more than one open at a time. */
+    private static final class Walk {
+        private static final byte[] LOST_AND_FOUND = "lost+found".getBytes(StandardCharsets.US_ASCII);
+
+        private final ExistingEntries existing;
+        private final long rootDevice;
+        private final DirectoryReader reader = new DirectoryReader();
+        private final FileStatus status = new FileStatus();
+        private final ExtendedAttributes extended = new ExtendedAttributes();
+        private final CString name = new CString(4096);
+        private final Deque<Entry> pending = new ArrayDeque<>();
+
+        /** @param rootDevice -1: entries are known already, only their keys are made */
+        Walk(ExistingEntries existing, long rootDevice) {
+            this.existing = existing;
+            this.rootDevice = rootDevice;
+        }
+
+        void run(Fd root) throws ErrnoException {
+            pending.add(existing.entries.getOrDefault("", new Entry("", null)));
+            while (!pending.isEmpty()) {
+                Entry entry = pending.remove();
+                byte[] path = entry.path().isEmpty() ? new byte[] {'.'} : entry.pathBytes();
+                try (Fd fd = open(root, path)) {
+                    list(fd, entry);
+                } catch (ErrnoException e) {
+                    // lost+found of a file system that root of the map does not own; or, cleaning up, no longer there
+                    if (e.errno() != Errno.EACCES && e.errno() != Errno.ENOENT) {
+                        throw e;
+                    }
+                }
+            }
+        }
+
+        private void list(Fd fd, Entry parent) throws ErrnoException {
+            status.read(fd.number());
+            long device = status.device();
+            long inode = status.inode();
+            existing.directories.add(EntryKeys.key(device, inode));
+            List<byte[]> names = new ArrayList<>();
+            reader.list(fd.number(), (bytes, isDirectory) -> {
+                if (names.size() > MAXIMUM) {
+                    throw new ErrnoException("more than " + MAXIMUM + " entries in a directory", Errno.ENOTEMPTY);
+                }
+                names.add(bytes);
+            });
+            for (byte[] bytes : names) {
+                byte[] path = join(parent.pathBytes(), bytes);
+                status.read(fd.number(), name.set(bytes, 0, bytes.length));
+                Entry entry = known(fd, bytes, path, device);
+                if (entry != null) {
+                    existing.keys.add(EntryKeys.key(device, inode, bytes, 0, bytes.length));
+                    if (status.isDirectory() && entry.attributes() != null) {
+                        pending.add(entry);
+                    }
+                }
+            }
+        }
+
+        private @Nullable Entry known(Fd parent, byte[] bytes, byte[] path, long parentDevice) throws ErrnoException {
+            if (rootDevice < 0) {
+                return existing.entries.get(new String(path, StandardCharsets.ISO_8859_1));
+            }
+            if (status.isDirectory()) {
+                return existing.add(path, status, extendedOf(parent, bytes));
+            }
+            if (parentDevice == rootDevice && !isLostAndFound(path)) {
+                throw new RootfsNotEmptyException(path);
+            }
+            return existing.add(path, null, Map.of());
+        }
+
+        private Map<String, String> extendedOf(Fd parent, byte[] bytes) throws ErrnoException {
+            try (Fd fd = open(parent, bytes)) {
+                return extended.read(fd.number());
+            } catch (ErrnoException e) {
+                if (e.errno() == Errno.EACCES) {
+                    return Map.of();
+                }
+                throw e;
+            }
+        }
+
+        private Fd open(Fd parent, byte[] bytes) throws ErrnoException {
+            return new Fd(Libc.openat(
+                    parent.number(),
+                    name.set(bytes, 0, bytes.length),
+                    Libc.O_RDONLY | Libc.O_DIRECTORY | Libc.O_NOFOLLOW | Libc.O_CLOEXEC,
+                    0));
+        }
+
+        private static boolean isLostAndFound(byte[] path) {
+            int length = LOST_AND_FOUND.length;
+            return path.length > length
+                    && path[length] == '/'
+                    && Arrays.equals(path, 0, length, LOST_AND_FOUND, 0, length);
+        }
+
+        private static byte[] join(byte[] parent, byte[] name) {
+            if (parent.length == 0) {
+                return name;
+            }
+            byte[] path = Arrays.copyOf(parent, parent.length + 1 + name.length);
+            path[parent.length] = '/';
+            System.arraycopy(name, 0, path, parent.length + 1, name.length);
+            return path;
+        }
+    }
+}

@@ -1,0 +1,130 @@
+package pve.oci.rootfs;
+
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import pve.oci.linux.CString;
+import pve.oci.linux.Errno;
+import pve.oci.linux.ErrnoException;
+import pve.oci.linux.Libc;
+import pve.oci.linux.NativeBuffer;
+
+/** Extended attributes (xattr(7)) of open files, and of those that cannot be opened. One thread owns it. */
+final class ExtendedAttributes {
+    static final CString ACL_ACCESS = CString.of("system.posix_acl_access");
+    static final CString ACL_DEFAULT = CString.of("system.posix_acl_default");
+
+    /** XATTR_SIZE_MAX and XATTR_LIST_MAX of linux/limits.h */
+    private static final int SIZE_MAX = 1 << 16;
+
+    private final CString name = new CString(255);
+    private final CString fileName = new CString(255);
+    private final NativeBuffer value = NativeBuffer.allocate(SIZE_MAX);
+
+    void set(int fd, byte[] attribute, byte[] content) throws ErrnoException {
+        value.buffer().put(0, content);
+        Libc.fsetxattr(fd, name.set(attribute, 0, attribute.length), value.address(), content.length, 0);
+    }
+
+    /**
+     * For FIFOs and device nodes, which must not be opened, and symbolic links. The calls that take a directory
+     * descriptor are new in Linux 6.13, so the working directory stands in for it; only this process's one applying
+     * thread uses that.
+     */
+    void set(Directory parent, byte[] file, byte[] attribute, byte[] content) throws ErrnoException {
+        value.buffer().put(0, content);
+        Libc.fchdir(parent.number());
+        Libc.lsetxattr(
+                fileName.set(file, 0, file.length),
+                name.set(attribute, 0, attribute.length),
+                value.address(),
+                content.length,
+                0);
+    }
+
+    /** Removes the ACL that a file took over from its directory's default ACL. */
+    void removeAcl(Directory parent, byte[] file) throws ErrnoException {
+        Libc.fchdir(parent.number());
+        try {
+            Libc.lremovexattr(fileName.set(file, 0, file.length), ACL_ACCESS.address());
+        } catch (ErrnoException e) {
+            ignoreAbsent(e);
+        }
+    }
+
+    void remove(int fd, CString attribute) throws ErrnoException {
+        try {
+            Libc.fremovexattr(fd, attribute.address());
+        } catch (ErrnoException e) {
+            ignoreAbsent(e);
+        }
+    }
+
+    boolean has(int fd, CString attribute) throws ErrnoException {
+        try {
+            return Libc.fgetxattr(fd, attribute.address(), 0, 0) > 0;
+        } catch (ErrnoException e) {
+            ignoreAbsent(e);
+            return false;
+        }
+    }
+
+    /** Removes all that can be removed: labels of security modules stay. */
+    void clear(int fd) throws ErrnoException {
+        for (byte[] attribute : names(fd)) {
+            try {
+                Libc.fremovexattr(fd, name.set(attribute, 0, attribute.length));
+            } catch (ErrnoException e) {
+                // security.selinux and the like belong to the host's policy
+                if (e.errno() != Errno.EPERM && e.errno() != Errno.EACCES) {
+                    ignoreAbsent(e);
+                }
+            }
+        }
+    }
+
+    /** All of a file, name and value as bytes in ISO 8859-1. */
+    Map<String, String> read(int fd) throws ErrnoException {
+        Map<String, String> attributes = new LinkedHashMap<>();
+        for (byte[] attribute : names(fd)) {
+            int length =
+                    (int) Libc.fgetxattr(fd, name.set(attribute, 0, attribute.length), value.address(), value.size());
+            byte[] content = new byte[length];
+            value.buffer().get(0, content);
+            attributes.put(
+                    new String(attribute, StandardCharsets.ISO_8859_1),
+                    new String(content, StandardCharsets.ISO_8859_1));
+        }
+        return attributes;
+    }
+
+    private List<byte[]> names(int fd) throws ErrnoException {
+        List<byte[]> names = new ArrayList<>();
+        int length;
+        try {
+            length = (int) Libc.flistxattr(fd, value.address(), value.size());
+        } catch (ErrnoException e) {
+            ignoreAbsent(e);
+            return names;
+        }
+        int start = 0;
+        for (int i = 0; i < length; i++) {
+            if (value.buffer().get(i) == 0) {
+                byte[] attribute = new byte[i - start];
+                value.buffer().get(start, attribute);
+                names.add(attribute);
+                start = i + 1;
+            }
+        }
+        return names;
+    }
+
+    /** ENODATA: there is none. EOPNOTSUPP: the file system knows no such attribute, so there is none either. */
+    private static void ignoreAbsent(ErrnoException e) throws ErrnoException {
+        if (e.errno() != Errno.ENODATA && e.errno() != Errno.EOPNOTSUPP) {
+            throw e;
+        }
+    }
+}

@@ -1,0 +1,465 @@
+package pve.oci.rootfs;
+
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+import pve.oci.linux.CString;
+import pve.oci.linux.Errno;
+import pve.oci.linux.ErrnoException;
+import pve.oci.linux.Fd;
+import pve.oci.linux.FileStatus;
+import pve.oci.linux.Libc;
+import pve.oci.linux.NativeBuffer;
+
+/**
+ * Makes, replaces and removes entries below one root directory, and takes everything back when the extraction fails. It
+ * knows files and directories, not tar entries: {@code layer} decides what is done, this does it. One thread uses it;
+ * the process's umask must be 0.
+ */
+public final class Rootfs implements AutoCloseable {
+    private static final int SET_ID_BITS = 06000;
+    private static final int IMPLICIT_MODE = 0755;
+
+    private final Fd rootFd;
+    private final ExistingEntries existing;
+    private final ExtendedAttributes extended = new ExtendedAttributes();
+    private final DirectoryResolver resolver;
+    private final LongSet made = new LongSet();
+    private final TreeRemoval wholeRemoval;
+    private final TreeRemoval lowerRemoval;
+    private final CString name = new CString(EntryPath.PATH_MAX);
+    private final CString target = new CString(EntryPath.PATH_MAX);
+    private final FileStatus status = new FileStatus();
+    private final NativeBuffer times = NativeBuffer.allocate(32);
+    private boolean isBaseLayer = true;
+
+    /** Takes the descriptor over. Refuses a directory that holds more than {@link ExistingEntries} lets pass. */
+    public Rootfs(Fd root) throws ErrnoException {
+        this(root, ExistingEntries.read(root));
+    }
+
+    private Rootfs(Fd root, ExistingEntries existing) throws ErrnoException {
+        this.rootFd = root;
+        this.existing = existing;
+        resolver = new DirectoryResolver(root, existing, extended, new DirectoryResolver.MadeListener() {
+            @Override
+            public void madeDirectory(Directory parent, byte[] bytes, int offset, int length) {
+                markMade(parent, bytes, offset, length);
+            }
+
+            @Override
+            public void replaceByDirectory(Directory parent, byte[] bytes, int offset, int length)
+                    throws ErrnoException {
+                clearWay(parent, bytes, offset, length);
+            }
+        });
+        wholeRemoval = new TreeRemoval((device, inode, bytes) -> isExisting(device, inode, bytes));
+        lowerRemoval = new TreeRemoval(new LowerLayers());
+    }
+
+    /** A rootfs that another process left behind, only to be taken back by {@link #undo}. */
+    public static Rootfs abandoned(Fd root, List<?> existing) throws ErrnoException {
+        return new Rootfs(root, ExistingEntries.ofJson(root, existing));
+    }
+
+    public ExistingEntries existing() {
+        return existing;
+    }
+
+    /** What the layer before made is a lower layer's from now on. */
+    public void beginLayer(boolean isBase) {
+        isBaseLayer = isBase;
+        made.clear();
+    }
+
+    /** The directory that holds the entry, made when it is missing. */
+    public Directory makeParent(EntryPath path) throws ErrnoException {
+        return resolver.make(path.bytes(), path.parentLength());
+    }
+
+    /** The directory that holds the entry, or null when there is none. */
+    public @Nullable Directory findParent(EntryPath path) throws ErrnoException {
+        return resolver.find(path.bytes(), path.parentLength());
+    }
+
+    /** The entry itself as a directory, or null when it is none. */
+    public @Nullable Directory findDirectory(byte[] path, int length) throws ErrnoException {
+        return resolver.find(path, length);
+    }
+
+    public Directory root() {
+        return resolver.root();
+    }
+
+    /** A new regular file in place of whatever had the name; open for writing. Set-ID bits come with {@link #finishFile}. */
+    public int createFile(Directory parent, EntryPath path, int mode) throws ErrnoException {
+        int flags = Libc.O_WRONLY | Libc.O_CREAT | Libc.O_EXCL | Libc.O_NOFOLLOW | Libc.O_CLOEXEC;
+        long address = name.set(path.bytes(), path.nameStart(), path.nameLength());
+        int fd;
+        try {
+            fd = Libc.openat(parent.number(), address, flags, mode & 01777);
+        } catch (ErrnoException e) {
+            clearWay(parent, path, e);
+            fd = Libc.openat(
+                    parent.number(), name.set(path.bytes(), path.nameStart(), path.nameLength()), flags, mode & 01777);
+        }
+        markMade(parent, path);
+        return fd;
+    }
+
+    /**
+     * Owner and mode of a file that was created and written. In this order: writing and chown(2) clear set-ID bits, and
+     * capabilities, which therefore are set after this.
+     */
+    public void finishFile(Directory parent, int fd, int mode, int uid, int gid) throws ErrnoException {
+        if (uid != 0 || gid != 0 || parent.inherits()) {
+            Libc.fchown(fd, uid, gid);
+        }
+        if ((mode & SET_ID_BITS) != 0 || parent.inherits()) {
+            Libc.fchmod(fd, mode);
+        }
+        if (parent.inherits()) {
+            extended.remove(fd, ExtendedAttributes.ACL_ACCESS);
+        }
+    }
+
+    public void setFileTime(int fd, long seconds, int nanos) throws ErrnoException {
+        Libc.futimens(fd, setTimes(seconds, nanos));
+    }
+
+    public void setAttribute(int fd, byte[] attribute, byte[] value) throws ErrnoException {
+        extended.set(fd, attribute, value);
+    }
+
+    /** For what cannot be opened: FIFOs, device nodes, symbolic links. */
+    public void setAttribute(Directory parent, EntryPath path, byte[] attribute, byte[] value) throws ErrnoException {
+        extended.set(parent, path.name(), attribute, value);
+    }
+
+    /**
+     * A directory with this mode and owner, and none of the attributes that it may have had. One that is there is kept
+     * with what it holds (layer.md, Applying: attributes MUST be replaced); anything else of the name is replaced.
+     *
+     * @return the directory, open; the caller closes it
+     */
+    public Directory makeDirectory(Directory parent, EntryPath path, int mode, int uid, int gid) throws ErrnoException {
+        boolean isNew = mkdir(parent, path, mode);
+        Fd fd = new Fd(openDirectory(parent, path));
+        try {
+            if (!isNew || uid != 0 || gid != 0 || parent.inherits()) {
+                Libc.fchown(fd.number(), uid, gid);
+            }
+            if (!isNew || (mode & SET_ID_BITS) != 0 || parent.inherits()) {
+                Libc.fchmod(fd.number(), mode);
+            }
+            if (!isNew || parent.inherits()) {
+                extended.clear(fd.number());
+                // what is cached of it may say that new entries inherit
+                resolver.cache().forgetTree(path.bytes(), path.length(), parent.isViaLink());
+            }
+            status.read(fd.number());
+            markMade(parent, path);
+            return new Directory(fd, status.device(), status.inode(), false, parent.isViaLink(), false);
+        } catch (ErrnoException e) {
+            fd.close();
+            throw e;
+        }
+    }
+
+    /** Mode, owner and attributes of the root directory itself. */
+    public Directory replaceRoot(int mode, int uid, int gid) throws ErrnoException {
+        Directory root = resolver.root();
+        Libc.fchown(root.number(), uid, gid);
+        Libc.fchmod(root.number(), mode);
+        extended.clear(root.number());
+        resolver.cache().forgetTree(new byte[0], 0, true);
+        return root;
+    }
+
+    private boolean mkdir(Directory parent, EntryPath path, int mode) throws ErrnoException {
+        long address = name.set(path.bytes(), path.nameStart(), path.nameLength());
+        try {
+            Libc.mkdirat(parent.number(), address, mode & 01777);
+            return true;
+        } catch (ErrnoException e) {
+            if (e.errno() != Errno.EEXIST) {
+                throw e;
+            }
+        }
+        if (status.read(parent.number(), address).isDirectory()) {
+            return false;
+        }
+        clearWay(parent, path.bytes(), path.nameStart(), path.nameLength());
+        Libc.mkdirat(parent.number(), name.set(path.bytes(), path.nameStart(), path.nameLength()), mode & 01777);
+        return true;
+    }
+
+    private int openDirectory(Directory parent, EntryPath path) throws ErrnoException {
+        return Libc.openat(
+                parent.number(),
+                name.set(path.bytes(), path.nameStart(), path.nameLength()),
+                Libc.O_RDONLY | Libc.O_DIRECTORY | Libc.O_NOFOLLOW | Libc.O_CLOEXEC,
+                0);
+    }
+
+    public void makeSymbolicLink(
+            Directory parent, EntryPath path, byte[] linkTarget, int targetLength, int uid, int gid)
+            throws ErrnoException {
+        long to = target.set(linkTarget, 0, targetLength);
+        try {
+            Libc.symlinkat(to, parent.number(), nameOf(path));
+        } catch (ErrnoException e) {
+            clearWay(parent, path, e);
+            Libc.symlinkat(to, parent.number(), nameOf(path));
+        }
+        if (uid != 0 || gid != 0 || parent.inherits()) {
+            Libc.fchownat(parent.number(), nameOf(path), uid, gid, Libc.AT_SYMLINK_NOFOLLOW);
+        }
+        markMade(parent, path);
+    }
+
+    /** A further name of a file; symbolic links themselves can be linked to. */
+    public void makeHardLink(Directory parent, EntryPath path, Directory targetParent, EntryPath targetPath)
+            throws ErrnoException {
+        long to = target.set(targetPath.bytes(), targetPath.nameStart(), targetPath.nameLength());
+        try {
+            Libc.linkat(targetParent.number(), to, parent.number(), nameOf(path), 0);
+        } catch (ErrnoException e) {
+            if (isSame(parent, nameOf(path), targetParent, to)) {
+                markMade(parent, path);
+                return;
+            }
+            clearWay(parent, path, e);
+            Libc.linkat(targetParent.number(), to, parent.number(), nameOf(path), 0);
+        }
+        markMade(parent, path);
+    }
+
+    /** Two names of one file: the link is there already, and clearing the way for it would remove its target. */
+    private boolean isSame(Directory parent, long path, Directory otherParent, long other) {
+        try {
+            status.read(parent.number(), path);
+            long device = status.device();
+            long inode = status.inode();
+            status.read(otherParent.number(), other);
+            return status.device() == device && status.inode() == inode && !status.isDirectory();
+        } catch (ErrnoException e) {
+            return false;
+        }
+    }
+
+    /** Type of the entry, one of the S_IF constants; 0 when there is none. */
+    public int typeOf(Directory parent, EntryPath path) throws ErrnoException {
+        try {
+            return status.read(parent.number(), nameOf(path)).type();
+        } catch (ErrnoException e) {
+            if (e.errno() == Errno.ENOENT) {
+                return 0;
+            }
+            throw e;
+        }
+    }
+
+    /** A FIFO or a device node; {@code mode} holds its type. */
+    public void makeNode(Directory parent, EntryPath path, int mode, long device, int uid, int gid)
+            throws ErrnoException {
+        try {
+            Libc.mknodat(parent.number(), nameOf(path), mode, device);
+        } catch (ErrnoException e) {
+            clearWay(parent, path, e);
+            Libc.mknodat(parent.number(), nameOf(path), mode, device);
+        }
+        if (uid != 0 || gid != 0 || parent.inherits()) {
+            Libc.fchownat(parent.number(), nameOf(path), uid, gid, Libc.AT_SYMLINK_NOFOLLOW);
+        }
+        if ((mode & SET_ID_BITS) != 0 || parent.inherits()) {
+            // not followed: it was made above and nobody else is here
+            Libc.fchmodat(parent.number(), nameOf(path), mode & 07777, 0);
+        }
+        if (parent.inherits()) {
+            extended.removeAcl(parent, path.name());
+        }
+        markMade(parent, path);
+    }
+
+    /** Time of an entry that is not open: link, FIFO, device node. */
+    public void setEntryTime(Directory parent, EntryPath path, long seconds, int nanos) throws ErrnoException {
+        Libc.utimensat(parent.number(), nameOf(path), setTimes(seconds, nanos), Libc.AT_SYMLINK_NOFOLLOW);
+    }
+
+    /** Removes an entry with all that it holds; nothing happens when there is none. */
+    public void removeEntry(Directory parent, EntryPath path) throws ErrnoException {
+        if (typeOf(parent, path) != 0) {
+            clearWay(parent, path.bytes(), path.nameStart(), path.nameLength());
+        }
+    }
+
+    /**
+     * A whiteout of this entry: what lower layers have of it goes, what this layer made stays (layer.md, Whiteouts).
+     */
+    public void removeLowerEntry(Directory parent, EntryPath path) throws ErrnoException {
+        if (isBaseLayer) {
+            return;
+        }
+        int type = typeOf(parent, path);
+        byte[] bytes = path.name();
+        boolean survives = survivesWhiteout(parent.device(), parent.inode(), bytes);
+        if (type == Libc.S_IFDIR) {
+            resolver.cache().forgetTree(path.bytes(), path.length(), parent.isViaLink());
+            if (survives) {
+                try (Fd fd = new Fd(openDirectory(parent, path))) {
+                    lowerRemoval.removeChildren(fd);
+                }
+            } else {
+                lowerRemoval.remove(parent.number(), bytes);
+            }
+        } else if (type != 0 && !survives) {
+            if (type == Libc.S_IFLNK) {
+                resolver.cache().forgetLinks();
+            }
+            Libc.unlinkat(parent.number(), nameOf(path), 0);
+        }
+    }
+
+    /** An opaque whiteout in this directory: lower layers' entries go, the directory itself stays. */
+    public void removeLowerChildren(Directory directory, EntryPath path) throws ErrnoException {
+        if (!isBaseLayer) {
+            resolver.cache().forgetTree(path.bytes(), path.parentLength(), directory.isViaLink());
+            lowerRemoval.removeChildren(directory.fd());
+        }
+    }
+
+    /** An existing name is in the way: it goes, unless the failure was another one. */
+    private void clearWay(Directory parent, EntryPath path, ErrnoException failure) throws ErrnoException {
+        if (failure.errno() != Errno.EEXIST) {
+            throw failure;
+        }
+        clearWay(parent, path.bytes(), path.nameStart(), path.nameLength());
+    }
+
+    private void clearWay(Directory parent, byte[] bytes, int offset, int length) throws ErrnoException {
+        if (existing.contains(parent, bytes, offset, length)) {
+            // rmdir(2) of a mount point succeeds from another mount namespace and takes the mount with it
+            throw new ErrnoException("unlinkat", Errno.EBUSY);
+        }
+        int type = status.read(parent.number(), name.set(bytes, offset, length)).type();
+        if (type == Libc.S_IFDIR) {
+            resolver.cache().forgetTree(bytes, offset + length, parent.isViaLink() || offset == 0);
+            byte[] entry = new byte[length];
+            System.arraycopy(bytes, offset, entry, 0, length);
+            wholeRemoval.remove(parent.number(), entry);
+        } else {
+            if (type == Libc.S_IFLNK) {
+                resolver.cache().forgetLinks();
+            }
+            Libc.unlinkat(parent.number(), name.set(bytes, offset, length), 0);
+        }
+    }
+
+    private long nameOf(EntryPath path) {
+        return name.set(path.bytes(), path.nameStart(), path.nameLength());
+    }
+
+    private long setTimes(long seconds, int nanos) {
+        // struct timespec[2]: last access, last modification
+        times.buffer()
+                .putLong(0, seconds)
+                .putLong(8, nanos)
+                .putLong(16, seconds)
+                .putLong(24, nanos);
+        return times.address();
+    }
+
+    private void markMade(Directory parent, EntryPath path) {
+        markMade(parent, path.bytes(), path.nameStart(), path.nameLength());
+    }
+
+    private void markMade(Directory parent, byte[] bytes, int offset, int length) {
+        if (!isBaseLayer) {
+            made.add(EntryKeys.key(parent, bytes, offset, length));
+        }
+    }
+
+    private boolean isExisting(long device, long inode, byte[] bytes) {
+        return existing.containsKey(EntryKeys.key(device, inode, bytes, 0, bytes.length));
+    }
+
+    private boolean survivesWhiteout(long device, long inode, byte[] bytes) {
+        long key = EntryKeys.key(device, inode, bytes, 0, bytes.length);
+        return made.contains(key) || existing.containsKey(key);
+    }
+
+    /** What a whiteout leaves: entries of this layer, and what was there before the extraction. */
+    private final class LowerLayers implements TreeRemoval.Survivors {
+        @Override
+        public boolean survives(long device, long inode, byte[] bytes) {
+            return survivesWhiteout(device, inode, bytes);
+        }
+
+        /** The lower layer's directory is gone, this one only holds entries of the layer, as if made for them. */
+        @Override
+        public void keptForChildren(int parent, byte[] bytes) throws ErrnoException {
+            int flags = Libc.O_RDONLY | Libc.O_DIRECTORY | Libc.O_NOFOLLOW | Libc.O_CLOEXEC;
+            try (Fd fd = new Fd(Libc.openat(parent, name.set(bytes, 0, bytes.length), flags, 0))) {
+                Libc.fchown(fd.number(), 0, 0);
+                Libc.fchmod(fd.number(), IMPLICIT_MODE);
+                extended.clear(fd.number());
+            }
+        }
+    }
+
+    /** Removes all that was made, and gives directories that were there before their attributes back. */
+    public void undo() throws ErrnoException {
+        resolver.cache().close();
+        new TreeRemoval((device, inode, bytes) -> isExisting(device, inode, bytes)).removeChildren(rootFd);
+        List<ExistingEntries.Entry> directories = new ArrayList<>();
+        existing.entries().forEach(directories::add);
+        Collections.reverse(directories);
+        for (ExistingEntries.Entry entry : directories) {
+            if (entry.attributes() != null) {
+                restore(entry.pathBytes(), entry.attributes());
+            }
+        }
+    }
+
+    private void restore(byte[] path, ExistingEntries.Attributes attributes) throws ErrnoException {
+        byte[] bytes = path.length == 0 ? new byte[] {'.'} : path;
+        try (Fd fd = new Fd(Libc.openat(
+                rootFd.number(),
+                name.set(bytes, 0, bytes.length),
+                Libc.O_RDONLY | Libc.O_DIRECTORY | Libc.O_NOFOLLOW | Libc.O_CLOEXEC,
+                0))) {
+            status.read(fd.number());
+            if (status.uid() != attributes.uid() || status.gid() != attributes.gid()) {
+                Libc.fchown(fd.number(), attributes.uid(), attributes.gid());
+            }
+            if ((status.mode() & 07777) != attributes.mode()) {
+                Libc.fchmod(fd.number(), attributes.mode());
+            }
+            if (!extended.read(fd.number()).equals(attributes.extended())) {
+                extended.clear(fd.number());
+                for (Map.Entry<String, String> attribute : attributes.extended().entrySet()) {
+                    extended.set(
+                            fd.number(),
+                            attribute.getKey().getBytes(StandardCharsets.ISO_8859_1),
+                            attribute.getValue().getBytes(StandardCharsets.ISO_8859_1));
+                }
+            }
+            Libc.futimens(fd.number(), setTimes(attributes.seconds(), attributes.nanos()));
+        } catch (ErrnoException e) {
+            // not ours to open or change, so it was not changed
+            if (e.errno() != Errno.EACCES && e.errno() != Errno.EPERM && e.errno() != Errno.EINVAL) {
+                throw e;
+            }
+        }
+    }
+
+    @Override
+    public void close() {
+        resolver.close();
+        rootFd.close();
+    }
+}
