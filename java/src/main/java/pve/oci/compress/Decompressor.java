@@ -1,0 +1,48 @@
+package pve.oci.compress;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import pve.oci.linux.IsaL;
+
+/**
+ * Decompresses one blob, pushed through it piece by piece. For one thread at a time. One that threw can only be closed.
+ */
+public interface Decompressor extends AutoCloseable {
+    /** As zstd has it without {@code --long}: 128 MiB. */
+    int DEFAULT_WINDOW_LOG_MAX = 27;
+
+    /**
+     * Decompresses from one direct buffer into another and moves both positions. Returns when out is full, or when in is
+     * empty and all that it gave is written. So after a call that filled out there may be more to come even if in is empty: call
+     * again with room in out.
+     */
+    void decompress(ByteBuffer in, ByteBuffer out) throws IOException;
+
+    /**
+     * To be called when there is no more input and the last {@link #decompress} did not fill its output.
+     *
+     * @throws CorruptBlobException when the blob ends in the middle of a member or frame
+     */
+    void finish() throws IOException;
+
+    /** Frees native memory. */
+    @Override
+    void close();
+
+    static Decompressor of(Compression compression) {
+        return of(compression, DEFAULT_WINDOW_LOG_MAX);
+    }
+
+    /**
+     * A decompressor with the fastest library there is.
+     *
+     * @param windowLogMax binary logarithm of the largest window a zstd frame may have
+     */
+    static Decompressor of(Compression compression, int windowLogMax) {
+        return switch (compression) {
+            case NONE -> new StoredDecompressor();
+            case GZIP -> new GzipDecompressor(IsaL.isAvailable() ? new IsaLMember() : new ZlibMember());
+            case ZSTD -> new ZstdDecompressor(windowLogMax);
+        };
+    }
+}

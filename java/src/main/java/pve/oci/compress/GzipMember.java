@@ -1,0 +1,32 @@
+package pve.oci.compress;
+
+import java.nio.ByteBuffer;
+
+/** Decompresses the members of a gzip file from behind their headers on; one of two implementations. */
+interface GzipMember extends AutoCloseable {
+    /** Begins with the next member. */
+    void reset();
+
+    /**
+     * Moves both positions, never past the end of the member.
+     *
+     * @return true when the member is at its end and its trailer was right; otherwise in is empty or out is full
+     */
+    boolean inflate(ByteBuffer in, ByteBuffer out) throws MemberException;
+
+    @Override
+    void close();
+
+    /** What is wrong with a member; {@link GzipDecompressor} knows where. */
+    final class MemberException extends Exception {
+        private static final long serialVersionUID = 1;
+
+        MemberException(String reason) {
+            super(reason, null, false, false);
+        }
+
+        String reason() {
+            return String.valueOf(getMessage());
+        }
+    }
+}

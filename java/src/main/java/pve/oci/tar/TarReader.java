@@ -1,0 +1,301 @@
+package pve.oci.tar;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+
+/**
+ * Reads a tar archive from its first byte to its last, entry by entry. Extension headers (GNU L and K, PAX x) are
+ * applied to the entry they belong to; PAX counts more than GNU, GNU more than the header block. A reader that threw is
+ * of no more use.
+ */
+public final class TarReader {
+    private static final String CONTENT = "the content of an entry";
+
+    private final TarLimits limits;
+    private final TarInput input;
+    private final HeaderBlock header = new HeaderBlock();
+    private final TarEntry entry;
+    private final SparseMap map;
+    private final SparseMapText mapText;
+    private final PaxHeader pax;
+    private final NameBuffer longName;
+    private final NameBuffer longLinkName;
+    private byte[] longRecord = new byte[TarInput.BLOCK_SIZE];
+
+    private boolean started;
+    private boolean ended;
+    // of the content as it is stored
+    private long contentSize;
+    private long contentLeft;
+    private int dataOffset;
+    private int dataLength;
+    private long fileOffset;
+
+    public TarReader(TarSource source, TarLimits limits) {
+        this.limits = limits;
+        input = new TarInput(source);
+        entry = new TarEntry(limits.nameSize());
+        map = new SparseMap(limits);
+        mapText = new SparseMapText(map, limits, input, header);
+        pax = new PaxHeader(limits, map);
+        longName = new NameBuffer(limits.nameSize(), "size of a name");
+        longLinkName = new NameBuffer(limits.nameSize(), "size of a link name");
+    }
+
+    /**
+     * Goes to the next entry, past what was not read of the one before.
+     *
+     * @return false when the archive has no more entries
+     */
+    public boolean next() throws IOException {
+        if (ended) {
+            return false;
+        }
+        skipContent();
+        pax.clear();
+        map.clear();
+        longName.clear();
+        longLinkName.clear();
+        long firstHeader = input.offset();
+        while (readHeader(firstHeader)) {
+            if (!readExtension()) {
+                startEntry(firstHeader);
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /** The entry that {@link #next()} went to; always the same object. */
+    public TarEntry entry() {
+        return entry;
+    }
+
+    private void skipContent() throws IOException {
+        if (contentLeft > 0) {
+            input.skip(contentLeft, CONTENT);
+            contentLeft = 0;
+        }
+        input.skipPadding(contentSize);
+        contentSize = 0;
+    }
+
+    // false at the end of the archive
+    private boolean readHeader(long firstHeader) throws IOException {
+        int count = header.read(input);
+        boolean first = !started;
+        started = true;
+        if (count == 0 || (count == TarInput.BLOCK_SIZE && header.isZero())) {
+            if (input.offset() - count > firstHeader) {
+                throw new TarFormatException(firstHeader, "truncated, an extension header is followed by no entry");
+            }
+            if (count > 0) {
+                checkEndBlock();
+            }
+            ended = true;
+            return false;
+        }
+        if (count < TarInput.BLOCK_SIZE) {
+            throw new TarFormatException(
+                    header.offset(),
+                    first ? "not a tar archive, or truncated in its first header" : "truncated, ends in a header");
+        }
+        if (!header.checksumMatches()) {
+            throw new TarFormatException(
+                    header.offset(),
+                    first ? "not a tar archive, its first header has no valid checksum" : "wrong checksum of a header");
+        }
+        return true;
+    }
+
+    // One zero block alone at the end is common. Entries behind one would be read by some and not by others.
+    private void checkEndBlock() throws IOException {
+        header.read(input);
+        if (!header.isZero()) {
+            throw new TarFormatException(header.offset(), "zero block in the middle, followed by more than zeros");
+        }
+    }
+
+    // false when the header is none of an extension
+    private boolean readExtension() throws IOException {
+        switch (header.typeflag()) {
+            case 'L' -> readLongName(longName);
+            case 'K' -> readLongName(longLinkName);
+            // Solaris wrote X before POSIX had settled on x
+            case 'x', 'X' -> pax.read(input, headerSize(), header.offset());
+            case 'g' -> {
+                long size = headerSize();
+                input.skip(size, "a PAX global header");
+                input.skipPadding(size);
+            }
+            default -> {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    private long headerSize() throws IOException {
+        return header.size(HeaderField.SIZE, limits.fileSize());
+    }
+
+    private void readLongName(NameBuffer name) throws IOException {
+        long size = headerSize();
+        long offset = header.offset();
+        if (size > limits.longNameSize()) {
+            throw new TarLimitException("size of a GNU long name", limits.longNameSize(), offset);
+        }
+        longRecord = input.readContent(longRecord, (int) size, "a GNU long name");
+        int length = 0;
+        while (length < size && longRecord[length] != 0) {
+            length++;
+        }
+        name.set(longRecord, 0, length, offset);
+    }
+
+    private void startEntry(long firstHeader) throws IOException {
+        byte typeflag = header.typeflag();
+        EntryType type = EntryType.of(typeflag);
+        if (type == null || (typeflag == 'S' && !header.isGnu())) {
+            throw new TarFormatException(header.offset(), "entry of unsupported type " + describe(typeflag));
+        }
+        entry.offset = firstHeader;
+        readNames(type);
+        boolean byName = (typeflag == 0 || typeflag == '0') && entry.name.endsWithSlash();
+        entry.type = byName ? EntryType.DIRECTORY : type;
+        readNumbers();
+        entry.xattrs = pax.xattrs();
+        entry.size = 0;
+        entry.sparse = false;
+        if (type == EntryType.REGULAR) {
+            startContent(typeflag == 'S');
+        } else if (pax.sparse.isPresent()) {
+            throw new TarFormatException(firstHeader, "sparse file that is no regular file");
+        }
+        if (byName && contentSize > 0) {
+            // v7 has no other mark of a directory; readers disagree on whether a content is skipped
+            throw new TarFormatException(header.offset(), "directory, by the slash after its name, with a content");
+        }
+        entry.contentOffset = input.offset();
+    }
+
+    private void readNames(EntryType type) throws IOException {
+        entry.name.clear();
+        entry.linkName.clear();
+        if (longName.length() > 0) {
+            entry.name.set(longName.bytes(), 0, longName.length(), header.offset());
+        } else {
+            header.appendName(entry.name);
+        }
+        boolean link = type == EntryType.SYMLINK || type == EntryType.HARD_LINK;
+        if (link) {
+            if (longLinkName.length() > 0) {
+                entry.linkName.set(longLinkName.bytes(), 0, longLinkName.length(), header.offset());
+            } else {
+                header.appendText(HeaderField.LINK_NAME, entry.linkName);
+            }
+        }
+        pax.applyNames(entry, link);
+        if (entry.name.length() == 0) {
+            throw new TarFormatException(header.offset(), "entry with an empty name");
+        }
+    }
+
+    private void readNumbers() throws IOException {
+        // some writers store st_mode, file type included
+        entry.mode = (int) header.number(HeaderField.MODE) & 07777;
+        entry.uid = pax.hasUid ? pax.uid : header.number(HeaderField.UID);
+        entry.gid = pax.hasGid ? pax.gid : header.number(HeaderField.GID);
+        entry.mtimeSeconds = pax.hasMtime ? pax.mtimeSeconds : header.number(HeaderField.MTIME);
+        entry.mtimeNanos = pax.hasMtime ? pax.mtimeNanos : 0;
+        boolean device = entry.type.isDevice();
+        entry.deviceMajor = device ? header.number(HeaderField.DEVICE_MAJOR) : 0;
+        entry.deviceMinor = device ? header.number(HeaderField.DEVICE_MINOR) : 0;
+    }
+
+    private void startContent(boolean gnuSparse) throws IOException {
+        long at = header.offset();
+        contentSize = pax.hasSize ? pax.size : headerSize();
+        entry.size = contentSize;
+        if (gnuSparse) {
+            if (pax.sparse.isPresent()) {
+                throw new TarFormatException(at, "two maps of one sparse file");
+            }
+            entry.size = header.size(HeaderField.GNU_REAL_SIZE, limits.fileSize());
+            map.readGnu(header, input);
+            entry.sparse = true;
+        } else if (pax.sparse.isPresent()) {
+            entry.size = pax.sparse.realSize();
+            if (pax.sparse.hasMapInContent(at)) {
+                contentSize = mapText.readContent(contentSize);
+            }
+            entry.sparse = true;
+        }
+        if (entry.sparse) {
+            map.check(entry.size, contentSize, at);
+        }
+        contentLeft = contentSize;
+    }
+
+    /**
+     * Goes to the next piece of the entry's content: as much of it as lies in one buffer and belongs to one place in the
+     * file.
+     *
+     * @return false when there is no more; what a sparse file has no pieces for is a hole
+     */
+    public boolean nextData() throws IOException {
+        if (contentLeft == 0) {
+            return false;
+        }
+        if (!input.fill()) {
+            throw input.truncated(CONTENT);
+        }
+        long length = Math.min(input.available(), contentLeft);
+        if (entry.sparse) {
+            length = Math.min(length, map.left());
+            fileOffset = map.position();
+            map.advance(length);
+        } else {
+            fileOffset = contentSize - contentLeft;
+        }
+        dataOffset = input.position();
+        dataLength = (int) length;
+        input.consume(dataLength);
+        contentLeft -= length;
+        return true;
+    }
+
+    /** The source's current buffer; the piece is in it until the next call of this reader. */
+    public ByteBuffer dataBuffer() {
+        return input.buffer();
+    }
+
+    /** Index of the piece in {@link #dataBuffer()}. */
+    public int dataOffset() {
+        return dataOffset;
+    }
+
+    public int dataLength() {
+        return dataLength;
+    }
+
+    /** Where in the file the piece belongs. */
+    public long fileOffset() {
+        return fileOffset;
+    }
+
+    /**
+     * Reads on to the end of the source: what follows the last entry is no part of the rootfs, but of the layer's diff
+     * ID.
+     */
+    public void finish() throws IOException {
+        ended = true;
+        contentLeft = 0;
+        input.drain();
+    }
+
+    private static String describe(byte typeflag) {
+        boolean printable = typeflag > ' ' && typeflag < 0x7f;
+        return printable ? "'" + (char) typeflag + "'" : String.format("\\x%02x", typeflag);
+    }
+}

@@ -1,0 +1,31 @@
+package pve.oci.tar;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+
+/**
+ * Where a {@link TarReader} gets its bytes from: a sequence of buffers, usually filled by another thread. Every buffer
+ * but the last holds a multiple of 512 bytes, so that no header lies across two of them.
+ */
+public interface TarSource {
+    /**
+     * Gives the current buffer back and makes the next one current.
+     *
+     * @return false at the end of the archive; there is no current buffer then
+     */
+    boolean advance() throws IOException;
+
+    /** The current buffer; its bytes from position to limit count, and the reader leaves both as they are. */
+    ByteBuffer buffer();
+
+    /**
+     * Leaves out bytes that follow the current buffer, without making them a buffer. For a source that can seek; one
+     * whose every byte must be seen, as a layer's for its diff ID, leaves out nothing.
+     *
+     * @param count the most that may be left out, at least 1
+     * @return how many were left out, a multiple of 512
+     */
+    default long skip(long count) throws IOException {
+        return 0;
+    }
+}

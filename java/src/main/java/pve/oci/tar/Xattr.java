@@ -1,0 +1,28 @@
+package pve.oci.tar;
+
+import java.nio.charset.StandardCharsets;
+
+/** An extended attribute of an entry. Neither array may be changed. */
+public final class Xattr {
+    private final byte[] name;
+    private final byte[] value;
+
+    public Xattr(byte[] name, byte[] value) {
+        this.name = name;
+        this.value = value;
+    }
+
+    /** With the namespace: {@code user.comment}; holds no NUL and is not empty. */
+    public byte[] name() {
+        return name;
+    }
+
+    public byte[] value() {
+        return value;
+    }
+
+    @Override
+    public String toString() {
+        return new String(name, StandardCharsets.ISO_8859_1) + " (" + value.length + " bytes)";
+    }
+}
