@@ -26,7 +26,7 @@ final class DirectoryResolver implements AutoCloseable {
     private static final int CACHE_CAPACITY = 512;
     private static final int IMPLICIT_MODE = 0755;
 
-    private final Directory root;
+    private Directory root;
     private final ExistingEntries existing;
     private final DirectoryCache cache = new DirectoryCache(CACHE_CAPACITY);
     private final CString path = new CString(EntryPath.PATH_MAX);
@@ -53,6 +53,11 @@ final class DirectoryResolver implements AutoCloseable {
 
     Directory root() {
         return root;
+    }
+
+    /** New entries of the root directory take over its group or ACL from now on, or no longer do. */
+    void setRootInherits(boolean inherits) {
+        root = new Directory(root.fd(), root.device(), root.inode(), root.existed(), root.isViaLink(), inherits);
     }
 
     DirectoryCache cache() {

@@ -99,6 +99,11 @@ public final class EntryPath {
         return length == 0;
     }
 
+    /** Both name the same entry, symbolic links on the way not considered. */
+    public boolean isSame(EntryPath other) {
+        return Arrays.equals(bytes, 0, length, other.bytes, 0, other.length);
+    }
+
     /** Drops bytes from the front of the last component: the name that a whiteout is for. */
     public void cutNamePrefix(int prefixLength) {
         System.arraycopy(bytes, nameStart + prefixLength, bytes, nameStart, nameLength() - prefixLength);

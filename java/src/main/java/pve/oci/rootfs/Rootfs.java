@@ -20,6 +20,7 @@ import pve.oci.linux.NativeBuffer;
  * the process's umask must be 0.
  */
 public final class Rootfs implements AutoCloseable {
+    private static final int S_ISGID = 02000;
     private static final int SET_ID_BITS = 06000;
     private static final int IMPLICIT_MODE = 0755;
 
@@ -143,40 +144,55 @@ public final class Rootfs implements AutoCloseable {
      * A directory with this mode and owner, and none of the attributes that it may have had. One that is there is kept
      * with what it holds (layer.md, Applying: attributes MUST be replaced); anything else of the name is replaced.
      *
-     * @return the directory, open; the caller closes it
+     * @param hasDefaultAcl the caller is going to set a default ACL, which new entries in it would take over
+     * @return the directory, open until another entry is looked up
      */
-    public Directory makeDirectory(Directory parent, EntryPath path, int mode, int uid, int gid) throws ErrnoException {
+    public Directory makeDirectory(Directory parent, EntryPath path, int mode, int uid, int gid, boolean hasDefaultAcl)
+            throws ErrnoException {
+        if (path.isRoot()) {
+            replaceAttributes(resolver.root().number(), mode, uid, gid);
+            resolver.setRootInherits(hasDefaultAcl || (mode & S_ISGID) != 0);
+            return resolver.root();
+        }
         boolean isNew = mkdir(parent, path, mode);
         Fd fd = new Fd(openDirectory(parent, path));
         try {
-            if (!isNew || uid != 0 || gid != 0 || parent.inherits()) {
-                Libc.fchown(fd.number(), uid, gid);
-            }
-            if (!isNew || (mode & SET_ID_BITS) != 0 || parent.inherits()) {
-                Libc.fchmod(fd.number(), mode);
-            }
             if (!isNew || parent.inherits()) {
-                extended.clear(fd.number());
-                // what is cached of it may say that new entries inherit
-                resolver.cache().forgetTree(path.bytes(), path.length(), parent.isViaLink());
+                replaceAttributes(fd.number(), mode, uid, gid);
+            } else {
+                if (uid != 0 || gid != 0) {
+                    Libc.fchown(fd.number(), uid, gid);
+                }
+                if ((mode & SET_ID_BITS) != 0) {
+                    Libc.fchmod(fd.number(), mode);
+                }
             }
             status.read(fd.number());
-            markMade(parent, path);
-            return new Directory(fd, status.device(), status.inode(), false, parent.isViaLink(), false);
         } catch (ErrnoException e) {
             fd.close();
             throw e;
         }
+        boolean inherits = hasDefaultAcl || (mode & S_ISGID) != 0;
+        if (inherits && !isNew) {
+            // it may be open by another path too, described as it was
+            resolver.cache().forgetLinks();
+        }
+        markMade(parent, path);
+        Directory directory = new Directory(
+                fd,
+                status.device(),
+                status.inode(),
+                existing.isExistingDirectory(status.device(), status.inode()),
+                parent.isViaLink(),
+                inherits);
+        resolver.cache().put(path.bytes(), path.length(), directory);
+        return directory;
     }
 
-    /** Mode, owner and attributes of the root directory itself. */
-    public Directory replaceRoot(int mode, int uid, int gid) throws ErrnoException {
-        Directory root = resolver.root();
-        Libc.fchown(root.number(), uid, gid);
-        Libc.fchmod(root.number(), mode);
-        extended.clear(root.number());
-        resolver.cache().forgetTree(new byte[0], 0, true);
-        return root;
+    private void replaceAttributes(int fd, int mode, int uid, int gid) throws ErrnoException {
+        Libc.fchown(fd, uid, gid);
+        Libc.fchmod(fd, mode);
+        extended.clear(fd);
     }
 
     private boolean mkdir(Directory parent, EntryPath path, int mode) throws ErrnoException {

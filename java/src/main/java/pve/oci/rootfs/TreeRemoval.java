@@ -37,7 +37,20 @@ final class TreeRemoval {
     }
 
     /** One directory on the way down: its identity, its name in the one above, and its subdirectories still to see. */
-    private record Level(long device, long inode, byte[] nameInParent, boolean stays, Deque<byte[]> subdirectories) {}
+    private static final class Level {
+        final long device;
+        final long inode;
+        final byte[] nameInParent;
+        final boolean stays;
+        final Deque<byte[]> subdirectories = new ArrayDeque<>();
+
+        Level(FileStatus status, byte[] nameInParent, boolean stays) {
+            device = status.device();
+            inode = status.inode();
+            this.nameInParent = nameInParent;
+            this.stays = stays;
+        }
+    }
 
     /** Removes a name of a directory, whatever it is; it and all below is gone but for survivors. */
     void remove(int parent, byte[] target) throws ErrnoException {
@@ -62,10 +75,10 @@ final class TreeRemoval {
             levels.push(enter(current, new byte[0], true));
             while (true) {
                 Level level = levels.element();
-                byte[] child = level.subdirectories().poll();
+                byte[] child = level.subdirectories.poll();
                 if (child != null) {
                     Fd below = open(current.number(), child);
-                    boolean stays = survivors.survives(level.device(), level.inode(), child);
+                    boolean stays = survivors.survives(level.device, level.inode, child);
                     current.close();
                     current = below;
                     levels.push(enter(current, child, stays));
@@ -78,8 +91,8 @@ final class TreeRemoval {
                     current.close();
                     current = above;
                     checkIdentity(above, levels.element());
-                    if (!level.stays()) {
-                        removeDirectory(current.number(), level.nameInParent());
+                    if (!level.stays) {
+                        removeDirectory(current.number(), level.nameInParent);
                     }
                 }
             }
@@ -89,15 +102,12 @@ final class TreeRemoval {
     }
 
     private Level enter(Fd fd, byte[] nameInParent, boolean stays) throws ErrnoException {
-        status.read(fd.number());
-        long device = status.device();
-        long inode = status.inode();
-        Deque<byte[]> subdirectories = new ArrayDeque<>();
+        Level level = new Level(status.read(fd.number()), nameInParent, stays);
         List<byte[]> others = new ArrayList<>();
         reader.list(fd.number(), (bytes, isDirectory) -> {
             if (isDirectory) {
-                subdirectories.add(bytes);
-            } else if (!survivors.survives(device, inode, bytes)) {
+                level.subdirectories.add(bytes);
+            } else if (!survivors.survives(level.device, level.inode, bytes)) {
                 others.add(bytes);
             }
             if (others.size() >= 1000) {
@@ -105,7 +115,7 @@ final class TreeRemoval {
             }
         });
         unlink(fd, others);
-        return new Level(device, inode, nameInParent, stays, subdirectories);
+        return level;
     }
 
     private void unlink(Fd fd, List<byte[]> names) throws ErrnoException {
@@ -128,7 +138,7 @@ final class TreeRemoval {
 
     private void checkIdentity(Fd fd, Level expected) throws ErrnoException {
         status.read(fd.number());
-        if (status.device() != expected.device() || status.inode() != expected.inode()) {
+        if (status.device() != expected.device || status.inode() != expected.inode) {
             throw new ErrnoException("directory was moved while its tree was removed: openat", Errno.ENOENT);
         }
     }

@@ -1,0 +1,119 @@
+package pve.oci.archive;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import org.jspecify.annotations.Nullable;
+import pve.oci.compress.Compression;
+import pve.oci.linux.Fd;
+import pve.oci.linux.NativeBuffer;
+import pve.oci.tar.TarLimits;
+import pve.oci.tar.TarReader;
+
+/**
+ * An archive that is compressed as a whole. There is no seeking in it: it is decompressed once for the index, and again
+ * for the files, from the front only when a file stands before the one read last. Nothing of it is stored.
+ */
+final class CompressedTarArchive implements ImageFiles {
+    private final Fd fd;
+    private final Compression compression;
+    private final TarIndex index = new TarIndex();
+    private @Nullable DecompressedFile stream;
+
+    /** Takes the descriptor over. */
+    CompressedTarArchive(Fd fd, Compression compression) throws IOException {
+        this.fd = fd;
+        this.compression = compression;
+        try (DecompressedFile reading = new DecompressedFile(fd, compression)) {
+            TarReader reader = new TarReader(reading, TarLimits.DEFAULT);
+            boolean goesOn = true;
+            while (goesOn && reader.next()) {
+                goesOn = index.add(reader.entry(), 0);
+            }
+        }
+    }
+
+    @Override
+    public @Nullable Long size(String name) throws IOException {
+        TarIndex.Entry entry = index.file(name);
+        return entry == null ? null : entry.size();
+    }
+
+    @Override
+    public @Nullable String otherType(String name) {
+        TarIndex.Entry entry = index.any(name);
+        return entry == null ? null : TarIndex.describe(entry.type());
+    }
+
+    @Override
+    public boolean isEmpty() {
+        return index.isEmpty();
+    }
+
+    @Override
+    public BlobSource open(String name) throws IOException {
+        TarIndex.Entry entry = index.file(name);
+        if (entry == null) {
+            throw new IllegalArgumentException("not in the archive: " + name);
+        }
+        DecompressedFile reading = stream;
+        if (reading == null || reading.position() > entry.offset()) {
+            closeStream();
+            reading = new DecompressedFile(fd, compression);
+            stream = reading;
+        }
+        reading.skipTo(entry.offset());
+        return new StreamBlob(reading, entry.size());
+    }
+
+    private void closeStream() {
+        if (stream != null) {
+            stream.close();
+            stream = null;
+        }
+    }
+
+    @Override
+    public void close() {
+        closeStream();
+        fd.close();
+    }
+
+    /** The next bytes of the stream. */
+    private static final class StreamBlob implements BlobSource {
+        private final DecompressedFile stream;
+        private final long size;
+        private long left;
+
+        StreamBlob(DecompressedFile stream, long size) {
+            this.stream = stream;
+            this.size = size;
+            this.left = size;
+        }
+
+        @Override
+        public long size() {
+            return size;
+        }
+
+        @Override
+        public int read(NativeBuffer into) throws IOException {
+            ByteBuffer to = into.buffer().clear().limit((int) Math.min(into.size(), left));
+            while (to.hasRemaining()) {
+                if (!stream.buffer().hasRemaining() && !stream.advance()) {
+                    break;
+                }
+                ByteBuffer from = stream.buffer();
+                ByteBuffer piece = from.slice(from.position(), Math.min(from.remaining(), to.remaining()));
+                from.position(from.position() + piece.remaining());
+                to.put(piece);
+            }
+            left -= to.position();
+            return to.position();
+        }
+
+        @Override
+        public void close() {
+            // the stream is read on by the next file
+        }
+    }
+}

@@ -1,0 +1,24 @@
+package pve.oci.archive;
+
+import java.io.IOException;
+import org.jspecify.annotations.Nullable;
+
+/** The files of an archive by their names: "index.json", "blobs/sha256/...". */
+interface ImageFiles extends AutoCloseable {
+    /** Size of the regular file of that name; null when there is none. */
+    @Nullable
+    Long size(String name) throws IOException;
+
+    /** Opens a file that {@link #size} knows. One file at a time may be open. */
+    BlobSource open(String name) throws IOException;
+
+    /** What stands under that name instead of a regular file ("a symbolic link"); null when nothing does. */
+    @Nullable
+    String otherType(String name) throws IOException;
+
+    /** Nothing at all is in it. */
+    boolean isEmpty();
+
+    @Override
+    void close();
+}

@@ -1,0 +1,77 @@
+package pve.oci.archive;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import org.jspecify.annotations.Nullable;
+import pve.oci.linux.CString;
+import pve.oci.linux.Errno;
+import pve.oci.linux.ErrnoException;
+import pve.oci.linux.Fd;
+import pve.oci.linux.FileStatus;
+import pve.oci.linux.Libc;
+import pve.oci.linux.NativeBuffer;
+
+/** An image layout as a directory (image-layout.md): regular files below it, links followed within it only. */
+final class LayoutDirectory implements ImageFiles {
+    private final Fd directory;
+    private final FileStatus status = new FileStatus();
+    private final NativeBuffer openHow = NativeBuffer.allocate(24);
+
+    /** Takes the descriptor over. */
+    LayoutDirectory(Fd directory) {
+        this.directory = directory;
+    }
+
+    private @Nullable Fd openFile(String name, int flags) throws ErrnoException {
+        openHow.buffer()
+                .putLong(0, flags | Libc.O_CLOEXEC)
+                .putLong(8, 0)
+                .putLong(16, Libc.RESOLVE_IN_ROOT | Libc.RESOLVE_NO_MAGICLINKS);
+        CString path = CString.of(name.getBytes(StandardCharsets.ISO_8859_1));
+        try {
+            return new Fd(Libc.openat2(directory.number(), path.address(), openHow.address()));
+        } catch (ErrnoException e) {
+            if (e.errno() == Errno.ENOENT || e.errno() == Errno.ENOTDIR) {
+                return null;
+            }
+            throw e;
+        }
+    }
+
+    @Override
+    public @Nullable Long size(String name) throws IOException {
+        try (Fd fd = openFile(name, Libc.O_PATH)) {
+            if (fd == null || status.read(fd.number()).type() != Libc.S_IFREG) {
+                return null;
+            }
+            return status.size();
+        }
+    }
+
+    @Override
+    public @Nullable String otherType(String name) throws IOException {
+        try (Fd fd = openFile(name, Libc.O_PATH)) {
+            return fd == null ? null : "no regular file";
+        }
+    }
+
+    @Override
+    public boolean isEmpty() {
+        return false;
+    }
+
+    @Override
+    public BlobSource open(String name) throws IOException {
+        // a FIFO must not block; what it is was asked before, but may have changed
+        Fd fd = openFile(name, Libc.O_RDONLY | Libc.O_NONBLOCK);
+        if (fd == null) {
+            throw new ErrnoException("openat2", Errno.ENOENT);
+        }
+        return new FileBlob(fd, 0, status.read(fd.number()).size(), true);
+    }
+
+    @Override
+    public void close() {
+        directory.close();
+    }
+}

@@ -1,0 +1,49 @@
+package pve.oci.layer;
+
+import java.util.ArrayList;
+import java.util.List;
+
+/** The ids inside a user namespace that its map gives an id outside (user_namespaces(7)). */
+public final class IdMap {
+    /** chown(2) takes -1 for "leave as it is". */
+    private static final long LARGEST_ID = 0xfffffffeL;
+
+    private final List<Range> ranges;
+
+    /** One line of /proc/PID/uid_map, without the ids outside. */
+    public record Range(long inside, long count) {
+        boolean contains(long id) {
+            return id >= inside && id - inside < count;
+        }
+    }
+
+    /** @param ranges empty for a privileged container, which has every id */
+    public IdMap(List<Range> ranges) {
+        this.ranges = List.copyOf(ranges);
+    }
+
+    public boolean contains(long id) {
+        if (ranges.isEmpty()) {
+            return id >= 0 && id <= LARGEST_ID;
+        }
+        for (Range range : ranges) {
+            if (range.contains(id)) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /** For messages: "0-65535". */
+    @Override
+    public String toString() {
+        if (ranges.isEmpty()) {
+            return "0-" + LARGEST_ID;
+        }
+        List<String> texts = new ArrayList<>();
+        for (Range range : ranges) {
+            texts.add(range.inside() + "-" + (range.inside() + range.count() - 1));
+        }
+        return String.join(", ", texts);
+    }
+}

@@ -1,0 +1,227 @@
+package pve.oci.layer;
+
+import java.io.IOException;
+import java.io.InterruptedIOException;
+import java.nio.ByteBuffer;
+import java.util.List;
+import java.util.concurrent.ArrayBlockingQueue;
+import java.util.concurrent.BlockingQueue;
+import org.jspecify.annotations.Nullable;
+import pve.oci.oci.Digest;
+import pve.oci.oci.ImageException;
+import pve.oci.tar.TarSource;
+
+/**
+ * Layers as streams of uncompressed bytes, verified on the way. Three threads work on slots of native memory: the reader
+ * reads, hashes and decompresses the blobs, one layer after the other without a pause between them; the hasher computes
+ * the diff IDs; the caller, this object being its {@link TarSource}, applies. Nothing is read twice and nothing grows
+ * with the image.
+ */
+public final class LayerPipeline implements TarSource, AutoCloseable {
+    private static final int SLOTS = 8;
+    private static final ByteBuffer NOTHING = ByteBuffer.allocateDirect(0);
+
+    private final BlockingQueue<Slot> free = new ArrayBlockingQueue<>(SLOTS);
+    private final BlockingQueue<Slot> toHash = new ArrayBlockingQueue<>(SLOTS);
+    private final BlockingQueue<Slot> toApply = new ArrayBlockingQueue<>(SLOTS);
+    private final Thread reader;
+    private final Thread hasher;
+    private volatile @Nullable RuntimeException bug;
+    private @Nullable Slot current;
+    private boolean isAtEnd = true;
+
+    public LayerPipeline(List<Layer> layers, LayerLimits limits, Progress progress) {
+        for (int i = 0; i < SLOTS; i++) {
+            free.add(new Slot());
+        }
+        LayerReader work = new LayerReader(layers, limits, progress, this::takeFree, this::publish);
+        reader = start("layer-reader", work::run);
+        hasher = start("layer-hasher", this::hash);
+    }
+
+    private Thread start(String name, Work work) {
+        Thread thread = new Thread(
+                () -> {
+                    try {
+                        work.run();
+                    } catch (InterruptedException e) {
+                        // closed in the middle: nobody waits for more
+                    } catch (RuntimeException e) {
+                        bug = e;
+                        toApply.clear();
+                        toApply.add(new Slot());
+                    }
+                },
+                name);
+        thread.setDaemon(true);
+        thread.start();
+        return thread;
+    }
+
+    private interface Work {
+        void run() throws InterruptedException;
+    }
+
+    private Slot takeFree() throws InterruptedException {
+        Slot slot = free.take();
+        slot.memory.buffer().clear();
+        slot.isLast = false;
+        slot.failure = null;
+        slot.contentDigest = null;
+        return slot;
+    }
+
+    private void publish(Slot slot) throws InterruptedException {
+        slot.length = slot.memory.buffer().position();
+        slot.readers.set(2);
+        toHash.put(slot);
+        toApply.put(slot);
+    }
+
+    private void release(Slot slot) {
+        if (slot.readers.decrementAndGet() == 0) {
+            free.add(slot);
+        }
+    }
+
+    private void hash() throws InterruptedException {
+        ContentHash hash = null;
+        while (true) {
+            Slot slot = toHash.take();
+            Layer layer = slot.layer;
+            if (layer == null) {
+                continue;
+            }
+            if (hash == null) {
+                hash = new ContentHash(layer.diffId().algorithm());
+            }
+            hash.update(slot.memory, slot.length);
+            if (slot.isLast) {
+                slot.contentDigest = hash.finish();
+                hash.close();
+                hash = null;
+                synchronized (slot) {
+                    slot.notifyAll();
+                }
+            }
+            release(slot);
+        }
+    }
+
+    /** Goes on to the next layer, whose bytes this source then gives. Layers come in order, each to its end. */
+    public void beginLayer() {
+        isAtEnd = false;
+    }
+
+    @Override
+    public boolean advance() throws IOException {
+        if (isAtEnd) {
+            return false;
+        }
+        Slot slot = current;
+        if (slot != null) {
+            if (slot.isLast) {
+                // kept until its digest was compared
+                isAtEnd = true;
+                return false;
+            }
+            current = null;
+            release(slot);
+        }
+        slot = take();
+        if (slot.failure != null) {
+            current = slot;
+            throw slot.failure;
+        }
+        slot.memory.buffer().position(0).limit(slot.length);
+        current = slot;
+        return true;
+    }
+
+    private Slot take() throws IOException {
+        Slot slot;
+        try {
+            slot = toApply.take();
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new InterruptedIOException("interrupted");
+        }
+        RuntimeException failure = bug;
+        if (failure != null) {
+            throw failure;
+        }
+        return slot;
+    }
+
+    @Override
+    public ByteBuffer buffer() {
+        return current == null ? NOTHING : current.memory.buffer();
+    }
+
+    /** Address of the current buffer's first byte. */
+    public long address() {
+        return current == null ? 0 : current.memory.address();
+    }
+
+    /** Reads the layer to its end without applying it. */
+    public void skip() throws IOException {
+        while (advance()) {
+            // only the hashes matter
+        }
+    }
+
+    /** To be called at the end of a layer: compares its content with the diff ID. */
+    public void verifyContent(Layer layer) throws IOException {
+        Slot last = current;
+        if (last == null || !last.isLast) {
+            throw new IllegalStateException("the layer was not read to its end");
+        }
+        Digest actual = awaitDigest(last);
+        current = null;
+        release(last);
+        if (!actual.equals(layer.diffId())) {
+            throw ImageException.of("DigestMismatch")
+                    .with("blobDigest", layer.descriptor().digest().toString())
+                    .with("actualDigest", actual.toString())
+                    .with("checked", "diffId")
+                    .message(layer + ": uncompressed content has the digest " + actual
+                            + ", which does not match the config's diff_id " + layer.diffId());
+        }
+    }
+
+    private static Digest awaitDigest(Slot last) throws IOException {
+        synchronized (last) {
+            Digest digest = last.contentDigest;
+            while (digest == null) {
+                try {
+                    last.wait();
+                } catch (InterruptedException e) {
+                    Thread.currentThread().interrupt();
+                    throw new InterruptedIOException("interrupted");
+                }
+                digest = last.contentDigest;
+            }
+            return digest;
+        }
+    }
+
+    /** Stops both threads; what they hold is closed when this returns. */
+    @Override
+    public void close() {
+        reader.interrupt();
+        hasher.interrupt();
+        boolean isInterrupted = false;
+        for (Thread thread : List.of(reader, hasher)) {
+            while (thread.isAlive()) {
+                try {
+                    thread.join();
+                } catch (InterruptedException e) {
+                    isInterrupted = true;
+                }
+            }
+        }
+        if (isInterrupted) {
+            Thread.currentThread().interrupt();
+        }
+    }
+}

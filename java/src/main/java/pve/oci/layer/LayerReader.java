@@ -1,0 +1,202 @@
+package pve.oci.layer;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+import pve.oci.archive.BlobSource;
+import pve.oci.compress.Compression;
+import pve.oci.compress.CorruptBlobException;
+import pve.oci.compress.Decompressor;
+import pve.oci.compress.UnsupportedCompressionException;
+import pve.oci.compress.WindowLimitException;
+import pve.oci.linux.NativeBuffer;
+import pve.oci.oci.Digest;
+import pve.oci.oci.ImageException;
+
+/**
+ * The first stage of the {@link LayerPipeline}: reads blobs, hashes them as stored, decompresses them into slots. A layer
+ * that fails ends with a slot that says why, and the work ends with it.
+ */
+final class LayerReader {
+    private static final int INPUT_SIZE = 256 << 10;
+
+    private final List<Layer> layers;
+    private final LayerLimits limits;
+    private final Progress progress;
+    private final SlotSupplier free;
+    private final SlotConsumer publish;
+    private final NativeBuffer input = NativeBuffer.allocate(INPUT_SIZE);
+    private final Throttle throttle;
+    private @Nullable Slot slot;
+    private long uncompressed;
+
+    /** Waits for a slot that nobody reads any more. */
+    interface SlotSupplier {
+        Slot take() throws InterruptedException;
+    }
+
+    /** Hands a filled slot on. */
+    interface SlotConsumer {
+        void put(Slot slot) throws InterruptedException;
+    }
+
+    LayerReader(List<Layer> layers, LayerLimits limits, Progress progress, SlotSupplier free, SlotConsumer publish) {
+        this.layers = layers;
+        this.limits = limits;
+        this.progress = progress;
+        this.free = free;
+        this.publish = publish;
+        throttle = new Throttle(limits.bandwidth());
+    }
+
+    void run() throws InterruptedException {
+        for (Layer layer : layers) {
+            IOException failure = null;
+            try {
+                read(layer);
+            } catch (IOException e) {
+                failure = e;
+            }
+            Slot last = slot(layer);
+            last.isLast = true;
+            last.failure = failure;
+            hand(last);
+            if (failure != null) {
+                return;
+            }
+        }
+    }
+
+    private Slot slot(Layer layer) throws InterruptedException {
+        Slot filling = slot;
+        if (filling == null) {
+            filling = free.take();
+            filling.layer = layer;
+            slot = filling;
+        }
+        return filling;
+    }
+
+    private void hand(Slot filled) throws InterruptedException {
+        slot = null;
+        publish.put(filled);
+    }
+
+    private void read(Layer layer) throws IOException, InterruptedException {
+        uncompressed = 0;
+        try (BlobSource blob = layer.blob().open();
+                ContentHash hash = new ContentHash(layer.descriptor().digest().algorithm())) {
+            if (blob.size() != layer.descriptor().size()) {
+                throw ImageException.of("SizeMismatch")
+                        .with("blobDigest", layer.descriptor().digest().toString())
+                        .with("expectedSize", layer.descriptor().size())
+                        .with("actualSize", blob.size())
+                        .message(layer + ": blob has a size of " + blob.size() + " bytes, its descriptor says "
+                                + layer.descriptor().size());
+            }
+            Decompressor decompressor = null;
+            long left = blob.size();
+            try {
+                do {
+                    int length = readPiece(layer, blob, hash, left);
+                    left -= length;
+                    ByteBuffer in = input.buffer().position(0).limit(length);
+                    if (decompressor == null) {
+                        decompressor = Decompressor.of(Compression.detect(in), limits.zstdWindowLog());
+                    }
+                    decompress(layer, decompressor, in, blob.size() - left);
+                } while (left > 0);
+                decompressor.finish();
+            } catch (CorruptBlobException | UnsupportedCompressionException | WindowLimitException e) {
+                // a blob that was changed is better called that than corrupt
+                while (left > 0) {
+                    left -= readPiece(layer, blob, hash, left);
+                }
+                verify(layer, hash);
+                throw explain(layer, e);
+            } finally {
+                if (decompressor != null) {
+                    decompressor.close();
+                }
+            }
+            verify(layer, hash);
+        }
+    }
+
+    private int readPiece(Layer layer, BlobSource blob, ContentHash hash, long left)
+            throws IOException, InterruptedException {
+        int length = blob.read(input);
+        if (length == 0 && left > 0) {
+            throw ImageException.of("MalformedArchive")
+                    .with("blobDigest", layer.descriptor().digest().toString())
+                    .message(layer + ": archive is truncated, " + left + " bytes of the blob are missing");
+        }
+        throttle.spend(length);
+        hash.update(input, length);
+        progress.read(length);
+        return length;
+    }
+
+    /** Moves all of the input through, slot by slot. */
+    private void decompress(Layer layer, Decompressor decompressor, ByteBuffer in, long compressed)
+            throws IOException, InterruptedException {
+        boolean mayHaveMore = true;
+        while (mayHaveMore) {
+            Slot filling = slot(layer);
+            ByteBuffer out = filling.memory.buffer();
+            int before = out.position();
+            decompressor.decompress(in, out);
+            uncompressed += out.position() - before;
+            if (uncompressed > LayerLimits.RATIO_FREE_SIZE && uncompressed / compressed > limits.maximumRatio()) {
+                throw limit(
+                        layer,
+                        "decompressionRatio",
+                        limits.maximumRatio(),
+                        "decompresses to more than " + limits.maximumRatio() + " times its size");
+            }
+            mayHaveMore = !out.hasRemaining();
+            if (mayHaveMore) {
+                hand(filling);
+            }
+        }
+    }
+
+    private static void verify(Layer layer, ContentHash hash) throws ImageException {
+        Digest actual = hash.finish();
+        if (!actual.equals(layer.descriptor().digest())) {
+            throw ImageException.of("DigestMismatch")
+                    .with("blobDigest", layer.descriptor().digest().toString())
+                    .with("actualDigest", actual.toString())
+                    .with("checked", "blob")
+                    .message(layer + ": blob has the digest " + actual + ", which does not match");
+        }
+    }
+
+    private ImageException explain(Layer layer, IOException e) {
+        String blobDigest = layer.descriptor().digest().toString();
+        if (e instanceof UnsupportedCompressionException unsupported) {
+            return ImageException.of("UnsupportedMediaType")
+                    .with("blobDigest", blobDigest)
+                    .with("mediaType", layer.descriptor().mediaType())
+                    .cause(e)
+                    .message(layer + ": unsupported compression " + unsupported.compression());
+        }
+        if (e instanceof WindowLimitException) {
+            return limit(layer, "zstdWindowLog", limits.zstdWindowLog(), String.valueOf(e.getMessage()));
+        }
+        ImageException.Builder builder = ImageException.of("MalformedArchive").with("blobDigest", blobDigest);
+        if (e instanceof CorruptBlobException corrupt) {
+            builder.with("offset", corrupt.offset());
+        }
+        return builder.cause(e).message(layer + ": " + e.getMessage());
+    }
+
+    private static ImageException limit(Layer layer, String name, long maximum, String what) {
+        return ImageException.of("LimitExceeded")
+                .with("limit", name)
+                .with("maximum", maximum)
+                .with("layerDigest", layer.descriptor().digest().toString())
+                .message(layer + ": " + what + ", the limit " + name + " is " + maximum);
+    }
+}

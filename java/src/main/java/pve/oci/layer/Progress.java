@@ -1,0 +1,82 @@
+package pve.oci.layer;
+
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.concurrent.atomic.AtomicLong;
+import org.jspecify.annotations.Nullable;
+
+/** Where a job stands. Written by the threads at work, each its own counters; read by the one that reports. */
+public final class Progress {
+    /** As the interface has it. */
+    public enum Phase {
+        PARSING("parsing"),
+        VERIFYING("verifying"),
+        EXTRACTING("extracting"),
+        FINISHING("finishing");
+
+        private final String text;
+
+        Phase(String text) {
+            this.text = text;
+        }
+    }
+
+    private volatile Phase phase = Phase.PARSING;
+    private volatile int layerIndex = -1;
+    private volatile int layersCount = -1;
+    private volatile long bytesTotal;
+    private final AtomicLong bytesRead = new AtomicLong();
+    private final AtomicLong entriesWritten = new AtomicLong();
+    private final AtomicLong bytesWritten = new AtomicLong();
+
+    public void begin(Phase next, int layers, long bytes) {
+        layersCount = layers;
+        bytesTotal = bytes;
+        phase = next;
+    }
+
+    public void phase(Phase next) {
+        phase = next;
+    }
+
+    public void layer(int index) {
+        layerIndex = index;
+    }
+
+    public void read(long bytes) {
+        bytesRead.lazySet(bytesRead.get() + bytes);
+    }
+
+    public void wroteEntry() {
+        entriesWritten.lazySet(entriesWritten.get() + 1);
+    }
+
+    public void wroteBytes(long bytes) {
+        bytesWritten.lazySet(bytesWritten.get() + bytes);
+    }
+
+    public long entriesWritten() {
+        return entriesWritten.get();
+    }
+
+    public long bytesWritten() {
+        return bytesWritten.get();
+    }
+
+    /** The interface's type Progress. */
+    public Map<String, @Nullable Object> toJson() {
+        Map<String, @Nullable Object> json = new LinkedHashMap<>();
+        json.put("phase", phase.text);
+        if (layerIndex >= 0) {
+            json.put("layerIndex", layerIndex);
+        }
+        if (layersCount >= 0) {
+            json.put("layersCount", layersCount);
+        }
+        json.put("bytesRead", bytesRead.get());
+        json.put("bytesTotal", bytesTotal);
+        json.put("entriesWritten", entriesWritten.get());
+        json.put("bytesWritten", bytesWritten.get());
+        return json;
+    }
+}

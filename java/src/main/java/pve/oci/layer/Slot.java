@@ -1,0 +1,35 @@
+package pve.oci.layer;
+
+import java.io.IOException;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.jspecify.annotations.Nullable;
+import pve.oci.linux.NativeBuffer;
+import pve.oci.oci.Digest;
+
+/**
+ * A piece of a layer's uncompressed bytes on its way through the {@link LayerPipeline}: filled by one thread, then hashed
+ * and applied by two others. Always full, but for the last of a layer, so that no tar header straddles two.
+ */
+final class Slot {
+    /** A multiple of tar's 512. */
+    static final int SIZE = 512 << 10;
+
+    final NativeBuffer memory = NativeBuffer.allocate(SIZE);
+
+    /** Both readers have to be done with it before it is filled again. */
+    final AtomicInteger readers = new AtomicInteger();
+
+    int length;
+
+    @Nullable
+    Layer layer;
+
+    boolean isLast;
+
+    /** Why the layer ends here, before its end. */
+    @Nullable
+    IOException failure;
+
+    /** Of the last slot: what the hashing thread found for the whole layer. */
+    volatile @Nullable Digest contentDigest;
+}
