@@ -157,7 +157,7 @@ public final class Json {
             return switch (token) {
                 case START_OBJECT -> object(deeper(depth));
                 case START_ARRAY -> array(deeper(depth));
-                case VALUE_STRING -> parser.getText();
+                case VALUE_STRING -> text(parser.getText());
                 case VALUE_NUMBER_INT -> integer();
                 case VALUE_NUMBER_FLOAT -> parser.getDoubleValue();
                 case VALUE_TRUE -> true;
@@ -165,6 +165,23 @@ public final class Json {
                 case VALUE_NULL -> null;
                 default -> throw new JsonFormatException("unexpected " + token + " in JSON");
             };
+        }
+
+        /** An escaped half of a surrogate pair is no character, and could not be passed on as UTF-8. */
+        private static String text(String text) throws JsonFormatException {
+            for (int i = 0; i < text.length(); i++) {
+                char c = text.charAt(i);
+                if (Character.isSurrogate(c)) {
+                    boolean isPair = Character.isHighSurrogate(c)
+                            && i + 1 < text.length()
+                            && Character.isLowSurrogate(text.charAt(i + 1));
+                    if (!isPair) {
+                        throw new JsonFormatException("invalid JSON: half of a surrogate pair in a string");
+                    }
+                    i++;
+                }
+            }
+            return text;
         }
 
         private int deeper(int depth) throws JsonFormatException {
@@ -184,7 +201,7 @@ public final class Json {
         private Map<String, @Nullable Object> object(int depth) throws IOException {
             Map<String, @Nullable Object> map = new LinkedHashMap<>();
             for (JsonToken token = next(); token != JsonToken.END_OBJECT; token = next()) {
-                String name = parser.currentName();
+                String name = text(parser.currentName());
                 map.put(name, value(next(), depth));
             }
             return map;

@@ -22,6 +22,11 @@ public final class IdMap {
         this.ranges = List.copyOf(ranges);
     }
 
+    /** A privileged container: no user namespace. */
+    public boolean isPrivileged() {
+        return ranges.isEmpty();
+    }
+
     public boolean contains(long id) {
         if (ranges.isEmpty()) {
             return id >= 0 && id <= LARGEST_ID;

@@ -1,7 +1,6 @@
 package pve.oci.layer;
 
-import java.io.IOException;
-import pve.oci.archive.BlobSource;
+import pve.oci.archive.Image;
 import pve.oci.oci.Descriptor;
 import pve.oci.oci.Digest;
 
@@ -14,12 +13,7 @@ import pve.oci.oci.Digest;
  * @param diffId what the config says of the uncompressed layer
  * @param blob opens the blob
  */
-public record Layer(int index, int count, Descriptor descriptor, Digest diffId, Opener blob) {
-    /** Opens a blob when its turn comes. */
-    public interface Opener {
-        BlobSource open() throws IOException;
-    }
-
+public record Layer(int index, int count, Descriptor descriptor, Digest diffId, Image.Opener blob) {
     /** For messages: "layer 3/7 sha256:..." */
     @Override
     public String toString() {

@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.BlockingQueue;
 import org.jspecify.annotations.Nullable;
+import pve.oci.archive.ContentHash;
 import pve.oci.oci.Digest;
 import pve.oci.oci.ImageException;
 import pve.oci.tar.TarSource;

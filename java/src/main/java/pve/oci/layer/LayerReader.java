@@ -5,6 +5,7 @@ import java.nio.ByteBuffer;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 import pve.oci.archive.BlobSource;
+import pve.oci.archive.ContentHash;
 import pve.oci.compress.Compression;
 import pve.oci.compress.CorruptBlobException;
 import pve.oci.compress.Decompressor;

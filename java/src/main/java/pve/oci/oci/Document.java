@@ -30,6 +30,11 @@ final class Document {
         }
     }
 
+    /** An object that stands in something else than an object. */
+    static Document of(Map<String, @Nullable Object> members, String pointer) {
+        return new Document(members, pointer);
+    }
+
     String pointer(String name) {
         return pointer + "/" + name;
     }

@@ -42,7 +42,7 @@ public record Platform(
         }
         String variant = document.optionalString("variant");
         return new Platform(
-                goArchitecture(architecture),
+                architecture,
                 os == null || os.isEmpty() ? "linux" : os,
                 variant == null || variant.isEmpty() ? null : variant);
     }

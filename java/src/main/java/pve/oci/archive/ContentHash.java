@@ -1,4 +1,4 @@
-package pve.oci.layer;
+package pve.oci.archive;
 
 import java.nio.ByteBuffer;
 import java.security.MessageDigest;

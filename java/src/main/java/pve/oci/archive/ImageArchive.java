@@ -1,0 +1,130 @@
+package pve.oci.archive;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import org.jspecify.annotations.Nullable;
+import pve.oci.compress.Compression;
+import pve.oci.compress.CorruptBlobException;
+import pve.oci.compress.UnsupportedCompressionException;
+import pve.oci.compress.WindowLimitException;
+import pve.oci.json.JsonLimits;
+import pve.oci.linux.Fd;
+import pve.oci.linux.FileStatus;
+import pve.oci.linux.NativeBuffer;
+import pve.oci.oci.ImageException;
+import pve.oci.tar.TarFormatException;
+import pve.oci.tar.TarLimitException;
+
+/** An open image archive: tells what format it has, and finds the image in it. */
+public final class ImageArchive implements AutoCloseable {
+    /** As the interface has it. */
+    public enum Format {
+        OCI_ARCHIVE("ociArchive"),
+        DOCKER_ARCHIVE("dockerArchive"),
+        TAR("tar"),
+        UNKNOWN("unknown");
+
+        private final String text;
+
+        Format(String text) {
+            this.text = text;
+        }
+
+        @Override
+        public String toString() {
+            return text;
+        }
+    }
+
+    private final ImageFiles files;
+    private final JsonLimits limits;
+
+    private ImageArchive(ImageFiles files, JsonLimits limits) {
+        this.files = files;
+        this.limits = limits;
+    }
+
+    /**
+     * Takes the descriptor over and reads the archive's headers; of an archive that is compressed as a whole, all of it.
+     *
+     * @param fd a regular file, or the directory of an image layout
+     */
+    public static ImageArchive open(Fd fd, JsonLimits limits) throws IOException {
+        try {
+            return new ImageArchive(files(fd), limits);
+        } catch (TarFormatException e) {
+            fd.close();
+            throw ImageException.of("MalformedArchive")
+                    .with("offset", e.offset())
+                    .cause(e)
+                    .message("not an image archive: " + e.getMessage());
+        } catch (CorruptBlobException | UnsupportedCompressionException | WindowLimitException e) {
+            fd.close();
+            throw ImageException.of("MalformedArchive").cause(e).message("not an image archive: " + e.getMessage());
+        } catch (TarLimitException e) {
+            fd.close();
+            throw ImageException.of("LimitExceeded")
+                    .with("limit", e.limit())
+                    .with("maximum", e.maximum())
+                    .cause(e)
+                    .message("archive: " + e.getMessage());
+        } catch (IOException | RuntimeException e) {
+            fd.close();
+            throw e;
+        }
+    }
+
+    private static ImageFiles files(Fd fd) throws IOException {
+        FileStatus status = new FileStatus().read(fd.number());
+        if (status.isDirectory()) {
+            return new LayoutDirectory(fd);
+        }
+        long size = status.size();
+        NativeBuffer start = NativeBuffer.allocate(512);
+        int length = FileBlob.readFully(fd, start.address(), start.size(), 0);
+        ByteBuffer first = start.buffer().position(0).limit(length);
+        Compression compression = Compression.detect(first);
+        return compression == Compression.NONE ? new TarArchive(fd, size) : new CompressedTarArchive(fd, compression);
+    }
+
+    /** What the names in it make of it. */
+    public Format format() throws IOException {
+        if (files.size("index.json") != null || files.size("oci-layout") != null) {
+            return Format.OCI_ARCHIVE;
+        }
+        if (files.size("manifest.json") != null) {
+            return Format.DOCKER_ARCHIVE;
+        }
+        return files.isEmpty() ? Format.UNKNOWN : Format.TAR;
+    }
+
+    /** The imageLayoutVersion of the file oci-layout; null when there is none that can be read. */
+    public @Nullable String layoutVersion() throws IOException {
+        return files.size("oci-layout") == null ? null : new OciLayout(files, limits).version();
+    }
+
+    /** The images in it; {@link ImageException} NotAnOciArchive when it is no image archive. */
+    public ImageSource images() throws IOException {
+        Format format = format();
+        return switch (format) {
+            case OCI_ARCHIVE -> new OciLayout(files, limits);
+            case DOCKER_ARCHIVE -> new DockerArchive(files, limits);
+            case TAR, UNKNOWN -> throw notAnImage(format);
+        };
+    }
+
+    private ImageException notAnImage(Format format) throws IOException {
+        String index = files.otherType("index.json");
+        String reason = index != null
+                ? "index.json is " + index
+                : files.isEmpty() ? "it is empty" : "it has neither index.json nor oci-layout nor manifest.json";
+        return ImageException.of("NotAnOciArchive")
+                .with("format", format.toString())
+                .message("not an OCI image archive: " + reason);
+    }
+
+    @Override
+    public void close() {
+        files.close();
+    }
+}

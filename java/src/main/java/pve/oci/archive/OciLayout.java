@@ -1,0 +1,242 @@
+package pve.oci.archive;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+import pve.oci.json.JsonLimits;
+import pve.oci.oci.Descriptor;
+import pve.oci.oci.Digest;
+import pve.oci.oci.ImageConfig;
+import pve.oci.oci.ImageException;
+import pve.oci.oci.Index;
+import pve.oci.oci.LayoutVersion;
+import pve.oci.oci.Manifest;
+import pve.oci.oci.MediaType;
+import pve.oci.oci.Platform;
+
+/** The images of an image layout (image-layout.md): from index.json through nested indexes to one manifest. */
+final class OciLayout implements ImageSource {
+    private static final int MAXIMUM_DEPTH = 8;
+
+    /** Descriptors looked at in all indexes together. */
+    private static final int MAXIMUM_DESCRIPTORS = 10_000;
+
+    /** Manifests read for a list. */
+    private static final int MAXIMUM_LISTED = 100;
+
+    private final ImageFiles files;
+    private final Documents documents;
+
+    OciLayout(ImageFiles files, JsonLimits limits) {
+        this.files = files;
+        documents = new Documents(files, limits);
+    }
+
+    /** The imageLayoutVersion; a layout without the file is none. */
+    String version() throws IOException {
+        return documents.parse("oci-layout", LayoutVersion::parse).version();
+    }
+
+    @Override
+    public List<Image.Summary> list() throws IOException {
+        List<Image.Summary> summaries = new ArrayList<>();
+        for (Descriptor descriptor : manifests(null)) {
+            if (summaries.size() < MAXIMUM_LISTED) {
+                summaries.add(summarize(descriptor));
+            }
+        }
+        return summaries;
+    }
+
+    private Image.Summary summarize(Descriptor descriptor) {
+        try {
+            Manifest manifest = manifest(descriptor);
+            Platform platform = descriptor.platform();
+            if (platform == null) {
+                platform = config(manifest).platform();
+            }
+            long size = manifest.layers().stream().mapToLong(Descriptor::size).sum();
+            return new Image.Summary(
+                    descriptor, platform, size, manifest.layers().size());
+        } catch (IOException e) {
+            // one that cannot be read must not hide the others; choosing it says why
+            return new Image.Summary(descriptor, descriptor.platform(), 0, 0);
+        }
+    }
+
+    /** Manifests of the index and those it nests, in their order, each once. */
+    private List<Descriptor> manifests(@Nullable Selector selector) throws IOException {
+        version();
+        List<Descriptor> found = new ArrayList<>();
+        Set<Digest> seen = new HashSet<>();
+        Index index = documents.parse("index.json", Index::parse);
+        boolean isByName = selector != null && selector.manifestDigest() == null;
+        for (Descriptor descriptor : index.manifests()) {
+            if (!isByName || selector.fitsName(descriptor)) {
+                collect(descriptor, 1, seen, found);
+            }
+        }
+        return found;
+    }
+
+    private void collect(Descriptor descriptor, int depth, Set<Digest> seen, List<Descriptor> found)
+            throws IOException {
+        if (!seen.add(descriptor.digest())) {
+            return;
+        }
+        if (seen.size() > MAXIMUM_DESCRIPTORS) {
+            throw limit("indexEntries", MAXIMUM_DESCRIPTORS, "too many descriptors in its indexes");
+        }
+        if (descriptor.role() == MediaType.Role.INDEX) {
+            if (depth > MAXIMUM_DEPTH) {
+                throw limit("indexDepth", MAXIMUM_DEPTH, "indexes nested too deep");
+            }
+            byte[] json = documents.read(descriptor, "index");
+            for (Descriptor nested :
+                    documents.parse(json, descriptor, "index", Index::parse).manifests()) {
+                collect(nested, depth + 1, seen, found);
+            }
+        } else if (descriptor.role() == MediaType.Role.SCHEMA1) {
+            throw ImageException.of("UnsupportedMediaType")
+                    .with("blobDigest", descriptor.digest().toString())
+                    .with("mediaType", descriptor.mediaType())
+                    .message("manifest " + descriptor.digest()
+                            + ": unsupported media type, docker image manifest schema 1");
+        } else if (descriptor.role() == MediaType.Role.MANIFEST && !descriptor.isAttestation()) {
+            found.add(descriptor);
+        }
+    }
+
+    private static ImageException limit(String name, int maximum, String what) {
+        return ImageException.of("LimitExceeded")
+                .with("limit", name)
+                .with("maximum", maximum)
+                .message("archive has " + what + ", the limit " + name + " is " + maximum);
+    }
+
+    @Override
+    public Image select(Selector selector) throws IOException {
+        List<Descriptor> candidates = manifests(selector);
+        if (selector.manifestDigest() != null) {
+            Digest wanted = wantedDigest(selector.manifestDigest());
+            for (Descriptor descriptor : candidates) {
+                if (descriptor.digest().equals(wanted)) {
+                    return load(descriptor, selector, false);
+                }
+            }
+            throw noMatch("with the manifest " + wanted);
+        }
+        Descriptor chosen = choose(candidates, selector);
+        if (chosen == null) {
+            throw noMatch("for " + selector);
+        }
+        return load(chosen, selector, true);
+    }
+
+    private static Digest wantedDigest(String text) throws ImageException {
+        try {
+            return Digest.parse(text, "");
+        } catch (IOException e) {
+            throw ImageException.of("NoMatchingImage")
+                    .with("available", List.of())
+                    .cause(e)
+                    .message(String.valueOf(e.getMessage()));
+        }
+    }
+
+    /** The first that fits; a plain variant before another, and one that says nothing of its platform last. */
+    private @Nullable Descriptor choose(List<Descriptor> candidates, Selector selector) throws IOException {
+        Descriptor other = null;
+        Descriptor silent = null;
+        for (Descriptor descriptor : candidates) {
+            Platform platform = descriptor.platform();
+            if (platform == null) {
+                // image-index.md: platform is optional; then the config tells
+                platform = config(manifest(descriptor)).platform();
+            }
+            if (platform == null) {
+                silent = silent == null ? descriptor : silent;
+            } else if (selector.fitsArchitecture(platform)) {
+                if (selector.isPlain(platform)) {
+                    return descriptor;
+                }
+                other = other == null ? descriptor : other;
+            }
+        }
+        return other != null ? other : silent;
+    }
+
+    private ImageException noMatch(String wanted) throws IOException {
+        List<Object> available = new ArrayList<>();
+        List<String> names = new ArrayList<>();
+        for (Image.Summary summary : list()) {
+            available.add(Summaries.toJson(summary));
+            if (names.size() < 10) {
+                names.add(String.valueOf(summary.platform() == null ? "unknown platform" : summary.platform()));
+            }
+        }
+        return ImageException.of("NoMatchingImage")
+                .with("available", available)
+                .message("no image " + wanted + " in the archive"
+                        + (names.isEmpty() ? ", which has none" : "; it has " + String.join(", ", names)));
+    }
+
+    private Manifest manifest(Descriptor descriptor) throws IOException {
+        return documents.parse(documents.read(descriptor, "manifest"), descriptor, "manifest", Manifest::parse);
+    }
+
+    private ImageConfig config(Manifest manifest) throws IOException {
+        Descriptor descriptor = manifest.config();
+        return documents.parse(documents.read(descriptor, "config"), descriptor, "config", ImageConfig::parse);
+    }
+
+    private Image load(Descriptor descriptor, Selector selector, boolean checksPlatform) throws IOException {
+        Manifest manifest = manifest(descriptor);
+        byte[] json = documents.read(manifest.config(), "config");
+        ImageConfig config = documents.parse(json, manifest.config(), "config", ImageConfig::parse);
+        Platform platform = platform(descriptor, manifest, config, selector);
+        if (checksPlatform && !selector.fitsArchitecture(platform)) {
+            throw noMatch("for " + selector);
+        }
+        List<Image.ImageLayer> layers = new ArrayList<>();
+        Layers.check(
+                manifest.config(), manifest.layers().size(), config.diffIds().size());
+        for (int i = 0; i < manifest.layers().size(); i++) {
+            Descriptor layer = manifest.layers().get(i);
+            String place = "layer " + (i + 1) + "/" + manifest.layers().size() + " " + layer.digest();
+            if (files.size(layer.digest().blobPath()) == null) {
+                throw Documents.missing(layer.digest(), place);
+            }
+            layers.add(new Image.ImageLayer(
+                    layer,
+                    config.diffIds().get(i),
+                    () -> files.open(layer.digest().blobPath())));
+        }
+        return new Image(
+                descriptor, manifest.config(), platform, config, new String(json, StandardCharsets.UTF_8), layers);
+    }
+
+    /** What the index says must not contradict what the config says (image-index.md and config.md agree on it). */
+    private static Platform platform(Descriptor descriptor, Manifest manifest, ImageConfig config, Selector selector)
+            throws ImageException {
+        Platform claimed = descriptor.platform();
+        Platform actual = config.platform();
+        if (claimed == null || actual == null) {
+            Platform known = claimed == null ? actual : claimed;
+            return known == null ? new Platform(selector.architecture(), "linux", null) : known;
+        }
+        if (!claimed.architecture().equals(actual.architecture())
+                || !claimed.os().equals(actual.os())) {
+            throw ImageException.of("MalformedImage")
+                    .with("blobDigest", manifest.config().digest().toString())
+                    .with("jsonPointer", "/architecture")
+                    .message("config " + manifest.config().digest() + ": architecture " + actual
+                            + " contradicts the index, which says platform " + claimed);
+        }
+        return claimed;
+    }
+}

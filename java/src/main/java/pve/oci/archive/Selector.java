@@ -1,0 +1,65 @@
+package pve.oci.archive;
+
+import org.jspecify.annotations.Nullable;
+import pve.oci.oci.Descriptor;
+import pve.oci.oci.Platform;
+import pve.oci.oci.Text;
+
+/**
+ * Which image of an archive is wanted.
+ *
+ * @param referenceName value of org.opencontainers.image.ref.name; null: any
+ * @param architecture in Go's spelling
+ * @param variant null: the plain one of the architecture, or the first
+ * @param manifestDigest takes precedence over everything else
+ */
+public record Selector(
+        @Nullable String referenceName,
+        String architecture,
+        @Nullable String variant,
+        @Nullable String manifestDigest) {
+    /** The host's architecture, any name. */
+    public static final Selector HOST = new Selector(null, Platform.hostArchitecture(), null, null);
+
+    boolean fitsName(Descriptor descriptor) {
+        return referenceName == null || referenceName.equals(descriptor.referenceName());
+    }
+
+    boolean fitsArchitecture(Platform platform) {
+        return platform.os().equals("linux")
+                && platform.architecture().equals(architecture)
+                && (variant == null
+                        || variant.equals(platform.variant())
+                        || isBaseline(variant) && platform.variant() == null);
+    }
+
+    private boolean fitsVariant(@Nullable String actual) {
+        return variant == null || variant.equals(actual) || (actual == null && isBaseline(variant));
+    }
+
+    /** Without a variant asked for, one that every machine of the architecture runs. */
+    boolean isPlain(Platform platform) {
+        return variant != null || platform.variant() == null || isBaseline(platform.variant());
+    }
+
+    /** The variants that every machine of the architecture has: amd64 v1 and arm64 v8 (Go's GOAMD64, OCI's variants). */
+    private boolean isBaseline(String name) {
+        return switch (architecture) {
+            case "amd64" -> name.equals("v1");
+            case "arm64" -> name.equals("v8");
+            default -> false;
+        };
+    }
+
+    @Override
+    public String toString() {
+        StringBuilder text = new StringBuilder("linux/").append(architecture);
+        if (variant != null) {
+            text.append('/').append(variant);
+        }
+        if (referenceName != null) {
+            text.append(" named '").append(Text.clean(referenceName)).append('\'');
+        }
+        return text.toString();
+    }
+}

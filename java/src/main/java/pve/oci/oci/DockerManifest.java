@@ -1,0 +1,39 @@
+package pve.oci.oci;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import pve.oci.json.Json;
+import pve.oci.json.JsonFormatException;
+import pve.oci.json.JsonLimits;
+
+/**
+ * The {@code manifest.json} of {@code docker save} (moby image/tarexport): an array of images, each with the file name of
+ * its config, its names, and the file names of its layers.
+ */
+public record DockerManifest(List<Entry> images) {
+    /** One image. Names are the archive's, untrusted. */
+    public record Entry(String config, List<String> repoTags, List<String> layers) {}
+
+    /** Parses the document. */
+    public static DockerManifest parse(byte[] json, JsonLimits limits) throws ImageFormatException {
+        Object parsed;
+        try {
+            parsed = Json.parse(json, limits);
+        } catch (JsonFormatException e) {
+            throw new ImageFormatException("", Text.clean(String.valueOf(e.getMessage())));
+        }
+        if (!(parsed instanceof List<?> list)) {
+            throw new ImageFormatException("", "docker manifest is not an array");
+        }
+        List<Entry> images = new ArrayList<>();
+        for (Object item : list) {
+            if (!(item instanceof Map<?, ?> map)) {
+                throw new ImageFormatException("/" + images.size(), "docker manifest is not an array of objects");
+            }
+            Document image = Document.of(Json.asObject(map), "/" + images.size());
+            images.add(new Entry(image.string("Config"), image.strings("RepoTags"), image.strings("Layers")));
+        }
+        return new DockerManifest(List.copyOf(images));
+    }
+}

@@ -1,0 +1,275 @@
+package pve.oci.worker;
+
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+import pve.oci.archive.Image;
+import pve.oci.archive.ImageArchive;
+import pve.oci.archive.Summaries;
+import pve.oci.json.JsonLimits;
+import pve.oci.layer.Layer;
+import pve.oci.layer.LayerApplier;
+import pve.oci.layer.LayerPipeline;
+import pve.oci.layer.Progress;
+import pve.oci.linux.Errno;
+import pve.oci.linux.ErrnoException;
+import pve.oci.linux.Fd;
+import pve.oci.linux.Libc;
+import pve.oci.oci.ImageException;
+import pve.oci.oci.Text;
+import pve.oci.rootfs.Rootfs;
+import pve.oci.rootfs.RootfsNotEmptyException;
+
+/** Runs one job from its request to the reply's parameters. The worker and the embedded engine both end here. */
+public final class JobRunner {
+    private final JobRequest request;
+    private final JobListener listener;
+    private final Progress progress = new Progress();
+
+    public JobRunner(JobRequest request, JobListener listener) {
+        this.request = request;
+        this.listener = listener;
+    }
+
+    /** Where the job stands; may be read by any thread. */
+    public Progress progress() {
+        return progress;
+    }
+
+    /**
+     * Runs the job and closes both descriptors.
+     *
+     * @param archive null for {@code CLEAN}
+     * @param root the rootfs, for {@code EXTRACT} and {@code CLEAN}
+     * @return parameters of the interface's reply
+     * @throws ImageException every failure, introduced by the archive's name
+     */
+    public Map<String, @Nullable Object> run(@Nullable Fd archive, @Nullable Fd root) throws ImageException {
+        try {
+            return switch (request.action()) {
+                case DETECT -> detect(require(archive));
+                case INSPECT -> inspect(require(archive));
+                case VERIFY -> verify(require(archive));
+                case EXTRACT -> extract(require(archive), require(root));
+                case CLEAN -> clean(require(root));
+            };
+        } catch (ImageException e) {
+            throw e.in(Text.clean(request.archiveName()));
+        } catch (ErrnoException e) {
+            throw systemError(e).in(Text.clean(request.archiveName()));
+        } catch (IOException e) {
+            throw ImageException.of("MalformedArchive")
+                    .cause(e)
+                    .message(Text.clean(String.valueOf(e.getMessage())))
+                    .in(Text.clean(request.archiveName()));
+        } finally {
+            close(archive);
+            close(root);
+        }
+    }
+
+    private static ImageException systemError(ErrnoException e) {
+        return ImageException.of("SystemError")
+                .with("operation", e.call())
+                .with("errno", e.errno())
+                .with("errnoName", Errno.name(e.errno()))
+                .cause(e)
+                .message(String.valueOf(e.getMessage()));
+    }
+
+    private static Fd require(@Nullable Fd fd) {
+        if (fd == null) {
+            throw new IllegalArgumentException("a file descriptor is missing");
+        }
+        return fd;
+    }
+
+    private static void close(@Nullable Fd fd) {
+        if (fd != null) {
+            fd.close();
+        }
+    }
+
+    private Map<String, @Nullable Object> detect(Fd archive) throws IOException {
+        Map<String, @Nullable Object> reply = new LinkedHashMap<>();
+        ImageArchive.Format format = ImageArchive.Format.UNKNOWN;
+        try (ImageArchive open = ImageArchive.open(archive, JsonLimits.DEFAULT)) {
+            format = open.format();
+            String version = format == ImageArchive.Format.OCI_ARCHIVE ? open.layoutVersion() : null;
+            if (version != null) {
+                reply.put("layoutVersion", version);
+            }
+        } catch (ImageException e) {
+            // what cannot be read is not an image; what could not be read for another reason is an error
+            if (!e.error().startsWith("Malformed")) {
+                throw e;
+            }
+        }
+        reply.put("format", format.toString());
+        return reply;
+    }
+
+    private Map<String, @Nullable Object> inspect(Fd archive) throws IOException {
+        try (ImageArchive open = ImageArchive.open(archive, JsonLimits.DEFAULT)) {
+            var images = open.images();
+            Image image = images.select(request.selector());
+            Map<String, @Nullable Object> reply = new LinkedHashMap<>();
+            List<Object> summaries = new ArrayList<>();
+            images.list().forEach(summary -> summaries.add(Summaries.toJson(summary)));
+            reply.put("images", summaries);
+            reply.put("manifest", image.manifest().toJson());
+            reply.put("platform", image.platform().toJson());
+            List<Object> layers = new ArrayList<>();
+            for (Image.ImageLayer layer : image.layers()) {
+                Map<String, @Nullable Object> json = new LinkedHashMap<>();
+                json.put("descriptor", layer.descriptor().toJson());
+                json.put("diffId", layer.diffId().toString());
+                layers.add(json);
+            }
+            reply.put("layers", layers);
+            reply.put("config", config(image));
+            reply.put("rawConfig", image.rawConfig());
+            return reply;
+        }
+    }
+
+    private static Map<String, @Nullable Object> config(Image image) {
+        Map<String, @Nullable Object> config = image.config().config();
+        return config == null ? Map.of() : config;
+    }
+
+    private List<Layer> layers(Image image) {
+        List<Layer> layers = new ArrayList<>();
+        for (Image.ImageLayer layer : image.layers()) {
+            layers.add(
+                    new Layer(layers.size(), image.layers().size(), layer.descriptor(), layer.diffId(), layer.blob()));
+        }
+        return layers;
+    }
+
+    private void begin(Progress.Phase phase, Image image) {
+        long size =
+                image.layers().stream().mapToLong(x -> x.descriptor().size()).sum();
+        progress.begin(phase, image.layers().size(), size);
+    }
+
+    private Map<String, @Nullable Object> verify(Fd archive) throws IOException {
+        try (ImageArchive open = ImageArchive.open(archive, JsonLimits.DEFAULT)) {
+            Image image = open.images().select(request.selector());
+            List<Layer> layers = layers(image);
+            begin(Progress.Phase.VERIFYING, image);
+            List<Object> verified = new ArrayList<>();
+            verified.add(image.manifest().toJson());
+            verified.add(image.configDescriptor().toJson());
+            try (LayerPipeline pipeline = new LayerPipeline(layers, request.limits(), progress)) {
+                for (Layer layer : layers) {
+                    progress.layer(layer.index());
+                    pipeline.beginLayer();
+                    pipeline.skip();
+                    pipeline.verifyContent(layer);
+                    verified.add(layer.descriptor().toJson());
+                }
+            }
+            Map<String, @Nullable Object> reply = new LinkedHashMap<>();
+            reply.put("progress", progress.toJson());
+            reply.put("verified", verified);
+            return reply;
+        }
+    }
+
+    private Map<String, @Nullable Object> extract(Fd archive, Fd root) throws IOException {
+        // everything is made with the mode that the image says
+        Libc.umask(0);
+        try (Rootfs rootfs = open(root);
+                ImageArchive open = ImageArchive.open(archive, JsonLimits.DEFAULT)) {
+            Image image = open.images().select(request.selector());
+            listener.notify(Map.of("existing", rootfs.existing().toJson()));
+            LayerApplier applier = new LayerApplier(
+                    rootfs, request.uids(), request.gids(), request.isPrivileged(), request.limits(), progress);
+            begin(Progress.Phase.EXTRACTING, image);
+            try {
+                apply(image, applier);
+            } catch (IOException | RuntimeException | Error e) {
+                undo(rootfs, e);
+                throw e;
+            }
+            progress.phase(Progress.Phase.FINISHING);
+            return result(image, applier);
+        }
+    }
+
+    private Rootfs open(Fd root) throws IOException {
+        try {
+            return new Rootfs(root);
+        } catch (RootfsNotEmptyException e) {
+            throw ImageException.of("RootDirectoryNotEmpty")
+                    .cause(e)
+                    .message("root directory is not empty: it holds " + Text.clean(e.path()));
+        }
+    }
+
+    private void apply(Image image, LayerApplier applier) throws IOException {
+        List<Layer> layers = layers(image);
+        try (LayerPipeline pipeline = new LayerPipeline(layers, request.limits(), progress)) {
+            for (Layer layer : layers) {
+                try {
+                    applier.apply(layer, pipeline);
+                } catch (ImageException e) {
+                    throw preferDigest(e, layer, pipeline);
+                }
+                pipeline.verifyContent(layer);
+            }
+        }
+    }
+
+    /** An archive that is not what its digests say is better called that than malformed. */
+    private static IOException preferDigest(ImageException failure, Layer layer, LayerPipeline pipeline) {
+        if (!failure.error().equals("MalformedArchive") || failure.getCause() == null) {
+            return failure;
+        }
+        try {
+            pipeline.skip();
+            pipeline.verifyContent(layer);
+        } catch (ImageException e) {
+            return e.error().equals("DigestMismatch") ? e : failure;
+        } catch (IOException | IllegalStateException e) {
+            return failure;
+        }
+        return failure;
+    }
+
+    private static void undo(Rootfs rootfs, Throwable failure) {
+        try {
+            rootfs.undo();
+        } catch (IOException | RuntimeException e) {
+            failure.addSuppressed(e);
+        }
+    }
+
+    private Map<String, @Nullable Object> result(Image image, LayerApplier applier) {
+        Map<String, @Nullable Object> result = new LinkedHashMap<>();
+        result.put("manifestDigest", image.manifest().digest().toString());
+        result.put("configDigest", image.configDescriptor().digest().toString());
+        result.put("entriesWritten", progress.entriesWritten());
+        result.put("bytesWritten", progress.bytesWritten());
+        result.put("whiteoutsApplied", applier.whiteouts());
+        result.put("warnings", applier.warnings().listed());
+        result.put("warningsCount", applier.warnings().count());
+        Map<String, @Nullable Object> reply = new LinkedHashMap<>();
+        reply.put("progress", progress.toJson());
+        reply.put("result", result);
+        reply.put("config", config(image));
+        return reply;
+    }
+
+    private Map<String, @Nullable Object> clean(Fd root) throws IOException {
+        List<?> existing = request.existing();
+        try (Rootfs rootfs = Rootfs.abandoned(root, existing == null ? List.of(Map.of("path", "")) : existing)) {
+            rootfs.undo();
+        }
+        return Map.of();
+    }
+}

@@ -1,0 +1,157 @@
+package pve.oci.worker;
+
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.util.Iterator;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+import pve.oci.json.Json;
+import pve.oci.json.JsonLimits;
+import pve.oci.linux.Fd;
+import pve.oci.linux.MessageSocket;
+import pve.oci.oci.ImageException;
+import pve.oci.oci.Text;
+
+/**
+ * Main class of the worker: created by the launcher inside its sandbox, with the connection to the daemon as descriptor 0.
+ * Calls come one after the other, and the end of the connection is the end of the process.
+ */
+public final class WorkerMain {
+    private static final String ERROR_PREFIX = "io.pve.oci.";
+
+    /** The daemon's requests are small; the list of entries that existed is the largest part of one. */
+    private static final JsonLimits REQUEST_LIMITS = new JsonLimits(16, 16 << 20, 200_000);
+
+    private static final int REPORT_INTERVAL_MS = 100;
+    private static final int IDLE_REPORTS = 40;
+
+    private final MessageSocket socket;
+
+    private WorkerMain(MessageSocket socket) {
+        this.socket = socket;
+    }
+
+    /** Serves the connection on descriptor 0 to its end. */
+    public static void main(String[] arguments) throws IOException {
+        new WorkerMain(new MessageSocket(0)).serve();
+    }
+
+    private void serve() throws IOException {
+        Map<String, @Nullable Object> ready = new LinkedHashMap<>();
+        ready.put("ready", true);
+        ready.put("pid", ProcessHandle.current().pid());
+        send(ready, true);
+        for (byte[] frame = readFrame(); frame != null; frame = readFrame()) {
+            Iterator<Fd> descriptors = socket.takeDescriptors().iterator();
+            Fd archive = null;
+            Fd root = null;
+            Map<String, @Nullable Object> call = Json.parseObject(frame, REQUEST_LIMITS);
+            if (!(call.get("parameters") instanceof Map<?, ?> parameters)) {
+                throw new IllegalArgumentException("a call without parameters");
+            }
+            JobRequest request = JobRequest.of(Json.asObject(parameters));
+            if (request.action() != JobRequest.Action.CLEAN && descriptors.hasNext()) {
+                archive = descriptors.next();
+            }
+            if (descriptors.hasNext()) {
+                root = descriptors.next();
+            }
+            run(request, archive, root);
+        }
+    }
+
+    private byte @Nullable [] readFrame() throws IOException {
+        ByteArrayOutputStream frame = new ByteArrayOutputStream();
+        for (int b = socket.read(); b > 0; b = socket.read()) {
+            frame.write(b);
+            if (frame.size() > REQUEST_LIMITS.maximumSize()) {
+                throw new IOException("frame is too long");
+            }
+        }
+        return frame.size() == 0 ? null : frame.toByteArray();
+    }
+
+    private void run(JobRequest request, @Nullable Fd archive, @Nullable Fd root) throws IOException {
+        JobRunner job = new JobRunner(request, parameters -> send(parameters, true));
+        Thread reporter = new Thread(() -> report(job), "progress-reporter");
+        reporter.setDaemon(true);
+        reporter.start();
+        Map<String, @Nullable Object> reply;
+        String error = null;
+        try {
+            reply = job.run(archive, root);
+        } catch (ImageException e) {
+            error = ERROR_PREFIX + e.error();
+            reply = new LinkedHashMap<>(e.parameters());
+            reply.put("message", String.valueOf(e.getMessage()));
+            for (Throwable suppressed : e.getSuppressed()) {
+                log("err", "could not take back what was extracted: " + suppressed.getMessage());
+            }
+        } finally {
+            stop(reporter);
+        }
+        sendLast(error, reply);
+    }
+
+    private static void stop(Thread reporter) throws IOException {
+        reporter.interrupt();
+        try {
+            reporter.join();
+        } catch (InterruptedException e) {
+            throw new IOException("interrupted", e);
+        }
+    }
+
+    /** Progress ten times a second when there is any, every few seconds when there is none: a sign of life. */
+    private void report(JobRunner job) {
+        Object last = null;
+        int idle = 0;
+        try {
+            while (true) {
+                Thread.sleep(REPORT_INTERVAL_MS);
+                Map<String, @Nullable Object> now = job.progress().toJson();
+                if (!now.equals(last) || ++idle >= IDLE_REPORTS) {
+                    send(Map.of("progress", now), true);
+                    last = now;
+                    idle = 0;
+                }
+            }
+        } catch (InterruptedException e) {
+            // the job has ended
+        }
+    }
+
+    private void log(String level, String message) {
+        send(Map.of("log", Map.of("level", level, "message", Text.clean(message))), true);
+    }
+
+    private void send(Map<String, ? extends @Nullable Object> parameters, boolean continues) {
+        Map<String, @Nullable Object> frame = new LinkedHashMap<>();
+        frame.put("parameters", parameters);
+        if (continues) {
+            frame.put("continues", true);
+        }
+        write(frame);
+    }
+
+    private void sendLast(@Nullable String error, Map<String, @Nullable Object> parameters) {
+        Map<String, @Nullable Object> frame = new LinkedHashMap<>();
+        if (error != null) {
+            frame.put("error", error);
+        }
+        frame.put("parameters", parameters);
+        write(frame);
+    }
+
+    /** One frame at a time: the reporter and the job's thread both write. A daemon that is gone ends the process. */
+    private synchronized void write(Map<String, @Nullable Object> frame) {
+        byte[] json = Json.write(frame);
+        byte[] terminated = java.util.Arrays.copyOf(json, json.length + 1);
+        try {
+            socket.write(terminated);
+        } catch (IOException e) {
+            Runtime.getRuntime().halt(0);
+        }
+    }
+}
