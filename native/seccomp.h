@@ -1,0 +1,14 @@
+/* The system calls a worker may make. One piece of the launcher. */
+#ifndef PVE_OCI_SECCOMP_H
+#define PVE_OCI_SECCOMP_H
+
+#include <stdbool.h>
+
+/*
+ * Installs the filter for this thread and the ones it starts; needs no_new_privs. Everything not listed is EPERM.
+ * make_devices: mknodat of character and block devices too. log_only: refuse nothing, log instead (debugging).
+ * Returns 0 or -1 with errno.
+ */
+int restrict_system_calls(bool make_devices, bool log_only);
+
+#endif
