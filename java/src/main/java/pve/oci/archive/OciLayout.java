@@ -74,9 +74,8 @@ final class OciLayout implements ImageSource {
         List<Descriptor> found = new ArrayList<>();
         Set<Digest> seen = new HashSet<>();
         Index index = documents.parse("index.json", Index::parse);
-        boolean isByName = selector != null && selector.manifestDigest() == null;
         for (Descriptor descriptor : index.manifests()) {
-            if (!isByName || selector.fitsName(descriptor)) {
+            if (selector == null || selector.manifestDigest() != null || selector.fitsName(descriptor)) {
                 collect(descriptor, 1, seen, found);
             }
         }

@@ -28,9 +28,7 @@ public record Selector(
     boolean fitsArchitecture(Platform platform) {
         return platform.os().equals("linux")
                 && platform.architecture().equals(architecture)
-                && (variant == null
-                        || variant.equals(platform.variant())
-                        || isBaseline(variant) && platform.variant() == null);
+                && fitsVariant(platform.variant());
     }
 
     private boolean fitsVariant(@Nullable String actual) {
