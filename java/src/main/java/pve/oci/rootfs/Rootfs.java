@@ -24,6 +24,9 @@ public final class Rootfs implements AutoCloseable {
     private static final int SET_ID_BITS = 06000;
     private static final int IMPLICIT_MODE = 0755;
 
+    /** What was given. Kept open: closing the descriptor of a detached mount dissolves it, other volumes below included. */
+    private final Fd mount;
+
     private final Fd rootFd;
     private final ExistingEntries existing;
     private final ExtendedAttributes extended = new ExtendedAttributes();
@@ -39,12 +42,18 @@ public final class Rootfs implements AutoCloseable {
 
     /** Takes the descriptor over. Refuses a directory that holds more than {@link ExistingEntries} lets pass. */
     public Rootfs(Fd root) throws ErrnoException {
-        this(root, ExistingEntries.read(root));
+        this(root, reopen(root), ExistingEntries::read);
     }
 
-    private Rootfs(Fd root, ExistingEntries existing) throws ErrnoException {
+    /** Finds out what was there before. */
+    private interface ExistingReader {
+        ExistingEntries read(Fd root) throws ErrnoException;
+    }
+
+    private Rootfs(Fd mount, Fd root, ExistingReader reader) throws ErrnoException {
+        this.mount = mount;
         this.rootFd = root;
-        this.existing = existing;
+        this.existing = reader.read(root);
         resolver = new DirectoryResolver(root, existing, extended, new DirectoryResolver.MadeListener() {
             @Override
             public void madeDirectory(Directory parent, byte[] bytes, int offset, int length) {
@@ -63,7 +72,13 @@ public final class Rootfs implements AutoCloseable {
 
     /** A rootfs that another process left behind, only to be taken back by {@link #undo}. */
     public static Rootfs abandoned(Fd root, List<?> existing) throws ErrnoException {
-        return new Rootfs(root, ExistingEntries.ofJson(root, existing));
+        return new Rootfs(root, reopen(root), fd -> ExistingEntries.ofJson(fd, existing));
+    }
+
+    /** A mount's descriptor is one of O_PATH, which says nothing of attributes. */
+    private static Fd reopen(Fd root) throws ErrnoException {
+        CString self = CString.of(".");
+        return new Fd(Libc.openat(root.number(), self.address(), Libc.O_RDONLY | Libc.O_DIRECTORY | Libc.O_CLOEXEC, 0));
     }
 
     public ExistingEntries existing() {
@@ -477,5 +492,6 @@ public final class Rootfs implements AutoCloseable {
     public void close() {
         resolver.close();
         rootFd.close();
+        mount.close();
     }
 }
