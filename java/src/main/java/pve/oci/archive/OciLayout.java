@@ -151,11 +151,21 @@ final class OciLayout implements ImageSource {
     private @Nullable Descriptor choose(List<Descriptor> candidates, Selector selector) throws IOException {
         Descriptor other = null;
         Descriptor silent = null;
+        ImageException noImage = null;
         for (Descriptor descriptor : candidates) {
             Platform platform = descriptor.platform();
             if (platform == null) {
                 // image-index.md: platform is optional; then the config tells
-                platform = config(manifest(descriptor)).platform();
+                try {
+                    platform = config(manifest(descriptor)).platform();
+                } catch (ImageException e) {
+                    if (!e.error().equals("MalformedImage")) {
+                        throw e;
+                    }
+                    // an artifact may stand beside the image
+                    noImage = noImage == null ? e : noImage;
+                    continue;
+                }
             }
             if (platform == null) {
                 silent = silent == null ? descriptor : silent;
@@ -165,6 +175,9 @@ final class OciLayout implements ImageSource {
                 }
                 other = other == null ? descriptor : other;
             }
+        }
+        if (other == null && silent == null && noImage != null) {
+            throw noImage;
         }
         return other != null ? other : silent;
     }
