@@ -1,6 +1,7 @@
 package pve.oci.tar;
 
 import java.io.IOException;
+import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -134,13 +135,13 @@ final class PaxHeader {
             }
             case XATTR ->
                 xattrs.addSchily(
-                        XattrCollector.copy(records, keyStart + keyword.length(), keyEnd),
-                        XattrCollector.copy(records, start, end),
+                        Arrays.copyOfRange(records, keyStart + keyword.length(), keyEnd),
+                        Arrays.copyOfRange(records, start, end),
                         offset);
             case LIBARCHIVE_XATTR ->
                 xattrs.addLibarchive(
-                        XattrCollector.copy(records, keyStart + keyword.length(), keyEnd),
-                        XattrCollector.copy(records, start, end),
+                        Arrays.copyOfRange(records, keyStart + keyword.length(), keyEnd),
+                        Arrays.copyOfRange(records, start, end),
                         offset);
             case SPARSE_NAME -> {
                 checkName(keyword, start, end);
