@@ -36,7 +36,8 @@ final class ZstdDecompressor implements Decompressor {
     }
 
     private IOException translate(ZstdException e) {
-        long code = e.getErrorCode();
+        // libzstd returns errors as negative sizes, and this call hands them on so
+        long code = Math.abs(e.getErrorCode());
         if (code == Zstd.errFrameParameterWindowTooLarge()) {
             return new WindowLimitException(1L << windowLogMax, offset);
         }

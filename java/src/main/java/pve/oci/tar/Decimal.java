@@ -20,7 +20,7 @@ final class Decimal {
             if (digit < 0 || digit > 9) {
                 return MALFORMED;
             }
-            boolean fits = value < Long.MAX_VALUE / 10;
+            boolean fits = value <= (Long.MAX_VALUE - digit) / 10;
             value = fits ? value * 10 + digit : Long.MAX_VALUE;
         }
         return negative ? -value : value;

@@ -1,6 +1,7 @@
 package pve.oci.tar;
 
 import java.io.IOException;
+import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -60,8 +61,7 @@ final class PaxHeader {
         }
         offset = headerOffset;
         if (present) {
-            // readers disagree about which of the two counts: Go and GNU tar the last, libarchive both, Python the
-            // first
+            // readers disagree about which of the two counts, so it would hide entries from some of them
             throw malformed("second PAX header for one entry");
         }
         present = true;
@@ -104,16 +104,7 @@ final class PaxHeader {
         int start = keyEnd + 1;
         boolean given = start < end;
         switch (keyword) {
-            case PATH -> {
-                checkName(keyword, start, end);
-                pathStart = start;
-                pathEnd = end;
-            }
-            case LINK_PATH -> {
-                checkName(keyword, start, end);
-                linkPathStart = start;
-                linkPathEnd = end;
-            }
+            case PATH, LINK_PATH, SPARSE_NAME -> name(keyword, start, end);
             case SIZE -> {
                 hasSize = given;
                 size = given ? sparse.number(records, keyword, start, end, offset) : 0;
@@ -132,29 +123,35 @@ final class PaxHeader {
                     mtime(start, end);
                 }
             }
-            case XATTR ->
-                xattrs.addSchily(
-                        XattrCollector.copy(records, keyStart + keyword.length(), keyEnd),
-                        XattrCollector.copy(records, start, end),
-                        offset);
-            case LIBARCHIVE_XATTR ->
-                xattrs.addLibarchive(
-                        XattrCollector.copy(records, keyStart + keyword.length(), keyEnd),
-                        XattrCollector.copy(records, start, end),
-                        offset);
-            case SPARSE_NAME -> {
-                checkName(keyword, start, end);
-                sparse.setName(start, end);
-            }
+            case XATTR, LIBARCHIVE_XATTR -> xattr(keyword, keyStart, keyEnd, end);
             default -> sparse.apply(keyword, records, start, end, offset);
         }
     }
 
-    private void checkName(PaxKeyword keyword, int start, int end) throws TarFormatException {
+    private void name(PaxKeyword keyword, int start, int end) throws TarFormatException {
         for (int i = start; i < end; i++) {
             if (records[i] == 0) {
                 throw malformed("NUL in the " + keyword.label + " of a PAX header");
             }
+        }
+        if (keyword == PaxKeyword.PATH) {
+            pathStart = start;
+            pathEnd = end;
+        } else if (keyword == PaxKeyword.LINK_PATH) {
+            linkPathStart = start;
+            linkPathEnd = end;
+        } else {
+            sparse.setName(start, end);
+        }
+    }
+
+    private void xattr(PaxKeyword keyword, int keyStart, int keyEnd, int end) throws IOException {
+        byte[] name = Arrays.copyOfRange(records, keyStart + keyword.length(), keyEnd);
+        byte[] value = Arrays.copyOfRange(records, keyEnd + 1, end);
+        if (keyword == PaxKeyword.XATTR) {
+            xattrs.addSchily(name, value, offset);
+        } else {
+            xattrs.addLibarchive(name, value, offset);
         }
     }
 

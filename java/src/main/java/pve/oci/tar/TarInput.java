@@ -127,8 +127,8 @@ final class TarInput {
     }
 
     /**
-     * Skips what fills the last block of a content up. Go's archive/tar writes none after the last entry when it is not
-     * closed, so the end of the archive may be here.
+     * Skips what fills the last block of a content up. An archive without end blocks may end before it: nothing of an
+     * entry is lost then.
      */
     void skipPadding(long size) throws IOException {
         int padding = (int) -size & (BLOCK_SIZE - 1);

@@ -23,6 +23,8 @@ public final class TarReader {
     private byte[] longRecord = new byte[TarInput.BLOCK_SIZE];
 
     private boolean started;
+    // an extension header was read that needs an entry after it
+    private boolean extended;
     private boolean ended;
     // of the content as it is stored
     private long contentSize;
@@ -56,6 +58,7 @@ public final class TarReader {
         map.clear();
         longName.clear();
         longLinkName.clear();
+        extended = false;
         long firstHeader = input.offset();
         while (readHeader(firstHeader)) {
             if (!readExtension()) {
@@ -86,7 +89,7 @@ public final class TarReader {
         boolean first = !started;
         started = true;
         if (count == 0 || (count == TarInput.BLOCK_SIZE && header.isZero())) {
-            if (input.offset() - count > firstHeader) {
+            if (extended) {
                 throw new TarFormatException(firstHeader, "truncated, an extension header is followed by no entry");
             }
             if (count > 0) {
@@ -127,11 +130,13 @@ public final class TarReader {
                 long size = headerSize();
                 input.skip(size, "a PAX global header");
                 input.skipPadding(size);
+                return true;
             }
             default -> {
                 return false;
             }
         }
+        extended = true;
         return true;
     }
 

@@ -23,7 +23,7 @@ public interface TarSource {
      * whose every byte must be seen, as a layer's for its diff ID, leaves out nothing.
      *
      * @param count the most that may be left out, at least 1
-     * @return how many were left out, a multiple of 512
+     * @return how many were left out, a multiple of 512, and never more than the archive has
      */
     default long skip(long count) throws IOException {
         return 0;

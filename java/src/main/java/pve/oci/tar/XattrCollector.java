@@ -3,7 +3,6 @@ package pve.oci.tar;
 import java.net.URLDecoder;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
-import java.util.Arrays;
 import java.util.Base64;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -70,9 +69,5 @@ final class XattrCollector {
     List<Xattr> toList() {
         Map<ByteBuffer, Xattr> attributes = schily.isEmpty() ? libarchive : schily;
         return attributes.isEmpty() ? List.of() : List.copyOf(attributes.values());
-    }
-
-    static byte[] copy(byte[] records, int start, int end) {
-        return Arrays.copyOfRange(records, start, end);
     }
 }

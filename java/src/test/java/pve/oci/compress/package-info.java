@@ -1,0 +1,4 @@
+@NullMarked
+package pve.oci.compress;
+
+import org.jspecify.annotations.NullMarked;

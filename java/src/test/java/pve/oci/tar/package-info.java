@@ -1,0 +1,4 @@
+@NullMarked
+package pve.oci.tar;
+
+import org.jspecify.annotations.NullMarked;
