@@ -9,7 +9,6 @@ use v5.36;
 
 use Fcntl qw(O_DIRECTORY O_NONBLOCK O_RDONLY);
 use File::Spec ();
-use Scalar::Util qw(openhandle);
 
 use PVE::OCI::Varlink;
 
@@ -51,20 +50,20 @@ my $PATH_FIELDS = { archive => 'archivePath', rootDirectory => 'rootDirectory' }
 
 sub last_error() { return PVE::OCI::Varlink::last_error(); }
 
-my sub invalid($message) { PVE::OCI::Varlink::fail('InvalidArgument', $message) }
+my sub invalid ($message) { PVE::OCI::Varlink::fail('InvalidArgument', $message) }
 
-my sub invalid_reply($what) {
+my sub invalid_reply ($what) {
     PVE::OCI::Varlink::fail('InvalidReply', "connection to pve-ocid lost: $what");
 }
 
-my sub call($method, $parameters, $options, $call_options = {}) {
+my sub call ($method, $parameters, $options, $call_options = {}) {
     my $socket = $options->{socket} // $ENV{PVE_OCI_SOCKET} // $DEFAULT_SOCKET;
     $method = "io.pve.oci.$method" if $method !~ /\./;
     return PVE::OCI::Varlink::call($socket, $method, $parameters, $call_options);
 }
 
 # A whole number, as JSON number. Digits only: PVE hands numbers around as strings.
-my sub whole_number($value, $what) {
+my sub whole_number ($value, $what) {
     my ($digits) = ($value // '') =~ /\A([0-9]{1,15})\z/
         or invalid("$what is not a whole number: '" . ($value // '') . "'");
     return $digits + 0;
@@ -72,7 +71,7 @@ my sub whole_number($value, $what) {
 
 # The bytes of a path as characters for JSON, undef when they are not UTF-8. A string that Perl flags
 # as characters names the file of its UTF-8 bytes, as in Perl's own open.
-my sub path_characters($path) {
+my sub path_characters ($path) {
     return $path if utf8::is_utf8($path);
     my $characters = $path;
     return utf8::decode($characters) ? $characters : undef;
@@ -80,13 +79,12 @@ my sub path_characters($path) {
 
 # Puts a file or directory into the parameters, by path or by descriptor. $opened keeps open what was
 # opened here until the call is done.
-my sub add_object($parameters, $name, $object, $call_options, $opened, $flags, $by_descriptor) {
+my sub add_object ($parameters, $name, $object, $call_options, $opened, $flags, $by_descriptor) {
     invalid("no $name given") if !defined($object) || $object eq '';
     my $fd;
     if (ref($object) || ref(\$object) eq 'GLOB') {
-        my $handle = openhandle($object) // invalid("$name is not an open file handle");
-        $fd = fileno($handle);
-        invalid("$name has no file descriptor") if !defined($fd) || $fd < 0;
+        $fd = eval { fileno($object) } // -1; # of file and directory handles
+        invalid("$name is not an open handle with a file descriptor") if $fd < 0;
     } elsif ($object =~ /\A([0-9]+)\z/) {
         $fd = $1 + 0;
     } else {
@@ -98,7 +96,8 @@ my sub add_object($parameters, $name, $object, $call_options, $opened, $flags, $
             return;
         }
         sysopen(my $handle, $path, O_RDONLY | $flags)
-            or PVE::OCI::Varlink::fail('OpenFailed', "cannot open '$path': $!", { errno => $! + 0 });
+            or
+            PVE::OCI::Varlink::fail('OpenFailed', "cannot open '$path': $!", { errno => $! + 0 });
         push $opened->@*, $handle;
         $fd = fileno($handle);
     }
@@ -108,12 +107,12 @@ my sub add_object($parameters, $name, $object, $call_options, $opened, $flags, $
 }
 
 # Only root may name paths to the daemon; anyone else opens the archive with his own rights.
-my sub add_archive($parameters, $archive, $call_options, $opened) {
+my sub add_archive ($parameters, $archive, $call_options, $opened) {
     add_object($parameters, 'archive', $archive, $call_options, $opened, O_NONBLOCK, $> != 0);
     return;
 }
 
-my sub add_selector($parameters, $options) {
+my sub add_selector ($parameters, $options) {
     for my $option (sort keys $SELECTOR_FIELDS->%*) {
         my $value = $options->{$option} // next;
         $parameters->{selector}->{ $SELECTOR_FIELDS->{$option} } = "$value";
@@ -122,7 +121,7 @@ my sub add_selector($parameters, $options) {
 }
 
 # PVE's list of [type, inside, outside, count] to the two lists of ranges of the interface.
-my sub id_map_ranges($id_map) {
+my sub id_map_ranges ($id_map) {
     invalid('id_map is not a list') if ref($id_map) ne 'ARRAY';
     my $ranges = { u => [], g => [] };
     for my $entry ($id_map->@*) {
@@ -136,7 +135,7 @@ my sub id_map_ranges($id_map) {
     return ($ranges->{u}, $ranges->{g});
 }
 
-my sub extract_options($options) {
+my sub extract_options ($options) {
     my $result = {};
     $result->{maximumSize} = whole_number($options->{max_bytes}, 'max_bytes')
         if defined($options->{max_bytes});
@@ -149,10 +148,11 @@ my sub extract_options($options) {
 }
 
 # Hands the replies before the last to the caller's functions.
-my sub reply_handler($options) {
+my sub reply_handler ($options) {
     return sub ($reply) {
         my ($job_id, $progress) = $reply->@{qw(jobId progress)};
-        $options->{on_job}->($job_id) if defined($job_id) && !ref($job_id) && $options->{on_job};
+        $options->{on_job}->($job_id)
+            if defined($job_id) && !ref($job_id) && $options->{on_job};
         return if !defined($progress);
         invalid_reply('progress is not an object') if ref($progress) ne 'HASH';
         $options->{progress}->($progress) if $options->{progress};
@@ -161,7 +161,7 @@ my sub reply_handler($options) {
 }
 
 # The warnings of an extraction, one line each, in the words of the daemon.
-my sub report_warnings($result, $on_warning) {
+my sub report_warnings ($result, $on_warning) {
     my $warnings = $result->{warnings} // [];
     invalid_reply('warnings are not a list') if ref($warnings) ne 'ARRAY';
     for my $warning ($warnings->@*) {
@@ -174,16 +174,16 @@ my sub report_warnings($result, $on_warning) {
     return;
 }
 
-my sub malformed_config($what) {
+my sub malformed_config ($what) {
     PVE::OCI::Varlink::fail('io.pve.oci.MalformedImage', "image configuration: $what");
 }
 
-sub check_config($config) {
+sub check_config ($config) {
     malformed_config('it is not an object') if ref($config) ne 'HASH';
     for my $key (@CONTAINER_KEYS) {
         my $value = $config->{$key} // next;
         my @strings =
-            ref($value) eq 'ARRAY' ? $value->@*
+              ref($value) eq 'ARRAY' ? $value->@*
             : ref($value) eq 'HASH' ? keys $value->%*
             : ($value);
         for my $string (@strings) {
@@ -197,13 +197,13 @@ sub check_config($config) {
     return;
 }
 
-sub detect_archive($archive, $options = {}) {
+sub detect_archive ($archive, $options = {}) {
     my ($parameters, $call_options, $opened) = ({}, {}, []);
     add_archive($parameters, $archive, $call_options, $opened);
     return call('DetectArchive', $parameters, $options, $call_options);
 }
 
-sub inspect_image($archive, $options = {}) {
+sub inspect_image ($archive, $options = {}) {
     my ($parameters, $call_options, $opened) = ({}, {}, []);
     add_archive($parameters, $archive, $call_options, $opened);
     add_selector($parameters, $options);
@@ -212,7 +212,7 @@ sub inspect_image($archive, $options = {}) {
     return $reply;
 }
 
-sub verify_image($archive, $options = {}) {
+sub verify_image ($archive, $options = {}) {
     my ($parameters, $opened) = ({}, []);
     my $call_options = { more => 1, on_reply => reply_handler($options), wait_on_abort => 1 };
     add_archive($parameters, $archive, $call_options, $opened);
@@ -222,7 +222,7 @@ sub verify_image($archive, $options = {}) {
     return $reply;
 }
 
-sub extract_image($archive, $rootdir, $options = {}) {
+sub extract_image ($archive, $rootdir, $options = {}) {
     my ($parameters, $opened) = ({}, []);
     my $call_options = { more => 1, on_reply => reply_handler($options), wait_on_abort => 1 };
     my ($uid_map, $gid_map) = id_map_ranges($options->{id_map} // $DEFAULT_ID_MAP);
@@ -239,13 +239,13 @@ sub extract_image($archive, $rootdir, $options = {}) {
     return $reply;
 }
 
-sub parse_and_extract_image($archive, $rootdir, $arch = undef, $options = {}) {
+sub parse_and_extract_image ($archive, $rootdir, $arch = undef, $options = {}) {
     my $reply = extract_image($archive, $rootdir, { ($options // {})->%*, architecture => $arch });
     check_config($reply->{config});
     return wantarray ? $reply->@{qw(config result)} : $reply->{config};
 }
 
-sub list_jobs($options = {}) {
+sub list_jobs ($options = {}) {
     my $jobs = [];
     my $collect = sub ($reply) {
         push $jobs->@*, grep { defined } $reply->{job}, ($reply->{jobs} // [])->@*;
@@ -256,19 +256,19 @@ sub list_jobs($options = {}) {
     return $jobs;
 }
 
-sub cancel_job($id, $options = {}) {
+sub cancel_job ($id, $options = {}) {
     call('CancelJob', { id => "$id" }, $options);
     return;
 }
 
-sub get_metrics($options = {}) {
+sub get_metrics ($options = {}) {
     my $metrics = call('GetMetrics', {}, $options)->{metrics};
     invalid_reply('no list of metrics in the reply') if ref($metrics) ne 'ARRAY';
     invalid_reply('a metric is not an object') if grep { ref($_) ne 'HASH' } $metrics->@*;
     return $metrics;
 }
 
-sub get_info($options = {}) {
+sub get_info ($options = {}) {
     return call('org.varlink.service.GetInfo', {}, $options);
 }
 

@@ -16,23 +16,23 @@ use PVE::OCI::CLI::Verbs;
 
 my $SIGNALS = { INT => 2, TERM => 15 };
 
-my sub usage_error($where, $message) {
+my sub usage_error ($where, $message) {
     die { exit_code => $PVE::OCI::CLI::Verbs::EXIT_USAGE, where => $where, message => $message };
 }
 
-my sub usage_line($verb) {
+my sub usage_line ($verb) {
     my @arguments = ($verb->{arguments} // [])->@*;
     return join(' ', 'pve-oci', $verb->{name}, @arguments, '[OPTION...]');
 }
 
-my sub option_line($name) {
+my sub option_line ($name) {
     my $option = $PVE::OCI::CLI::Verbs::OPTIONS->{$name};
     my $left = ($option->{short} ? "-$option->{short}, " : '    ') . "--$name";
     $left .= " $option->{value}" if $option->{value};
     return sprintf("  %-28s  %s\n", $left, $option->{help});
 }
 
-my sub help_text($verb) {
+my sub help_text ($verb) {
     return join(
         '',
         'usage: ' . usage_line($verb) . "\n\n",
@@ -42,8 +42,12 @@ my sub help_text($verb) {
     return join(
         '',
         "usage: pve-oci VERB [ARGUMENT...] [OPTION...]\n\nVerbs:\n",
-        (map { sprintf("  %-24s  %s\n", join(' ', $_->{name}, ($_->{arguments} // [])->@*), $_->{summary}) }
-            @PVE::OCI::CLI::Verbs::VERBS),
+        (
+            map {
+                sprintf("  %-24s  %s\n", join(' ', $_->{name}, ($_->{arguments} // [])->@*),
+                    $_->{summary})
+            } @PVE::OCI::CLI::Verbs::VERBS
+        ),
         sprintf("  %-24s  %s\n", 'help [VERB]', 'show the options of a verb'),
         sprintf("  %-24s  %s\n", 'completion', 'print the completion of bash'),
         "\nOptions of every verb:\n",
@@ -80,7 +84,7 @@ END
 }
 
 # Splits the command line into verb, arguments and given options.
-my sub parse_command_line(@words) {
+my sub parse_command_line (@words) {
     my ($given, @complaints) = ({});
     my $parser = Getopt::Long::Parser->new(
         config => [qw(bundling no_auto_abbrev no_ignore_case permute)],
@@ -99,7 +103,7 @@ my sub parse_command_line(@words) {
     return ($name, \@words, $given);
 }
 
-my sub check_arguments($verb, $arguments) {
+my sub check_arguments ($verb, $arguments) {
     my @wanted = ($verb->{arguments} // [])->@*;
     my $is_list = @wanted && $wanted[-1] =~ /\.\.\.\z/;
     my $count = $arguments->@*;
@@ -109,7 +113,7 @@ my sub check_arguments($verb, $arguments) {
     return;
 }
 
-my sub check_options($verb, $given) {
+my sub check_options ($verb, $given) {
     my %known = map { $_ => 1 } PVE::OCI::CLI::Verbs::options_of($verb);
     for my $name (sort keys $given->%*) {
         usage_error($verb->{name}, "option --$name is not one of this verb") if !$known{$name};
@@ -121,7 +125,7 @@ my sub check_options($verb, $given) {
 }
 
 # "0:100000:65536" => [type, 0, 100000, 65536]
-my sub map_entries($type, $texts) {
+my sub map_entries ($type, $texts) {
     return map {
         my $text = $_;
         my @numbers = $text =~ /\A([0-9]{1,10}):([0-9]{1,10}):([0-9]{1,10})\z/
@@ -130,7 +134,7 @@ my sub map_entries($type, $texts) {
     } map { split(/,/, $_, -1) } $texts->@*;
 }
 
-my sub id_map($given) {
+my sub id_map ($given) {
     my ($uid_map, $gid_map) = $given->@{qw(uidmap gidmap)};
     if ($given->{privileged}) {
         usage_error('extract', '--privileged excludes --uidmap and --gidmap')
@@ -142,7 +146,7 @@ my sub id_map($given) {
     return [map_entries('u', $uid_map), map_entries('g', $gid_map // $uid_map)];
 }
 
-my sub client_options($given) {
+my sub client_options ($given) {
     my $options = {};
     for my $name (keys $given->%*) {
         my $key = $PVE::OCI::CLI::Verbs::OPTIONS->{$name}->{key} // next;
@@ -154,13 +158,13 @@ my sub client_options($given) {
     return $options;
 }
 
-my sub is_json($given) {
+my sub is_json ($given) {
     return $given->{json} || ($given->{'output-format'} // 'text') ne 'text';
 }
 
-my sub is_pretty($given) { return ($given->{'output-format'} // '') eq 'json-pretty' }
+my sub is_pretty ($given) { return ($given->{'output-format'} // '') eq 'json-pretty' }
 
-my sub format_reply($verb, $reply, $given) {
+my sub format_reply ($verb, $reply, $given) {
     return '' if $given->{quiet} && $verb->{progress} && !is_json($given);
     return PVE::OCI::CLI::Output::prometheus($reply->{metrics}) if $given->{prometheus};
     return PVE::OCI::CLI::Output::json($reply->{config}, is_pretty($given)) if $given->{config};
@@ -171,7 +175,7 @@ my sub format_reply($verb, $reply, $given) {
 }
 
 # Adds what shows progress and warnings to the options; returns what has to be called at the end.
-my sub watch($verb, $given, $options) {
+my sub watch ($verb, $given, $options) {
     my $say = sub ($line) { print STDERR "pve-oci: $verb->{name}: $line\n" };
     my @warnings;
     my ($show, $clear) = PVE::OCI::CLI::Progress::display(\*STDERR, -t STDERR);
@@ -179,15 +183,16 @@ my sub watch($verb, $given, $options) {
     if (!$given->{quiet}) {
         $options->{progress} = $show if $wants_lines;
         $options->{on_warning} = sub ($line, $warning) { push @warnings, "warning: $line" };
-        $options->{on_job} = sub ($id) { $say->("job $id") } if $given->{verbose};
+        $options->{on_job} = sub ($id) { $say->("job $id") }
+            if $given->{verbose};
     }
     return ($clear, sub () { $say->($_) for @warnings });
 }
 
-my sub run_verb($verb, $arguments, $given) {
+my sub run_verb ($verb, $arguments, $given) {
     my $options = client_options($given);
-    my @arguments = map { $_ eq '-' && $verb->{arguments}->[0] eq 'ARCHIVE' ? \*STDIN : $_ }
-        $arguments->@*;
+    my @arguments =
+        map { $_ eq '-' && $verb->{arguments}->[0] eq 'ARCHIVE' ? \*STDIN : $_ } $arguments->@*;
     my ($clear, $show_warnings) = (sub () { }, sub () { });
     ($clear, $show_warnings) = watch($verb, $given, $options) if $verb->{progress};
     my $reply = eval { $verb->{run}->(\@arguments, $options) };
@@ -211,12 +216,12 @@ my sub exit_code_of_last_error() {
     return $PVE::OCI::CLI::Verbs::ERROR_EXIT_CODES->{$name} // $PVE::OCI::CLI::Verbs::EXIT_FAILED;
 }
 
-my sub report($where, $message) {
+my sub report ($where, $message) {
     print STDERR 'pve-oci: ', (defined($where) ? "$where: " : ''), $message =~ s/\s+\z//r, "\n";
     return;
 }
 
-my sub dispatch($name, $arguments, $given) {
+my sub dispatch ($name, $arguments, $given) {
     if ($given->{version}) {
         print "pve-oci $PVE::OCI::VERSION\n";
         return $PVE::OCI::CLI::Verbs::EXIT_DONE;
@@ -244,7 +249,7 @@ my sub dispatch($name, $arguments, $given) {
 }
 
 # Runs the command line; returns the exit code.
-sub main(@words) {
+sub main (@words) {
     utf8::decode($_) for @words;
     binmode($_, ':encoding(UTF-8)') for \*STDOUT, \*STDERR;
     my $signal;

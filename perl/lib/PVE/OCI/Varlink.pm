@@ -37,29 +37,30 @@ sub last_error() { return $last_error; }
 sub clear_error() { undef $last_error; return; }
 
 # Dies with the message as one clean line and remembers the rest for last_error().
-sub fail($name, $message, $parameters = {}) {
+sub fail ($name, $message, $parameters = {}) {
     my $line = one_line($message);
     $last_error = { name => $name, message => $line, parameters => $parameters };
     die "$line\n";
 }
 
 # What reaches a terminal or a task log holds neither line breaks nor escape sequences.
-sub one_line($text) {
+sub one_line ($text) {
     $text =~ s/\s+\z//;
     $text =~ s/([\x00-\x1f\x7f-\x9f])/sprintf('\\x%02x', ord($1))/ge;
     return $text;
 }
 
-my sub untaint_socket_path($path) {
+my sub untaint_socket_path ($path) {
     my ($clean) = $path =~ m{\A(/[A-Za-z0-9_./+:\@=,-]+)\z}
-        or fail('InvalidArgument', "socket path '$path' is not an absolute path of plain characters");
+        or
+        fail('InvalidArgument', "socket path '$path' is not an absolute path of plain characters");
     fail('InvalidArgument', "socket path '$path' is longer than $MAX_SOCKET_PATH bytes")
         if length($clean) > $MAX_SOCKET_PATH;
     return $clean;
 }
 
 # Connects to the socket at $path; returns the connection.
-sub connect_socket($path) {
+sub connect_socket ($path) {
     $path = untaint_socket_path($path);
     my $socket;
     do {
@@ -74,7 +75,7 @@ sub connect_socket($path) {
 }
 
 # EPIPE is no error yet: the daemon may have answered before it hung up, and reading tells.
-my sub send_all($connection, $bytes) {
+my sub send_all ($connection, $bytes) {
     my $offset = 0;
     while ($offset < length($bytes)) {
         my $sent = send($connection->{socket}, substr($bytes, $offset), MSG_NOSIGNAL);
@@ -91,7 +92,7 @@ my sub send_all($connection, $bytes) {
 
 # Sends one byte with the descriptors. Only this byte goes through syscall(), which would refuse the
 # tainted paths in the rest of the frame.
-my sub send_with_descriptors($connection, $byte, $descriptors) {
+my sub send_with_descriptors ($connection, $byte, $descriptors) {
     my ($machine) = $Config{archname} =~ /^([a-z0-9_]+)/;
     my $number = $SENDMSG->{$machine}
         // fail('Unsupported', "cannot pass file descriptors on '$machine'");
@@ -111,7 +112,7 @@ my sub send_with_descriptors($connection, $byte, $descriptors) {
     return;
 }
 
-my sub send_call($connection, $method, $parameters, $options) {
+my sub send_call ($connection, $method, $parameters, $options) {
     my $call = { method => $method, parameters => $parameters };
     $call->{more} = JSON::true if $options->{more};
     my $frame = JSON->new->utf8->canonical->encode($call) . "\0";
@@ -125,7 +126,7 @@ my sub send_call($connection, $method, $parameters, $options) {
 }
 
 # Returns the next frame without its NUL.
-my sub read_frame($connection) {
+my sub read_frame ($connection) {
     while (1) {
         my $end = index($connection->{buffer}, "\0", $connection->{scanned});
         if ($end >= 0) {
@@ -135,7 +136,8 @@ my sub read_frame($connection) {
             return $frame;
         }
         my $length = $connection->{scanned} = length($connection->{buffer});
-        fail('InvalidReply', "connection to pve-ocid lost: reply of more than $MAX_REPLY_SIZE bytes")
+        fail('InvalidReply',
+            "connection to pve-ocid lost: reply of more than $MAX_REPLY_SIZE bytes")
             if $length > $MAX_REPLY_SIZE;
         my $count = sysread($connection->{socket}, $connection->{buffer}, $READ_SIZE, $length);
         if (!defined($count)) {
@@ -148,18 +150,19 @@ my sub read_frame($connection) {
     }
 }
 
-my sub fail_with_reply($reply) {
+my sub fail_with_reply ($reply) {
     my ($name, $parameters) = $reply->@{qw(error parameters)};
     my $message = $parameters->{message};
     if (!defined($message) || ref($message) || $message eq '') {
         my @details = map { "$_=" . $parameters->{$_} }
-            grep { defined($parameters->{$_}) && !ref($parameters->{$_}) } sort keys $parameters->%*;
+            grep { defined($parameters->{$_}) && !ref($parameters->{$_}) }
+            sort keys $parameters->%*;
         $message = "pve-ocid answered " . join(' ', $name, @details);
     }
     fail($name, $message, $parameters);
 }
 
-my sub parse_reply($frame) {
+my sub parse_reply ($frame) {
     my $reply = eval { JSON->new->utf8->decode($frame) };
     fail('InvalidReply', 'connection to pve-ocid lost: a reply is not JSON') if $@;
     fail('InvalidReply', 'connection to pve-ocid lost: a reply is not an object')
@@ -175,7 +178,7 @@ my sub parse_reply($frame) {
 }
 
 # Says that nothing more will come, which cancels the job, and waits for the daemon to hang up.
-my sub hang_up($connection) {
+my sub hang_up ($connection) {
     my $socket = $connection->{socket};
     shutdown($socket, SHUT_WR) or return;
     my $deadline = Time::HiRes::time() + $ABORT_WAIT;
@@ -195,7 +198,7 @@ my sub hang_up($connection) {
 # along), on_reply (called with the parameters of each reply but the last), wait_on_abort (see
 # $ABORT_WAIT). The connection is closed whatever happens, also when a signal handler or on_reply
 # dies.
-sub call($path, $method, $parameters, $options = {}) {
+sub call ($path, $method, $parameters, $options = {}) {
     clear_error();
     my $connection = connect_socket($path);
     my $result = eval {

@@ -11,13 +11,13 @@ use PVE::OCI::Varlink;
 
 my $SHORT_DIGEST = 12;
 
-sub json($data, $is_pretty = 0) {
+sub json ($data, $is_pretty = 0) {
     my $json = JSON->new->canonical->allow_nonref;
     return $is_pretty ? $json->pretty->encode($data) : $json->encode($data) . "\n";
 }
 
 # 1536 => "1.5 KiB"
-sub size($bytes) {
+sub size ($bytes) {
     my @units = qw(B KiB MiB GiB TiB PiB);
     while ($bytes >= 1024 && @units > 1) {
         $bytes /= 1024;
@@ -26,20 +26,20 @@ sub size($bytes) {
     return $units[0] eq 'B' ? "$bytes B" : sprintf('%.1f %s', $bytes, $units[0]);
 }
 
-my sub short_digest($digest, $is_tty) {
+my sub short_digest ($digest, $is_tty) {
     return $digest if !$is_tty;
     return $digest =~ s/\A([a-z0-9+._-]+:[0-9a-f]{$SHORT_DIGEST})[0-9a-f]*\z/$1/r;
 }
 
-my sub time_of($microseconds) {
+my sub time_of ($microseconds) {
     return POSIX::strftime('%Y-%m-%dT%H:%M:%SZ', gmtime(int($microseconds / 1_000_000)));
 }
 
-my sub labels($labels) {
+my sub labels ($labels) {
     return join(',', map { "$_=$labels->{$_}" } sort keys $labels->%*);
 }
 
-my sub is_number($value) { return !ref($value) && $value =~ /\A[0-9]+(?:\.[0-9]+)?\z/ }
+my sub is_number ($value) { return !ref($value) && $value =~ /\A[0-9]+(?:\.[0-9]+)?\z/ }
 
 # Format => [ what the value must be, how it is shown ].
 my $FORMATS = {
@@ -53,7 +53,7 @@ my $FORMATS = {
 };
 
 # The value of one field, as clean text. What does not have the form it should is shown as JSON.
-my sub cell($data, $column, $is_tty) {
+my sub cell ($data, $column, $is_tty) {
     my ($title, $field, $format) = $column->@*;
     my $value = $data;
     for my $name (split(/\./, $field)) {
@@ -69,14 +69,14 @@ my sub cell($data, $column, $is_tty) {
 }
 
 # One field a line, empty ones left out.
-sub fields($data, $columns, $is_tty) {
+sub fields ($data, $columns, $is_tty) {
     my @lines = grep { $_->[1] ne '' } map { [$_->[0], cell($data, $_, $is_tty)] } $columns->@*;
     my ($width) = sort { $b <=> $a } map { length($_->[0]) } @lines;
     return join('', map { sprintf("%-*s  %s\n", $width, $_->@*) } @lines);
 }
 
 # One entry a line under titles.
-sub table($entries, $columns, $is_tty, $has_header) {
+sub table ($entries, $columns, $is_tty, $has_header) {
     return '' if !$entries->@*;
     my @rows = map {
         my $entry = $_;
@@ -99,7 +99,7 @@ sub table($entries, $columns, $is_tty, $has_header) {
 }
 
 # A whole reply as the verb's columns and lists say.
-sub text($verb, $reply, $is_tty, $has_header) {
+sub text ($verb, $reply, $is_tty, $has_header) {
     my @parts = fields($reply, $verb->{columns}, $is_tty);
     for my $list (($verb->{lists} // [])->@*) {
         my ($field, @columns) = $list->@*;
@@ -109,14 +109,14 @@ sub text($verb, $reply, $is_tty, $has_header) {
     return join("\n", grep { $_ ne '' } @parts);
 }
 
-my sub prometheus_name($metric) {
+my sub prometheus_name ($metric) {
     my $name = $metric->{name} =~ s/(?<=[a-z0-9])([A-Z])/_\l$1/gr =~ s/[^A-Za-z0-9_]/_/gr;
     $name = "pve_oci_$name" if $name !~ /\Apve_oci/;
     $name .= '_total' if ($metric->{kind} // '') eq 'counter' && $name !~ /_total\z/;
     return $name;
 }
 
-my sub prometheus_labels($labels) {
+my sub prometheus_labels ($labels) {
     return '' if ref($labels) ne 'HASH' || !$labels->%*;
     my $escape = { '\\' => '\\\\', '"' => '\\"', "\n" => '\\n' };
     my @pairs;
@@ -129,7 +129,7 @@ my sub prometheus_labels($labels) {
 }
 
 # The text exposition format; samples of one metric stand together.
-sub prometheus($metrics) {
+sub prometheus ($metrics) {
     my (%samples, %kinds);
     for my $metric ($metrics->@*) {
         my $name = prometheus_name($metric);

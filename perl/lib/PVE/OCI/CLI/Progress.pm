@@ -10,14 +10,14 @@ use PVE::OCI::CLI::Output;
 
 my $BAR_WIDTH = 24;
 
-my sub count($value) { return ($value // '') =~ /\A([0-9]+)\z/ ? $1 : 0 }
+my sub count ($value) { return ($value // '') =~ /\A([0-9]+)\z/ ? $1 : 0 }
 
-my sub duration($seconds) {
+my sub duration ($seconds) {
     return sprintf('%d:%02d', $seconds / 60, $seconds % 60);
 }
 
 # The redrawn line: phase, layer, bar, rate and the time that is left at this rate.
-sub bar($progress, $elapsed) {
+sub bar ($progress, $elapsed) {
     my ($read, $total) = map { count($_) } $progress->@{qw(bytesRead bytesTotal)};
     my $phase = ($progress->{phase} // '') =~ /\A([a-z]+)\z/ ? $1 : '?';
     return $phase if $total == 0;
@@ -36,7 +36,7 @@ sub bar($progress, $elapsed) {
 }
 
 # A line for each layer that is begun. Returns undef when there is nothing new.
-sub layer_line($progress, $state) {
+sub layer_line ($progress, $state) {
     my $count = count($progress->{layersCount});
     return if $count == 0 || !defined($progress->{layerIndex});
     my $layer = count($progress->{layerIndex}) + 1;
@@ -50,7 +50,7 @@ sub layer_line($progress, $state) {
 }
 
 # Returns two functions: one that takes a Progress hash and one to call at the end, whatever it was.
-sub display($handle, $is_tty) {
+sub display ($handle, $is_tty) {
     my $start = Time::HiRes::time();
     my $state = { layer => 0, drawn => 0 };
     return (
@@ -64,6 +64,7 @@ sub display($handle, $is_tty) {
                 print {$handle} "$line\n";
             }
         },
+
         sub () {
             print {$handle} "\r\e[K" if $state->{drawn};
             $state->{drawn} = 0;

@@ -11,8 +11,8 @@ our $EXIT_DONE = 0;
 our $EXIT_FAILED = 1;
 our $EXIT_USAGE = 2;
 our $EXIT_UNAVAILABLE = 69; # EX_UNAVAILABLE of sysexits.h
-our $EXIT_PERMISSION = 77; # EX_NOPERM
-our $EXIT_SIGNAL = 128; # plus the signal's number
+our $EXIT_PERMISSION = 77;  # EX_NOPERM
+our $EXIT_SIGNAL = 128;     # plus the signal's number
 
 # What the exit codes mean, for the help.
 our @EXIT_CODES = (
@@ -45,7 +45,8 @@ our $OPTIONS = {
         spec => 's', value => 'ARCH', key => 'architecture',
         help => "architecture, as GOARCH spells it; the host's otherwise",
     },
-    'bwlimit' => { spec => 's', value => 'KIB', key => 'bwlimit', help => 'read at most KIB KiB/s' },
+    'bwlimit' =>
+        { spec => 's', value => 'KIB', key => 'bwlimit', help => 'read at most KIB KiB/s' },
     'config' => { spec => '', help => 'print only the config object, as JSON' },
     'gidmap' => {
         spec => 's@', value => 'C:H:N',
@@ -86,14 +87,15 @@ our $OPTIONS = {
             . ' may be repeated (0:100000:65536)',
     },
     'variant' => {
-        spec => 's', value => 'VARIANT', key => 'variant', help => 'architecture variant, as v8',
+        spec => 's', value => 'VARIANT', key => 'variant',
+        help => 'architecture variant, as v8',
     },
-    'verbose' => { spec => '', short => 'v', help => 'tell more: job, phases, names of errors' },
+    'verbose' =>
+        { spec => '', short => 'v', help => 'tell more: job, phases, names of errors' },
     'version' => { spec => '', help => 'show the version' },
 };
 
-our @COMMON_OPTIONS =
-    qw(socket output-format json noheader quiet verbose help version);
+our @COMMON_OPTIONS = qw(socket output-format json noheader quiet verbose help version);
 
 my @SELECTOR = qw(arch variant reference manifest);
 
@@ -105,7 +107,8 @@ our @VERBS = (
         method => 'DetectArchive',
         summary => 'tell whether ARCHIVE is an OCI image archive',
         arguments => ['ARCHIVE'],
-        run => sub ($arguments, $options) { PVE::OCI::detect_archive($arguments->[0], $options) },
+        run =>
+            sub ($arguments, $options) { PVE::OCI::detect_archive($arguments->[0], $options) },
         columns => [['format', 'format'], ['layout version', 'layoutVersion']],
         exit_code => sub ($reply) {
             return ($reply->{format} // '') eq 'ociArchive' ? $EXIT_DONE : $EXIT_FAILED;
@@ -117,7 +120,8 @@ our @VERBS = (
         summary => 'show what images and layers ARCHIVE holds',
         arguments => ['ARCHIVE'],
         options => [@SELECTOR, qw(config raw)],
-        run => sub ($arguments, $options) { PVE::OCI::inspect_image($arguments->[0], $options) },
+        run =>
+            sub ($arguments, $options) { PVE::OCI::inspect_image($arguments->[0], $options) },
         columns => [
             ['manifest', 'manifest.digest', 'digest'],
             ['os', 'platform.os'],
@@ -173,8 +177,7 @@ our @VERBS = (
         method => 'ParseAndExtractImage',
         summary => 'extract an image into the empty directory ROOTFS',
         arguments => ['ARCHIVE', 'ROOTFS'],
-        options =>
-            [@SELECTOR, qw(uidmap gidmap privileged max-bytes max-entries bwlimit)],
+        options => [@SELECTOR, qw(uidmap gidmap privileged max-bytes max-entries bwlimit)],
         progress => 1,
         run => sub ($arguments, $options) { PVE::OCI::extract_image($arguments->@*, $options) },
         columns => [
@@ -224,7 +227,8 @@ our @VERBS = (
         summary => 'show what daemon is running',
         run => sub ($arguments, $options) { PVE::OCI::get_info($options) },
         columns => [
-            ['vendor', 'vendor'], ['product', 'product'], ['version', 'version'], ['url', 'url'],
+            ['vendor', 'vendor'], ['product', 'product'], ['version', 'version'],
+            ['url', 'url'],
             ['interfaces', 'interfaces', 'list'],
         ],
     },
@@ -233,7 +237,8 @@ our @VERBS = (
         method => 'GetMetrics',
         summary => 'show the counters of the daemon',
         options => ['prometheus'],
-        run => sub ($arguments, $options) { return { metrics => PVE::OCI::get_metrics($options) } },
+        run =>
+            sub ($arguments, $options) { return { metrics => PVE::OCI::get_metrics($options) } },
         columns => [],
         lists => [
             [
@@ -248,12 +253,12 @@ our @VERBS = (
     },
 );
 
-sub find_verb($name) {
+sub find_verb ($name) {
     my ($verb) = grep { $_->{name} eq $name } @VERBS;
     return $verb;
 }
 
-sub options_of($verb) {
+sub options_of ($verb) {
     return (($verb->{options} // [])->@*, @COMMON_OPTIONS);
 }
 
