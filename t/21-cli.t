@@ -11,7 +11,7 @@ use Test::More;
 use Time::HiRes qw(time);
 
 use FakeDaemon;
-use PVE::OCI::CLI::Output;
+use PVE::OCI::Text;
 use PVE::OCI::CLI::Progress;
 use PVE::OCI::CLI::Verbs;
 
@@ -132,9 +132,10 @@ subtest 'extract hands on its options' => sub {
         { maximumSize => 10, maximumEntries => 20, bandwidthLimit => 3072 },
         'limits',
     );
-    my $map =
-        [{ inside => 0, outside => 200000, count => 10 },
-            { inside => 10, outside => 5, count => 1 }];
+    my $map = [
+        { inside => 0, outside => 200000, count => 10 },
+        { inside => 10, outside => 5, count => 1 }
+    ];
     is_deeply($parameters->{uidMap}, $map, 'user map');
     is_deeply($parameters->{gidMap}, $map, 'group map is the same');
     ($daemon) = run_with(\@SCRIPT, qw(extract --uidmap 0:1:2 --gidmap 0:3:4 a b));
@@ -186,9 +187,10 @@ my @ERRORS = (
 );
 for my $case (@ERRORS) {
     my ($name, $parameters, $expected) = $case->@*;
-    my ($daemon, $code, $out, $err) =
-        run_with([['reply', { error => $name, parameters => $parameters }]], '-j', 'extract', 'a',
-            'b');
+    my ($daemon, $code, $out, $err) = run_with(
+        [['reply', { error => $name, parameters => $parameters }]], '-j', 'extract', 'a',
+        'b'
+    );
     my $message = $parameters->{message} // "pve-ocid answered $name parameter=uidMap";
     is("$code|$out|$err", "$expected||pve-oci: extract: $message\n", "$name: exit code $expected");
 }
@@ -196,9 +198,11 @@ for my $case (@ERRORS) {
 subtest 'no daemon' => sub {
     my ($code, $out, $err) = run('info', '--socket', "$DIRECTORY/none");
     is($code, 69, 'exit code');
-    is($err,
+    is(
+        $err,
         "pve-oci: info: cannot connect to pve-ocid at '$DIRECTORY/none': No such file or directory\n",
-        'line');
+        'line'
+    );
     my $daemon;
     ($daemon, $code, $out, $err) = run_with([['raw', 'x']], 'info');
     is($code, 69, 'lost connection');
@@ -223,12 +227,14 @@ for my $case (['INT', 130], ['TERM', 143]) {
 }
 
 subtest 'detect' => sub {
-    my ($daemon, $code, $out, $err) =
-        run_with(
-            [['reply', { parameters => { format => 'ociArchive', layoutVersion => '1.0.0' } }]],
-            'detect', 'a');
-    is("$code|$out|$err", "0|format          ociArchive\nlayout version  1.0.0\n|",
-        'an OCI archive');
+    my ($daemon, $code, $out, $err) = run_with(
+        [['reply', { parameters => { format => 'ociArchive', layoutVersion => '1.0.0' } }]],
+        'detect', 'a'
+    );
+    is(
+        "$code|$out|$err", "0|format          ociArchive\nlayout version  1.0.0\n|",
+        'an OCI archive'
+    );
     ($daemon, $code, $out) =
         run_with([['reply', { parameters => { format => 'tar' } }]], 'detect', '-j', 'a');
     is("$code|$out", "1|{\"format\":\"tar\"}\n", 'the answer is no');
@@ -257,16 +263,20 @@ subtest 'inspect' => sub {
 };
 
 subtest 'jobs and cancel' => sub {
-    my $job = { id => '1', method => 'm', startedUSec => 0, peerPid => 7,
-        progress => { phase => 'queued' } };
+    my $job = {
+        id => '1', method => 'm', startedUSec => 0, peerPid => 7,
+        progress => { phase => 'queued' }
+    };
     my ($daemon, $code, $out) =
         run_with([['reply', { parameters => { job => $job } }]], 'jobs');
     like($out, qr/^1 +m +7 +1970-01-01T00:00:00Z +queued\n/m, 'a row');
     $daemon = FakeDaemon->start([['reply', {}]], [['reply', {}]]);
     ($code, $out) = run('cancel', '1', '2', '--socket', $daemon->socket());
     is("$code|$out", '0|', 'cancel');
-    is_deeply([map { $_->{call}->{parameters}->{id} } $daemon->log_entries()], ['1', '2'],
-        'both ids');
+    is_deeply(
+        [map { $_->{call}->{parameters}->{id} } $daemon->log_entries()], ['1', '2'],
+        'both ids'
+    );
 };
 
 subtest 'metrics' => sub {
@@ -320,12 +330,14 @@ subtest 'a full disk is an error' => sub {
     my $socket = $daemon->socket();
     my $err = qx($PROGRAM info --socket $socket 2>&1 >/dev/full);
     is($? >> 8, 1, 'exit code');
-    is($err, "pve-oci: info: cannot write to standard output: No space left on device\n",
-        'line');
+    is(
+        $err, "pve-oci: info: cannot write to standard output: No space left on device\n",
+        'line'
+    );
 };
 
 subtest 'sizes and the bar' => sub {
-    is(PVE::OCI::CLI::Output::size($_->[0]), $_->[1], "$_->[0] bytes")
+    is(PVE::OCI::Text::size($_->[0]), $_->[1], "$_->[0] bytes")
         for [0, '0 B'], [1023, '1023 B'], [1024, '1.0 KiB'], [1536 * 1024, '1.5 MiB'];
     my $progress = { phase => 'extracting', bytesRead => 1048576, bytesTotal => 4194304 };
     is(
@@ -334,8 +346,10 @@ subtest 'sizes and the bar' => sub {
         'bar with rate and rest',
     );
     is(PVE::OCI::CLI::Progress::bar({ phase => 'queued' }, 2), 'queued', 'nothing known yet');
-    is(PVE::OCI::CLI::Progress::bar({ phase => "\e[1m", bytesTotal => [] }, 2), '?',
-        'hostile progress');
+    is(
+        PVE::OCI::CLI::Progress::bar({ phase => "\e[1m", bytesTotal => [] }, 2), '?',
+        'hostile progress'
+    );
 };
 
 done_testing();

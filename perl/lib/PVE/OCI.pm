@@ -10,6 +10,7 @@ use v5.36;
 use Fcntl qw(O_DIRECTORY O_NONBLOCK O_RDONLY);
 use File::Spec ();
 
+use PVE::OCI::Text;
 use PVE::OCI::Varlink;
 
 use Exporter qw(import);
@@ -167,7 +168,7 @@ my sub report_warnings ($result, $on_warning) {
     for my $warning ($warnings->@*) {
         invalid_reply('a warning is not an object') if ref($warning) ne 'HASH';
         my ($path, $what, $detail) = map { $_ // '?' } $warning->@{qw(entryPath what detail)};
-        $on_warning->(PVE::OCI::Varlink::one_line("entry $path: $what: $detail"), $warning);
+        $on_warning->(PVE::OCI::Text::one_line("entry $path: $what: $detail"), $warning);
     }
     my $more = ($result->{warningsCount} // 0) - $warnings->@*;
     $on_warning->("$more more warnings of this kind", undef) if $more > 0;

@@ -36,7 +36,9 @@ my sub help_text ($verb) {
     return join(
         '',
         'usage: ' . usage_line($verb) . "\n\n",
-        ucfirst($verb->{summary}) . " (method $verb->{method}).\n\nOptions:\n",
+        ucfirst($verb->{summary})
+            . ($verb->{method} ? " (method $verb->{method})" : '') . ".\n",
+        "\nOptions:\n",
         map { option_line($_) } PVE::OCI::CLI::Verbs::options_of($verb),
     ) if $verb;
     return join(
@@ -44,8 +46,10 @@ my sub help_text ($verb) {
         "usage: pve-oci VERB [ARGUMENT...] [OPTION...]\n\nVerbs:\n",
         (
             map {
-                sprintf("  %-24s  %s\n", join(' ', $_->{name}, ($_->{arguments} // [])->@*),
-                    $_->{summary})
+                sprintf(
+                    "  %-24s  %s\n", join(' ', $_->{name}, ($_->{arguments} // [])->@*),
+                    $_->{summary}
+                )
             } @PVE::OCI::CLI::Verbs::VERBS
         ),
         sprintf("  %-24s  %s\n", 'help [VERB]', 'show the options of a verb'),
@@ -105,11 +109,13 @@ my sub parse_command_line (@words) {
 
 my sub check_arguments ($verb, $arguments) {
     my @wanted = ($verb->{arguments} // [])->@*;
-    my $is_list = @wanted && $wanted[-1] =~ /\.\.\.\z/;
+    my $required = grep { !/\A\[/ } @wanted;
+    my $is_list = @wanted && $wanted[-1] =~ /\.\.\.\]?\z/;
     my $count = $arguments->@*;
     usage_error($verb->{name}, "usage: " . usage_line($verb))
-        if $count < @wanted || ($count > @wanted && !$is_list);
-    usage_error($verb->{name}, 'an argument is empty') if grep { $_ eq '' } $arguments->@*;
+        if $count < $required || ($count > @wanted && !$is_list);
+    usage_error($verb->{name}, 'an argument is empty')
+        if grep { $_ eq '' } $arguments->@[0 .. $required - 1];
     return;
 }
 
@@ -171,6 +177,7 @@ my sub format_reply ($verb, $reply, $given) {
     return $reply->{rawConfig} // die "the daemon did not send the configuration blob\n"
         if $given->{raw};
     return PVE::OCI::CLI::Output::json($reply, is_pretty($given)) if is_json($given);
+    return $verb->{text}->($reply, $given) if $verb->{text};
     return PVE::OCI::CLI::Output::text($verb, $reply, -t STDOUT, !$given->{noheader});
 }
 

@@ -14,6 +14,8 @@ use JSON;
 use Socket qw(MSG_NOSIGNAL SCM_RIGHTS SHUT_WR SOCK_STREAM SOL_SOCKET);
 use Time::HiRes ();
 
+use PVE::OCI::Text;
+
 # The daemon takes frames of 32 MiB from its workers and hands them on in an envelope of its own.
 our $MAX_REPLY_SIZE = 33 * 1024 * 1024;
 
@@ -38,16 +40,9 @@ sub clear_error() { undef $last_error; return; }
 
 # Dies with the message as one clean line and remembers the rest for last_error().
 sub fail ($name, $message, $parameters = {}) {
-    my $line = one_line($message);
+    my $line = PVE::OCI::Text::one_line($message);
     $last_error = { name => $name, message => $line, parameters => $parameters };
     die "$line\n";
-}
-
-# What reaches a terminal or a task log holds neither line breaks nor escape sequences.
-sub one_line ($text) {
-    $text =~ s/\s+\z//;
-    $text =~ s/([\x00-\x1f\x7f-\x9f])/sprintf('\\x%02x', ord($1))/ge;
-    return $text;
 }
 
 my sub untaint_socket_path ($path) {
@@ -136,9 +131,10 @@ my sub read_frame ($connection) {
             return $frame;
         }
         my $length = $connection->{scanned} = length($connection->{buffer});
-        fail('InvalidReply',
-            "connection to pve-ocid lost: reply of more than $MAX_REPLY_SIZE bytes")
-            if $length > $MAX_REPLY_SIZE;
+        fail(
+            'InvalidReply',
+            "connection to pve-ocid lost: reply of more than $MAX_REPLY_SIZE bytes"
+        ) if $length > $MAX_REPLY_SIZE;
         my $count = sysread($connection->{socket}, $connection->{buffer}, $READ_SIZE, $length);
         if (!defined($count)) {
             next if $!{EINTR}; # the caller's signal handler has run, and did not die
@@ -258,10 +254,6 @@ Dies with the message on one line and keeps the three for C<last_error>.
 =item last_error(), clear_error()
 
 The last failure as a hash C<{ name, message, parameters }>, or undef.
-
-=item one_line($text)
-
-The text with control characters written as C<\xNN>.
 
 =back
 

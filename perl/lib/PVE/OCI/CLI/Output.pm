@@ -7,23 +7,13 @@ use v5.36;
 use JSON;
 use POSIX ();
 
-use PVE::OCI::Varlink;
+use PVE::OCI::Text;
 
 my $SHORT_DIGEST = 12;
 
 sub json ($data, $is_pretty = 0) {
     my $json = JSON->new->canonical->allow_nonref;
     return $is_pretty ? $json->pretty->encode($data) : $json->encode($data) . "\n";
-}
-
-# 1536 => "1.5 KiB"
-sub size ($bytes) {
-    my @units = qw(B KiB MiB GiB TiB PiB);
-    while ($bytes >= 1024 && @units > 1) {
-        $bytes /= 1024;
-        shift @units;
-    }
-    return $units[0] eq 'B' ? "$bytes B" : sprintf('%.1f %s', $bytes, $units[0]);
 }
 
 my sub short_digest ($digest, $is_tty) {
@@ -48,7 +38,7 @@ my $FORMATS = {
     keys => [sub ($v) { ref($v) eq 'HASH' }, sub ($v, $t) { join(' ', sort keys $v->%*) }],
     labels => [sub ($v) { ref($v) eq 'HASH' }, sub ($v, $t) { labels($v) }],
     list => [sub ($v) { ref($v) eq 'ARRAY' }, sub ($v, $t) { join(' ', $v->@*) }],
-    size => [\&is_number, sub ($v, $t) { size($v) }],
+    size => [\&is_number, sub ($v, $t) { PVE::OCI::Text::size($v) }],
     time => [\&is_number, sub ($v, $t) { time_of($v) }],
 };
 
@@ -65,7 +55,7 @@ my sub cell ($data, $column, $is_tty) {
     } elsif (ref($value)) {
         $value = json($value);
     }
-    return PVE::OCI::Varlink::one_line($value);
+    return PVE::OCI::Text::one_line($value);
 }
 
 # One field a line, empty ones left out.

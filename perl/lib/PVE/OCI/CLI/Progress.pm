@@ -6,7 +6,7 @@ use v5.36;
 
 use Time::HiRes ();
 
-use PVE::OCI::CLI::Output;
+use PVE::OCI::Text;
 
 my $BAR_WIDTH = 24;
 
@@ -26,11 +26,11 @@ sub bar ($progress, $elapsed) {
     my $line = sprintf(
         '%s [%s%s] %3d%%  %s of %s',
         $phase, '=' x $filled, ' ' x ($BAR_WIDTH - $filled), 100 * $share,
-        PVE::OCI::CLI::Output::size($read), PVE::OCI::CLI::Output::size($total),
+        PVE::OCI::Text::size($read), PVE::OCI::Text::size($total),
     );
     return $line if $elapsed < 0.5 || $read == 0;
     my $rate = $read / $elapsed;
-    $line .= '  ' . PVE::OCI::CLI::Output::size(int($rate)) . '/s';
+    $line .= '  ' . PVE::OCI::Text::size(int($rate)) . '/s';
     $line .= '  ETA ' . duration(($total - $read) / $rate) if $read < $total;
     return $line;
 }
@@ -45,7 +45,7 @@ sub layer_line ($progress, $state) {
     my ($read, $entries) = map { count($_) } $progress->@{qw(bytesRead entriesWritten)};
     return sprintf(
         'layer %d/%d (%s read, %d entries so far)',
-        $layer, $count, PVE::OCI::CLI::Output::size($read), $entries,
+        $layer, $count, PVE::OCI::Text::size($read), $entries,
     );
 }
 

@@ -6,6 +6,7 @@ package PVE::OCI::CLI::Verbs;
 use v5.36;
 
 use PVE::OCI;
+use PVE::OCI::CLI::Env;
 
 our $EXIT_DONE = 0;
 our $EXIT_FAILED = 1;
@@ -47,6 +48,11 @@ our $OPTIONS = {
     },
     'bwlimit' =>
         { spec => 's', value => 'KIB', key => 'bwlimit', help => 'read at most KIB KiB/s' },
+    'command' => {
+        spec => '',
+        key => 'command',
+        help => 'the words after ROOTFS are the command; none: show it',
+    },
     'config' => { spec => '', help => 'print only the config object, as JSON' },
     'gidmap' => {
         spec => 's@', value => 'C:H:N',
@@ -250,6 +256,15 @@ our @VERBS = (
                 ['kind', 'kind'],
             ],
         ],
+    },
+    {
+        name => 'env',
+        summary => "show or change a stopped container's environment and command: ROOTFS"
+            . " [list | set NAME=VALUE... | unset NAME...], or --command ROOTFS -- ARGUMENT...",
+        arguments => ['ROOTFS', '[WORD...]'],
+        options => ['command'],
+        run => \&PVE::OCI::CLI::Env::run,
+        text => \&PVE::OCI::CLI::Env::text,
     },
 );
 
