@@ -12,7 +12,6 @@ use POSIX ();
 
 use PVE::LXC;
 use PVE::LXC::Config;
-use PVE::LXC::Create;
 use PVE::RESTEnvironment;
 use PVE::Storage;
 
@@ -204,6 +203,7 @@ sub restore_archive (@arguments) {
             return;
         }
     }
+    require PVE::LXC::Create; # not above: newer versions of it load this module
     return PVE::LXC::Create::restore_archive(@arguments);
 }
 

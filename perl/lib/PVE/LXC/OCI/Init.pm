@@ -86,7 +86,7 @@ sub make_volumes ($rootdir, $volumes, $id_maps, $warn) {
         if ($error ne '') {
             $warn->("cannot create directory for volume at $path: $error");
         } else {
-            print "directory for volume at $path is there\n";
+            print "directory for volume at $path\n";
         }
     }
     return;
