@@ -40,9 +40,10 @@ for my $arch (qw(amd64 arm64)) {
 @PVE::LXC::OCI::Init::DIRECTORIES = ("$DIRECTORY/init");
 
 sub write_tar ($name) {
-    my $header =
-        pack('a100 a8 a8 a8 a12 a12 a8 a1 a100', 'oci-layout', '644', '0', '0', '0', '0', ' ' x 8,
-            '0', '');
+    my $header = pack(
+        'a100 a8 a8 a8 a12 a12 a8 a1 a100', 'oci-layout', '644', '0', '0', '0', '0', ' ' x 8,
+        '0', ''
+    );
     $header .= "\0" x (512 - length($header));
     substr($header, 148, 8) = sprintf("%06o\0 ", unpack('%32C*', $header));
     write_file($name, $header . "\0" x 1024);
@@ -95,8 +96,10 @@ sub restore ($config, $conf = { unprivileged => 1 }, $rootdir = new_rootfs(), @w
     open(my $log, '>', \my $text) or die $!;
     my $stdout = select($log);
     eval {
-        PVE::LXC::OCI::restore_archive($STORAGE, 'local:vztmpl/image.tar', $rootdir, $conf, 0,
-            100);
+        PVE::LXC::OCI::restore_archive(
+            $STORAGE, 'local:vztmpl/image.tar', $rootdir, $conf, 0,
+            100
+        );
     };
     my $error = $@;
     select($stdout);
@@ -133,15 +136,19 @@ subtest 'everything else goes to the original function, untouched' => sub {
     my $daemon = FakeDaemon->start([['reply', { parameters => { format => 'tar' } }]]);
     $ENV{PVE_OCI_SOCKET} = $daemon->socket();
     my @arguments = ($STORAGE, 'local:vztmpl/image.tar', '/rootdir', {}, 0, undef);
-    is(PVE::LXC::OCI::restore_archive(@arguments), 'from the original',
-        'a tar that is no image');
+    is(
+        PVE::LXC::OCI::restore_archive(@arguments), 'from the original',
+        'a tar that is no image'
+    );
 };
 
 subtest 'no daemon is an error for a tar archive' => sub {
     local $ENV{PVE_OCI_SOCKET} = "$DIRECTORY/none";
     eval {
-        PVE::LXC::OCI::restore_archive($STORAGE, 'local:vztmpl/image.tar', '/rootdir', {}, 0,
-            undef);
+        PVE::LXC::OCI::restore_archive(
+            $STORAGE, 'local:vztmpl/image.tar', '/rootdir', {}, 0,
+            undef
+        );
     };
     like($@, qr/\Acannot connect to pve-ocid at [^\n]*\n\z/, 'told');
 };
@@ -170,23 +177,33 @@ subtest 'an image becomes a container' => sub {
         '/.pve.env',
     );
     my @status = stat("$rootdir/.pve.env");
-    is(sprintf('%o %d %d', $status[2] & 07777, @status[4, 5]), '600 100000 100000',
-        'its owner and mode');
+    is(
+        sprintf('%o %d %d', $status[2] & 07777, @status[4, 5]), '600 100000 100000',
+        'its owner and mode'
+    );
     @status = stat("$rootdir/.pve.init");
-    is(sprintf('%o %d %d', $status[2] & 07777, @status[4, 5]), '755 100000 100000',
-        '/.pve.init');
+    is(
+        sprintf('%o %d %d', $status[2] & 07777, @status[4, 5]), '755 100000 100000',
+        '/.pve.init'
+    );
     is(slurp("$rootdir/.pve.init"), 'executable of amd64', 'of the architecture');
     @status = stat("$rootdir/data/x");
-    is(sprintf('%o %d %d', $status[2] & 07777, @status[4, 5]), '755 100000 100000',
-        'the volume');
+    is(
+        sprintf('%o %d %d', $status[2] & 07777, @status[4, 5]), '755 100000 100000',
+        'the volume'
+    );
     my $origin = decode_json(slurp("$rootdir/.pve.oci.json"));
     is($origin->{manifestDigest}, $DIGEST, 'origin: manifest');
     is($origin->{referenceName}, 'latest', 'origin: reference name');
-    is_deeply($origin->{platform}, { os => 'linux', architecture => 'amd64' },
-        'origin: platform');
+    is_deeply(
+        $origin->{platform}, { os => 'linux', architecture => 'amd64' },
+        'origin: platform'
+    );
     is_deeply($origin->{config}->{Cmd}, ['one', 'two words'], 'origin: command');
-    is_deeply(\@PVE::RESTEnvironment::warnings, ['entry dev/null: deviceNode: file made'],
-        'warnings');
+    is_deeply(
+        \@PVE::RESTEnvironment::warnings, ['entry dev/null: deviceNode: file made'],
+        'warnings'
+    );
     my ($call) = grep { $_->{method} =~ /Extract/ }
         map { $_->{call} // {} } grep { $_->{call}->{method} } $daemon->log_entries();
     is($call->{parameters}->{options}->{bandwidthLimit}, 102400, 'bandwidth limit');
@@ -204,12 +221,16 @@ subtest 'privileged and custom maps' => sub {
         restore({ Cmd => ['x'], User => '5:6' }, { unprivileged => 1, lxc => [$maps->@*] });
     is($error, '', 'custom');
     is(join(' ', (stat("$rootdir/.pve.env"))[4, 5]), '200000 300006', 'owner');
-    is(sprintf('%o', (stat("$rootdir/.pve.env"))[2] & 07777), '640',
-        'readable by the group of the user');
+    is(
+        sprintf('%o', (stat("$rootdir/.pve.env"))[2] & 07777), '640',
+        'readable by the group of the user'
+    );
     ($conf, $rootdir, $error) =
         restore({ Cmd => ['x'], User => '1000' }, { unprivileged => 1, lxc => [$maps->@*] });
-    is($error, "user id 1000 of the image's user is outside of the container's id map\n",
-        'outside');
+    is(
+        $error, "user id 1000 of the image's user is outside of the container's id map\n",
+        'outside'
+    );
 };
 
 # [name, argument or variable]; each must arrive as it is.
@@ -249,8 +270,10 @@ for my $case (
 ) {
     my ($conf, $rootdir, $error) = restore($case->[1]);
     like($error, qr/\A[^\n]+\n\z/, "refused: $case->[0]");
-    ok(!exists($conf->{cmode}) && !grep({ $_->[0] =~ /init/ } ($conf->{lxc} // [])->@*),
-        '... nothing set');
+    ok(
+        !exists($conf->{cmode}) && !grep({ $_->[0] =~ /init/ } ($conf->{lxc} // [])->@*),
+        '... nothing set'
+    );
 }
 
 subtest 'an extraction without a hash is an error' => sub {
@@ -259,8 +282,10 @@ subtest 'an extraction without a hash is an error' => sub {
         local $ENV{PVE_OCI_SOCKET} = $daemon->socket();
         my $conf = {};
         eval {
-            PVE::LXC::OCI::restore_archive($STORAGE, 'local:vztmpl/image.tar', new_rootfs(),
-                $conf, 0, undef);
+            PVE::LXC::OCI::restore_archive(
+                $STORAGE, 'local:vztmpl/image.tar', new_rootfs(),
+                $conf, 0, undef
+            );
         };
         like($@, qr/\Aconnection to pve-ocid lost/, 'refused');
     }
@@ -284,19 +309,19 @@ subtest 'an unknown signal is SIGTERM, with a warning' => sub {
 
 subtest 'a system container gets none of it' => sub {
     for my $config ({ Cmd => ['/sbin/init'] }, { Entrypoint => ['/sbin/init'] }, {}) {
-        my ($conf, $rootdir, $error) = restore(
-            {
-                $config->%*, Env => ['A=b'], User => '1', StopSignal => 'USR1',
-                WorkingDir => '/x'
-            }
-        );
+        my ($conf, $rootdir, $error) = restore({
+            $config->%*, Env => ['A=b'], User => '1', StopSignal => 'USR1',
+            WorkingDir => '/x'
+        });
         is($error, '', 'no error');
         is_deeply($conf, { unprivileged => 1, arch => 'amd64' }, 'nothing set');
         ok(!-e "$rootdir/.pve.init", 'no /.pve.init');
         ok(-e "$rootdir/.pve.oci.json", 'but where it is from');
     }
-    is($PVE::RESTEnvironment::warnings[0], 'image has no command, /sbin/init will be started',
-        'warned');
+    is(
+        $PVE::RESTEnvironment::warnings[0], 'image has no command, /sbin/init will be started',
+        'warned'
+    );
 };
 
 subtest 'what the user set wins' => sub {
@@ -316,13 +341,16 @@ subtest 'what the user set wins' => sub {
     is($conf->{entrypoint}, '/mine', 'entrypoint');
     is($conf->{env}, "A=mine\0B=theirs", 'env, with what else the image sets');
     ok(!-e "$rootdir/.pve.init", 'no /.pve.init');
-    ($conf, $rootdir) =
-        restore({ Cmd => ['x'], Env => ['A=theirs', 'B=theirs'] },
-            { unprivileged => 1, env => "A=mine" });
+    ($conf, $rootdir) = restore(
+        { Cmd => ['x'], Env => ['A=theirs', 'B=theirs'] },
+        { unprivileged => 1, env => "A=mine" }
+    );
     is($conf->{entrypoint}, '/.pve.init', 'only env given: entrypoint');
     is($conf->{env}, 'A=mine', 'only env given: env stays');
-    is_deeply(PVE::OCI::Env::decode(slurp("$rootdir/.pve.env"))->{variables}, ['B=theirs'],
-        '... and wins');
+    is_deeply(
+        PVE::OCI::Env::decode(slurp("$rootdir/.pve.env"))->{variables}, ['B=theirs'],
+        '... and wins'
+    );
 };
 
 subtest 'newer versions: user ids for LXC, network managed by the host' => sub {
@@ -349,8 +377,10 @@ subtest 'users' => sub {
     );
     for my $case (@cases) {
         my $user = PVE::OCI::User::resolve_in($case->[0], $passwd, $group);
-        is("$user->{uid}:$user->{gid}:" . join(',', $user->{groups}->@*), $case->[1],
-            "user $case->[0]");
+        is(
+            "$user->{uid}:$user->{gid}:" . join(',', $user->{groups}->@*), $case->[1],
+            "user $case->[0]"
+        );
     }
     for my $bad ('nobody', 'app:nogroup', 'neg', '99999999999', '4294967295', 'a:b:c') {
         eval { PVE::OCI::User::resolve_in($bad, $passwd, $group) };
@@ -380,8 +410,10 @@ subtest 'hostile rootfs: links are not followed out of it, fifos do not hang' =>
         ok(-f "$rootdir/$_" && !-l "$rootdir/$_", "$name: $_ was replaced")
             for qw(.pve.init .pve.env .pve.oci.json);
         is(slurp("$victim/file"), 'precious', "$name: what is outside was not touched");
-        is(join(' ', sort map { s{.*/}{}r } glob("$victim/*")), 'file passwd',
-            "$name: nor added to");
+        is(
+            join(' ', sort map { s{.*/}{}r } glob("$victim/*")), 'file passwd',
+            "$name: nor added to"
+        );
     }
     my $rootdir = new_rootfs();
     symlink($victim, "$rootdir/etc") or die $!;
@@ -389,8 +421,10 @@ subtest 'hostile rootfs: links are not followed out of it, fifos do not hang' =>
     my (undef, undef, $error) =
         restore({ Cmd => ['x'], User => 'app' }, { unprivileged => 1 }, $rootdir);
     like($error, qr/\Auser 'app' of the image is not in its/, 'passwd outside is not read');
-    restore({ Cmd => ['x'], Volumes => { '/up/../../../new' => {}, "/etc/x" => {} } },
-        { unprivileged => 1 }, $rootdir);
+    restore(
+        { Cmd => ['x'], Volumes => { '/up/../../../new' => {}, "/etc/x" => {} } },
+        { unprivileged => 1 }, $rootdir
+    );
     ok(-d "$rootdir/new", 'a volume stays inside');
     ok(!-e "$victim/x", 'also through a link');
     $rootdir = new_rootfs();

@@ -119,8 +119,10 @@ my sub origin_of ($archive_path, $result, $arch, $config) {
         },
     };
     my $inspected = eval {
-        PVE::OCI::inspect_image($archive_path,
-            { manifest_digest => $result->{manifestDigest} });
+        PVE::OCI::inspect_image(
+            $archive_path,
+            { manifest_digest => $result->{manifestDigest} }
+        );
     };
     return $origin if !$inspected;
     $origin->{platform} = $inspected->{platform} if ref($inspected->{platform}) eq 'HASH';
@@ -185,10 +187,13 @@ sub apply_image_config ($conf, $unsafe_config, $rootdir) {
     );
     return $conf if !$settings;
     my $id_maps = [PVE::LXC::parse_id_maps($conf)];
-    PVE::LXC::OCI::Init::make_volumes($rootdir, $settings->{volumes}, $id_maps, \&log_warning);
-    PVE::LXC::OCI::Init::install($rootdir, $settings->{init}, $id_maps,
-        $conf->{arch} // host_architecture())
-        if $settings->{init};
+    PVE::LXC::OCI::Init::make_directories(
+        $rootdir, $settings->{directories}, $id_maps, \&log_warning,
+    );
+    PVE::LXC::OCI::Init::install(
+        $rootdir, $settings->{init}, $id_maps,
+        $conf->{arch} // host_architecture()
+    ) if $settings->{init};
     PVE::LXC::OCI::ImageConfig::apply($conf, $settings);
     return $conf;
 }

@@ -23,7 +23,7 @@ my $SIGNALS = {
 };
 
 my sub bytes ($text) {
-    utf8::encode($text) if utf8::is_utf8($text);
+    utf8::encode($text);
     return $text;
 }
 
@@ -103,6 +103,14 @@ my sub user ($config, $resolve) {
     return $user eq '' ? { uid => 0, gid => 0, groups => [] } : $resolve->($user);
 }
 
+# liblxc (5.0, 6.0) sets lxc.init.groups only without an id map, so a user with groups is left to
+# /.pve.init where that is started; with an id map nothing else can give them.
+my sub user_keys ($user) {
+    my @keys = (['lxc.init.uid', $user->{uid}], ['lxc.init.gid', $user->{gid}]);
+    push @keys, ['lxc.init.groups', join(',', $user->{groups}->@*)] if $user->{groups}->@*;
+    return @keys;
+}
+
 my sub stop_signal ($config, $warn) {
     my $wanted = text($config, 'StopSignal');
     return $DEFAULT_STOP_SIGNAL if $wanted eq '';
@@ -112,7 +120,7 @@ my sub stop_signal ($config, $warn) {
     return $signal // $DEFAULT_STOP_SIGNAL;
 }
 
-# What the image wants, as { init => {...}, variables, lxc => [[key, value], ...], volumes => [...] }.
+# What the image wants, as { init => {...}, variables, lxc => [[key, value], ...], directories => [...] }.
 # init is left out when the user has chosen a command. Undef for a system container: there is nothing
 # to set.
 #
@@ -131,20 +139,20 @@ sub settings ($conf, $config, $resolve, $warn) {
     my @lxc = (['lxc.signal.halt', stop_signal($config, $warn)]);
     my $directory = working_directory(text($config, 'WorkingDir'));
     push @lxc, ['lxc.init.cwd', $directory] if defined($directory);
-    if (text($config, 'User') ne '') {
-        push @lxc, ['lxc.init.uid', $user->{uid}], ['lxc.init.gid', $user->{gid}];
-        push @lxc, ['lxc.init.groups', join(',', $user->{groups}->@*)] if $user->{groups}->@*;
-    }
-    my @variables = variables($conf, $config, $warn);
+    push @lxc, user_keys($user)
+        if text($config, 'User') ne '' && (defined($own_command) || !$user->{groups}->@*);
     my $volumes = $config->{Volumes} // {};
     die "image configuration: Volumes is not an object\n" if ref($volumes) ne 'HASH';
+    # not every liblxc makes the working directory
+    my @directories = ($directory // (), map { bytes($_) } keys $volumes->%*);
+    my @variables = variables($conf, $config, $warn);
     return {
         defined($own_command)
         ? ()
         : (init => { command => \@command, variables => \@variables, $user->%* }),
         variables => \@variables,
         lxc => \@lxc,
-        volumes => [sort map { bytes($_) } keys $volumes->%*],
+        directories => [sort(@directories)],
     };
 }
 

@@ -70,24 +70,19 @@ sub install ($rootdir, $init, $id_maps, $arch) {
     return;
 }
 
-# Makes the directories of volumes that the image does not have; those it has keep their owner.
-sub make_volumes ($rootdir, $volumes, $id_maps, $warn) {
-    return if !$volumes->@*;
+# Makes directories that the image names but does not have; those it has keep their owner.
+sub make_directories ($rootdir, $paths, $id_maps, $warn) {
+    return if !$paths->@*;
     my (undef, $root_uid, $root_gid) = $id_maps->@*;
     my $errors = PVE::OCI::Rootfs::run_in(
         $rootdir,
         sub {
             return { map { $_ => PVE::OCI::Rootfs::make_directories($_, $root_uid, $root_gid) }
-                    $volumes->@* };
+                    $paths->@* };
         },
     );
-    for my $path ($volumes->@*) {
-        my $error = $errors->{$path} // '';
-        if ($error ne '') {
-            $warn->("cannot create directory for volume at $path: $error");
-        } else {
-            print "directory for volume at $path\n";
-        }
+    for my $path (grep { $errors->{$_} ne '' } sort keys $errors->%*) {
+        $warn->("cannot create the image's directory '$path': $errors->{$path}");
     }
     return;
 }
