@@ -117,8 +117,10 @@ subtest 'a path that is no UTF-8 goes by descriptor' => sub {
     is($error, '', 'no error');
     is($daemon->call()->{descriptors}->[0], $path, 'opened by the client');
     ($daemon, $error) = extract([$DONE], {}, "$DIRECTORY/\xc3\xa9.tar");
-    is($daemon->call()->{parameters}->{archivePath}, "$DIRECTORY/\xe9.tar",
-        'UTF-8 as characters');
+    is(
+        $daemon->call()->{parameters}->{archivePath}, "$DIRECTORY/\xe9.tar",
+        'UTF-8 as characters'
+    );
 };
 
 subtest 'progress reaches the callback' => sub {
@@ -157,8 +159,10 @@ subtest 'progress reaches the callback' => sub {
         },
     );
     is($error, '', 'no error');
-    is_deeply(\@progress, [{ phase => 'parsing' }, { phase => 'extracting', bytesRead => 5 }],
-        'progress');
+    is_deeply(
+        \@progress, [{ phase => 'parsing' }, { phase => 'extracting', bytesRead => 5 }],
+        'progress'
+    );
     is_deeply(\@jobs, ['7'], 'job');
     is_deeply(
         \@warnings,
@@ -321,14 +325,18 @@ subtest 'control characters in the config are refused' => sub {
     );
     for my $config (@bad) {
         eval { PVE::OCI::check_config($config) };
-        like($@,
+        like(
+            $@,
             qr/\Aimage configuration: \w+ holds a (?:control character|value that is no string)\n\z/,
-            'refused');
+            'refused'
+        );
     }
     my ($daemon, $error) =
         extract([['reply', { parameters => { result => $RESULT, config => $bad[0] } }]]);
-    is($error, "image configuration: Env holds a control character\n",
-        'after an extraction too');
+    is(
+        $error, "image configuration: Env holds a control character\n",
+        'after an extraction too'
+    );
     eval {
         PVE::OCI::check_config({
             Env => ["A=\ttab", "B=\x{e4}"], Cmd => undef, Labels => { text => "two\nlines" },
@@ -357,8 +365,10 @@ for my $case (@INVALID) {
 subtest 'no daemon' => sub {
     local $ENV{PVE_OCI_SOCKET} = "$DIRECTORY/none";
     eval { PVE::OCI::detect_archive($ARCHIVE) };
-    is($@, "cannot connect to pve-ocid at '$DIRECTORY/none': No such file or directory\n",
-        'message');
+    is(
+        $@, "cannot connect to pve-ocid at '$DIRECTORY/none': No such file or directory\n",
+        'message'
+    );
     is(PVE::OCI::last_error()->{name}, 'ConnectFailed', 'name');
     is(PVE::OCI::last_error()->{parameters}->{errnoName}, 'ENOENT', 'errno');
 };
@@ -380,8 +390,8 @@ subtest 'the other methods' => sub {
             'VerifyImage', sub ($o) { PVE::OCI::verify_image($ARCHIVE, $o) },
             { verified => [] }, { verified => [] }
         ],
-        ['ListJobs', sub ($o) { PVE::OCI::list_jobs($o) }, { job => $job }, [$job]],
-        ['ListJobs', sub ($o) { PVE::OCI::list_jobs($o) }, {}, []],
+        ['ListJobs', sub ($o) { PVE::OCI::list_jobs($o) }, { jobs => [$job] }, [$job]],
+        ['ListJobs', sub ($o) { PVE::OCI::list_jobs($o) }, { jobs => [] }, []],
         ['CancelJob', sub ($o) { PVE::OCI::cancel_job(12, $o) // 'nothing' }, {}, 'nothing'],
         [
             'GetMetrics', sub ($o) { PVE::OCI::get_metrics($o) }, { metrics => [$metric] },
@@ -395,8 +405,10 @@ subtest 'the other methods' => sub {
         is($daemon->call()->{method}, "io.pve.oci.$method", "$method: name");
     }
     my $daemon = FakeDaemon->start([['reply', { parameters => { version => '1' } }]]);
-    is_deeply(PVE::OCI::get_info({ socket => $daemon->socket() }), { version => '1' },
-        'GetInfo');
+    is_deeply(
+        PVE::OCI::get_info({ socket => $daemon->socket() }), { version => '1' },
+        'GetInfo'
+    );
     is($daemon->call()->{method}, 'org.varlink.service.GetInfo', 'GetInfo: name');
 };
 
@@ -416,8 +428,10 @@ subtest 'other users pass descriptors' => sub {
         local $> = 65534;
         eval { PVE::OCI::detect_archive($ARCHIVE, { socket => $daemon->socket() }) };
     }
-    is($@, "cannot open '$ARCHIVE': Permission denied\n",
-        'an archive that the caller may not read');
+    is(
+        $@, "cannot open '$ARCHIVE': Permission denied\n",
+        'an archive that the caller may not read'
+    );
 };
 
 subtest 'nothing stays open' => sub {

@@ -183,6 +183,7 @@ my @ERRORS = (
     ['io.pve.oci.PermissionDenied', { message => 'uid 1000' }, 77],
     ['org.varlink.service.PermissionDenied', { message => 'uid 1000' }, 77],
     ['org.varlink.service.InvalidParameter', { parameter => 'uidMap' }, 2],
+    ['io.pve.oci.InvalidArgument', { message => 'maps overlap', parameter => 'uidMap' }, 2],
     ['io.pve.oci.Cancelled', { message => 'cancelled' }, 1],
 );
 for my $case (@ERRORS) {
@@ -268,7 +269,7 @@ subtest 'jobs and cancel' => sub {
         progress => { phase => 'queued' }
     };
     my ($daemon, $code, $out) =
-        run_with([['reply', { parameters => { job => $job } }]], 'jobs');
+        run_with([['reply', { parameters => { jobs => [$job] } }]], 'jobs');
     like($out, qr/^1 +m +7 +1970-01-01T00:00:00Z +queued\n/m, 'a row');
     $daemon = FakeDaemon->start([['reply', {}]], [['reply', {}]]);
     ($code, $out) = run('cancel', '1', '2', '--socket', $daemon->socket());

@@ -78,8 +78,10 @@ subtest 'descriptors pass in taint mode, beside tainted values' => sub {
 subtest 'a socket path of odd characters is refused' => sub {
     for my $path ("/tmp/x y$taint", "relative$taint", "/tmp/\$(x)$taint") {
         eval { PVE::OCI::get_info({ socket => $path }) };
-        like($@, qr/\Asocket path .* is not an absolute path of plain characters\n\z/,
-            'refused');
+        like(
+            $@, qr/\Asocket path .* is not an absolute path of plain characters\n\z/,
+            'refused'
+        );
     }
 };
 

@@ -31,8 +31,10 @@ for my $file (sort(@modules), @programs) {
     open(my $handle, '<', $file) or die $!;
     my @lines = <$handle>;
     cmp_ok(scalar(@lines), '<=', 400, "$name: at most 400 lines");
-    is_deeply([grep { length($lines[$_ - 1]) > 111 || $lines[$_ - 1] =~ /\t/ } 1 .. @lines], [],
-        "$name: columns");
+    is_deeply(
+        [grep { length($lines[$_ - 1]) > 111 || $lines[$_ - 1] =~ /\t/ } 1 .. @lines], [],
+        "$name: columns"
+    );
 }
 
 done_testing();

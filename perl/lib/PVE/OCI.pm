@@ -247,12 +247,8 @@ sub parse_and_extract_image ($archive, $rootdir, $arch = undef, $options = {}) {
 }
 
 sub list_jobs ($options = {}) {
-    my $jobs = [];
-    my $collect = sub ($reply) {
-        push $jobs->@*, grep { defined } $reply->{job}, ($reply->{jobs} // [])->@*;
-    };
-    my $call_options = { on_reply => $collect };
-    $collect->(call('ListJobs', {}, $options, $call_options));
+    my $jobs = call('ListJobs', {}, $options)->{jobs};
+    invalid_reply('no list of jobs in the reply') if ref($jobs) ne 'ARRAY';
     invalid_reply('a job is not an object') if grep { ref($_) ne 'HASH' } $jobs->@*;
     return $jobs;
 }

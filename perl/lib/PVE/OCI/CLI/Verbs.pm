@@ -31,6 +31,7 @@ our $ERROR_EXIT_CODES = {
     'ConnectFailed' => $EXIT_UNAVAILABLE,
     'ConnectionLost' => $EXIT_UNAVAILABLE,
     'InvalidArgument' => $EXIT_USAGE,
+    'io.pve.oci.InvalidArgument' => $EXIT_USAGE,
     'io.pve.oci.PermissionDenied' => $EXIT_PERMISSION,
     'org.varlink.service.InvalidParameter' => $EXIT_USAGE,
     'org.varlink.service.PermissionDenied' => $EXIT_PERMISSION,
