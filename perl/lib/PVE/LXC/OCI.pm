@@ -1,0 +1,215 @@
+package PVE::LXC::OCI;
+
+# OCI images in the create flow of containers: stands in for PVE::LXC::Create::restore_archive.
+#
+# Runs in the task of `pct create` as root of the host, in taint mode. Asks pve-ocid to extract, sets
+# $conf by what the image says, and puts /.pve.init, /.pve.env and /.pve.oci.json into rootfs.
+
+use v5.36;
+
+use JSON;
+use POSIX ();
+
+use PVE::LXC;
+use PVE::LXC::Config;
+use PVE::RESTEnvironment;
+use PVE::Storage;
+
+use PVE::OCI;
+use PVE::OCI::Env;
+use PVE::OCI::Rootfs;
+use PVE::OCI::Text;
+use PVE::OCI::User;
+
+use PVE::LXC::OCI::ImageConfig;
+use PVE::LXC::OCI::Init;
+
+our $ORIGIN_PATH = '/.pve.oci.json';
+
+my $PROGRESS_INTERVAL = 10; # seconds
+
+# PVE's architecture => what the image specification calls it.
+my $ARCHITECTURES = {
+    amd64 => { architecture => 'amd64' },
+    arm64 => { architecture => 'arm64' },
+    armhf => { architecture => 'arm', variant => 'v7' },
+    i386 => { architecture => '386' },
+    riscv32 => { architecture => 'riscv32' },
+    riscv64 => { architecture => 'riscv64' },
+};
+
+# Machine of uname(2) => PVE's architecture.
+my $MACHINES = { x86_64 => 'amd64', aarch64 => 'arm64', riscv64 => 'riscv64' };
+
+my sub log_warning ($message) {
+    if (defined(&PVE::RESTEnvironment::log_warn)) {
+        PVE::RESTEnvironment::log_warn($message);
+    } else {
+        warn "WARN: $message\n";
+    }
+    return;
+}
+
+my sub host_architecture() { return $MACHINES->{ (POSIX::uname())[4] } // 'amd64'; }
+
+# A volume that only the original function can read: of a backup server or an external provider, or a
+# backup whatever its storage.
+my sub is_backup ($storage_cfg, $archive) {
+    return 1 if $archive =~ m{(?:\A|[/:])vzdump-[^/]*\z};
+    my ($storeid) = PVE::Storage::parse_volume_id($archive, 1);
+    return 0 if !defined($storeid);
+    my $scfg = PVE::Storage::storage_check_enabled($storage_cfg, $storeid);
+    return 1 if $scfg->{type} eq 'pbs';
+    return 1 if PVE::Storage::storage_has_feature($storage_cfg, $storeid, 'backup-provider');
+    my ($vtype) = PVE::Storage::parse_volname($storage_cfg, $archive);
+    return $vtype eq 'backup' ? 1 : 0;
+}
+
+# Does the file begin like a tar archive that is not compressed? Templates are compressed as a rule, and
+# creating a container from one must not need pve-ocid.
+my sub begins_like_tar ($path) {
+    return 0 if !-f $path; # opening a fifo would hang
+    open(my $handle, '<:raw', $path) or return 0;
+    return 0 if (read($handle, my $header, 512) // 0) < 512;
+    my $sum = substr($header, 148, 8) =~ /\A[ 0]*([0-7]{1,7})[ \0]*\z/ ? oct($1) : return 0;
+    substr($header, 148, 8) = ' ' x 8;
+    return unpack('%32C*', $header) == $sum;
+}
+
+# Is the file at this path an OCI image archive?
+sub is_oci_image ($path) {
+    return 0 if !begins_like_tar($path);
+    my $format = PVE::OCI::detect_archive($path)->{format} // '';
+    log_warning(
+        "'$path' is a docker archive, convert it with: skopeo copy docker-archive:... oci-archive:..."
+    ) if $format eq 'dockerArchive';
+    return $format eq 'ociArchive';
+}
+
+# Prints progress as lines: for each layer, and every few seconds.
+my sub progress_printer() {
+    my ($layer, $last) = (-1, time());
+    return sub ($p) {
+        my ($index, $count, $read, $total) =
+            map { ($_ // '') =~ /\A([0-9]+)\z/ ? $1 : 0 }
+            $p->@{qw(layerIndex layersCount bytesRead bytesTotal)};
+        return if ($p->{phase} // '') ne 'extracting' || $total == 0;
+        return if $index == $layer && time() - $last < $PROGRESS_INTERVAL;
+        ($layer, $last) = ($index, time());
+        printf(
+            "layer %d/%d: extracted %s of %s (%.2f%%)\n", $index + 1, $count,
+            PVE::OCI::Text::size($read), PVE::OCI::Text::size($total), 100 * $read / $total,
+        );
+    };
+}
+
+# Digests, platform and reference name of what was extracted.
+my sub origin_of ($archive_path, $result, $arch, $config) {
+    my $origin = {
+        version => 1,
+        creator => "pve-oci $PVE::OCI::VERSION",
+        created => POSIX::strftime('%Y-%m-%dT%H:%M:%SZ', gmtime()),
+        manifestDigest => $result->{manifestDigest},
+        configDigest => $result->{configDigest},
+        platform => { os => 'linux', $ARCHITECTURES->{$arch}->%* },
+        config => {
+            map { $_ => $config->{$_} }
+                grep { defined($config->{$_}) }
+                qw(Cmd Entrypoint Env StopSignal User Volumes WorkingDir)
+        },
+    };
+    my $inspected = eval {
+        PVE::OCI::inspect_image(
+            $archive_path,
+            { manifest_digest => $result->{manifestDigest} }
+        );
+    };
+    return $origin if !$inspected;
+    $origin->{platform} = $inspected->{platform} if ref($inspected->{platform}) eq 'HASH';
+    my $images = ref($inspected->{images}) eq 'ARRAY' ? $inspected->{images} : [];
+    for my $image ($images->@*) {
+        my $digest = eval { $image->{manifest}->{digest} } // next;
+        $origin->{referenceName} //= $image->{referenceName}
+            if $digest eq $result->{manifestDigest};
+    }
+    return $origin;
+}
+
+my sub write_origin ($rootdir, $origin, $uid, $gid) {
+    my $content = JSON->new->utf8->canonical->pretty->encode($origin);
+    PVE::OCI::Rootfs::run_in(
+        $rootdir,
+        sub { PVE::OCI::Rootfs::replace_file($ORIGIN_PATH, $content, $uid, $gid, 0600) },
+    );
+    return;
+}
+
+# Extracts the image at $archive_path into $rootdir and sets $conf by it.
+sub restore_image ($archive_path, $rootdir, $conf, $bwlimit = undef) {
+    my ($id_map, $root_uid, $root_gid) = PVE::LXC::parse_id_maps($conf);
+    my $arch = $conf->{arch} // host_architecture();
+    my $platform = $ARCHITECTURES->{$arch} // die "no OCI images for architecture '$arch'\n";
+
+    print "extracting OCI image '$archive_path'\n";
+ # NOTE: values of $unsafe_config are untrusted, check_config has only looked for control characters
+    my ($unsafe_config, $result) = PVE::OCI::parse_and_extract_image(
+        $archive_path,
+        $rootdir,
+        $platform->{architecture},
+        {
+            id_map => $id_map,
+            bwlimit => $bwlimit,
+            variant => $platform->{variant},
+            progress => progress_printer(),
+            on_warning => sub ($line, $warning) { log_warning($line) },
+        },
+    );
+    die "extracting OCI image '$archive_path' ended without a configuration\n"
+        if ref($unsafe_config) ne 'HASH' || ref($result) ne 'HASH';
+    printf(
+        "extracted %d entries, %s\n",
+        $result->{entriesWritten} // 0, PVE::OCI::Text::size($result->{bytesWritten} // 0),
+    );
+    $conf->{arch} //= $arch; # PVE guesses by /bin/sh, and says amd64 where there is none
+
+    my $origin = origin_of($archive_path, $result, $arch, $unsafe_config);
+    apply_image_config($conf, $unsafe_config, $rootdir);
+    write_origin($rootdir, $origin, $root_uid, $root_gid);
+    return $conf;
+}
+
+# Sets $conf by the image's config and puts into rootfs what starts it. What $conf has already wins.
+sub apply_image_config ($conf, $unsafe_config, $rootdir) {
+    PVE::OCI::check_config($unsafe_config);
+    my $settings = PVE::LXC::OCI::ImageConfig::settings(
+        $conf, $unsafe_config, sub ($user) { PVE::OCI::User::resolve($user, $rootdir) },
+        \&log_warning,
+    );
+    return $conf if !$settings;
+    my $id_maps = [PVE::LXC::parse_id_maps($conf)];
+    PVE::LXC::OCI::Init::make_directories(
+        $rootdir, $settings->{directories}, $id_maps, \&log_warning,
+    );
+    PVE::LXC::OCI::Init::install(
+        $rootdir, $settings->{init}, $id_maps,
+        $conf->{arch} // host_architecture()
+    ) if $settings->{init};
+    PVE::LXC::OCI::ImageConfig::apply($conf, $settings);
+    return $conf;
+}
+
+# Same arguments as PVE::LXC::Create::restore_archive, which gets all that is not an OCI image.
+sub restore_archive (@arguments) {
+    my ($storage_cfg, $archive, $rootdir, $conf, $no_unpack_error, $bwlimit) = @arguments;
+    if ($archive ne '-' && !is_backup($storage_cfg, $archive)) {
+        my $path = PVE::Storage::abs_filesystem_path($storage_cfg, $archive);
+        if (is_oci_image($path)) {
+            restore_image($path, $rootdir, $conf, $bwlimit);
+            return;
+        }
+    }
+    require PVE::LXC::Create; # not above: newer versions of it load this module
+    return PVE::LXC::Create::restore_archive(@arguments);
+}
+
+1;

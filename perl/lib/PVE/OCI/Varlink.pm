@@ -1,0 +1,265 @@
+package PVE::OCI::Varlink;
+
+# The client's half of the varlink protocol: JSON frames ended by NUL over a Unix stream socket, file
+# descriptors by SCM_RIGHTS. Knows nothing of images; PVE::OCI is its only user.
+#
+# Safe under taint mode. No objects: a connection is a hash of the socket and the bytes read ahead.
+
+use v5.36;
+
+use Config;
+use Errno qw(EINTR);
+use IO::Socket::UNIX;
+use JSON;
+use Socket qw(MSG_NOSIGNAL SCM_RIGHTS SHUT_WR SOCK_STREAM SOL_SOCKET);
+use Time::HiRes ();
+
+use PVE::OCI::Text;
+
+# The daemon takes frames of 32 MiB from its workers and hands them on in an envelope of its own.
+our $MAX_REPLY_SIZE = 33 * 1024 * 1024;
+
+# How long an aborted call waits for the daemon to hang up, in seconds. The daemon hangs up once
+# nothing of it is left below the rootfs, so whoever aborted may unmount right after.
+our $ABORT_WAIT = 1;
+
+my $READ_SIZE = 64 * 1024;
+my $MAX_SOCKET_PATH = 107; # sockaddr_un.sun_path, less the NUL
+
+# sendmsg(2) by the first part of $Config{archname}; struct msghdr as packed below is that of a 64
+# bit Linux.
+my $SENDMSG = { x86_64 => 46, aarch64 => 211, riscv64 => 211 };
+
+my $last_error;
+
+# The last failure as { name, message, parameters }, undef after a call that went well. The name is
+# that of the varlink error, or one without a dot for what went wrong on this side of the socket.
+sub last_error() { return $last_error; }
+
+sub clear_error() { undef $last_error; return; }
+
+# Dies with the message as one clean line and remembers the rest for last_error().
+sub fail ($name, $message, $parameters = {}) {
+    my $line = PVE::OCI::Text::one_line($message);
+    $last_error = { name => $name, message => $line, parameters => $parameters };
+    die "$line\n";
+}
+
+my sub untaint_socket_path ($path) {
+    my ($clean) = $path =~ m{\A(/[A-Za-z0-9_./+:\@=,-]+)\z}
+        or
+        fail('InvalidArgument', "socket path '$path' is not an absolute path of plain characters");
+    fail('InvalidArgument', "socket path '$path' is longer than $MAX_SOCKET_PATH bytes")
+        if length($clean) > $MAX_SOCKET_PATH;
+    return $clean;
+}
+
+# Connects to the socket at $path; returns the connection.
+sub connect_socket ($path) {
+    $path = untaint_socket_path($path);
+    my $socket;
+    do {
+        $socket = IO::Socket::UNIX->new(Type => SOCK_STREAM, Peer => $path);
+    } while (!$socket && $! == EINTR);
+    if (!$socket) {
+        my ($errno_name) = grep { $!{$_} } qw(ENOENT ECONNREFUSED EACCES EPERM);
+        my $parameters = { path => $path, errno => $! + 0, errnoName => $errno_name };
+        fail('ConnectFailed', "cannot connect to pve-ocid at '$path': $!", $parameters);
+    }
+    return { socket => $socket, buffer => '', scanned => 0 };
+}
+
+# EPIPE is no error yet: the daemon may have answered before it hung up, and reading tells.
+my sub send_all ($connection, $bytes) {
+    my $offset = 0;
+    while ($offset < length($bytes)) {
+        my $sent = send($connection->{socket}, substr($bytes, $offset), MSG_NOSIGNAL);
+        if (defined($sent)) {
+            $offset += $sent;
+        } elsif ($!{EPIPE} || $!{ECONNRESET}) {
+            return;
+        } elsif (!$!{EINTR}) {
+            fail('ConnectionLost', "connection to pve-ocid lost while sending: $!");
+        }
+    }
+    return;
+}
+
+# Sends one byte with the descriptors. Only this byte goes through syscall(), which would refuse the
+# tainted paths in the rest of the frame.
+my sub send_with_descriptors ($connection, $byte, $descriptors) {
+    my ($machine) = $Config{archname} =~ /^([a-z0-9_]+)/;
+    my $number = $SENDMSG->{$machine}
+        // fail('Unsupported', "cannot pass file descriptors on '$machine'");
+    my @fds = map { /\A([0-9]+)\z/ ? $1 + 0 : fail('InvalidArgument', 'no file descriptor') }
+        $descriptors->@*;
+    my $header_size = 16; # struct cmsghdr
+    my $control = pack('Q l l l*', $header_size + 4 * @fds, SOL_SOCKET, SCM_RIGHTS, @fds);
+    $control .= "\0" x (-length($control) % 8);
+    my $iov = pack('P Q', $byte, 1);
+    my $message = pack('Q L x4 P Q P Q l x4', 0, 0, $iov, 1, $control, length($control), 0);
+    my $socket_fd = fileno($connection->{socket}) + 0;
+    my $sent;
+    do {
+        $sent = syscall($number, $socket_fd, $message, MSG_NOSIGNAL + 0);
+    } while ($sent < 0 && $!{EINTR});
+    fail('ConnectionLost', "cannot pass file descriptors to pve-ocid: $!") if $sent != 1;
+    return;
+}
+
+my sub send_call ($connection, $method, $parameters, $options) {
+    my $call = { method => $method, parameters => $parameters };
+    $call->{more} = JSON::true if $options->{more};
+    my $frame = JSON->new->utf8->canonical->encode($call) . "\0";
+    if (my @descriptors = ($options->{descriptors} // [])->@*) {
+        my $first = '{';
+        send_with_descriptors($connection, $first, \@descriptors);
+        $frame = substr($frame, 1);
+    }
+    send_all($connection, $frame);
+    return;
+}
+
+# Returns the next frame without its NUL.
+my sub read_frame ($connection) {
+    while (1) {
+        my $end = index($connection->{buffer}, "\0", $connection->{scanned});
+        if ($end >= 0) {
+            my $frame = substr($connection->{buffer}, 0, $end);
+            substr($connection->{buffer}, 0, $end + 1, '');
+            $connection->{scanned} = 0;
+            return $frame;
+        }
+        my $length = $connection->{scanned} = length($connection->{buffer});
+        fail(
+            'InvalidReply',
+            "connection to pve-ocid lost: reply of more than $MAX_REPLY_SIZE bytes"
+        ) if $length > $MAX_REPLY_SIZE;
+        my $count = sysread($connection->{socket}, $connection->{buffer}, $READ_SIZE, $length);
+        if (!defined($count)) {
+            next if $!{EINTR}; # the caller's signal handler has run, and did not die
+            fail('ConnectionLost', "connection to pve-ocid lost: $!");
+        }
+        next if $count > 0;
+        my $where = $length > 0 ? 'in the middle of a reply' : 'before the last reply';
+        fail('ConnectionLost', "connection to pve-ocid lost: it was closed $where");
+    }
+}
+
+my sub fail_with_reply ($reply) {
+    my ($name, $parameters) = $reply->@{qw(error parameters)};
+    my $message = $parameters->{message};
+    if (!defined($message) || ref($message) || $message eq '') {
+        my @details = map { "$_=" . $parameters->{$_} }
+            grep { defined($parameters->{$_}) && !ref($parameters->{$_}) }
+            sort keys $parameters->%*;
+        $message = "pve-ocid answered " . join(' ', $name, @details);
+    }
+    fail($name, $message, $parameters);
+}
+
+my sub parse_reply ($frame) {
+    my $reply = eval { JSON->new->utf8->decode($frame) };
+    fail('InvalidReply', 'connection to pve-ocid lost: a reply is not JSON') if $@;
+    fail('InvalidReply', 'connection to pve-ocid lost: a reply is not an object')
+        if ref($reply) ne 'HASH';
+    $reply->{parameters} //= {};
+    fail('InvalidReply', 'connection to pve-ocid lost: a reply without parameters')
+        if ref($reply->{parameters}) ne 'HASH';
+    my $error = $reply->{error};
+    return $reply if !defined($error);
+    fail('InvalidReply', 'connection to pve-ocid lost: an error without a name')
+        if ref($error) || $error !~ /\A[A-Za-z][A-Za-z0-9.-]*\z/;
+    fail_with_reply($reply);
+}
+
+# Says that nothing more will come, which cancels the job, and waits for the daemon to hang up.
+my sub hang_up ($connection) {
+    my $socket = $connection->{socket};
+    shutdown($socket, SHUT_WR) or return;
+    my $deadline = Time::HiRes::time() + $ABORT_WAIT;
+    my $rest = $ABORT_WAIT;
+    while ($rest > 0) {
+        vec(my $readable = '', fileno($socket), 1) = 1;
+        my $ready = select($readable, undef, undef, $rest);
+        last if $ready > 0 && !sysread($socket, my $ignored, $READ_SIZE);
+        $rest = $deadline - Time::HiRes::time();
+    }
+    return;
+}
+
+# Calls one method and returns the parameters of the last reply.
+#
+# Options: more (several replies are wanted), descriptors (list of file descriptor numbers to send
+# along), on_reply (called with the parameters of each reply but the last), wait_on_abort (see
+# $ABORT_WAIT). The connection is closed whatever happens, also when a signal handler or on_reply
+# dies.
+sub call ($path, $method, $parameters, $options = {}) {
+    clear_error();
+    my $connection = connect_socket($path);
+    my $result = eval {
+        send_call($connection, $method, $parameters, $options);
+        while (1) {
+            my $reply = parse_reply(read_frame($connection));
+            return $reply->{parameters} if !$reply->{continues};
+            $options->{on_reply}->($reply->{parameters}) if $options->{on_reply};
+        }
+    };
+    my $error = $@;
+    my $answered = defined($result) || $last_error;
+    eval { hang_up($connection) } if !$answered && $options->{wait_on_abort};
+    close($connection->{socket});
+    die $error if !defined($result);
+    return $result;
+}
+
+1;
+
+__END__
+
+=encoding UTF-8
+
+=head1 NAME
+
+PVE::OCI::Varlink - varlink calls over a Unix socket
+
+=head1 SYNOPSIS
+
+    my $parameters = PVE::OCI::Varlink::call(
+        '/run/pve-ocid/io.pve.oci', 'io.pve.oci.GetMetrics', {},
+    );
+
+=head1 DESCRIPTION
+
+Private to L<PVE::OCI>. One call opens one connection, sends one frame, reads replies until the last
+and closes the connection.
+
+=head1 FUNCTIONS
+
+=over
+
+=item call($path, $method, $parameters, $options)
+
+Returns the parameters of the last reply, a hash. Dies with one line otherwise. C<$options> may hold
+C<more>, C<descriptors>, C<on_reply> and C<wait_on_abort>.
+
+=item connect_socket($path)
+
+Returns a connection; used by C<call>.
+
+=item fail($name, $message, $parameters)
+
+Dies with the message on one line and keeps the three for C<last_error>.
+
+=item last_error(), clear_error()
+
+The last failure as a hash C<{ name, message, parameters }>, or undef.
+
+=back
+
+=head1 ERRORS
+
+Names without a dot come from this side of the socket: C<ConnectFailed>, C<ConnectionLost>,
+C<InvalidReply>, C<InvalidArgument>, C<Unsupported>. All others are those of the daemon.
+
+=cut

@@ -1,0 +1,445 @@
+# PVE::OCI against a daemon that plays scripts: what is sent, what comes back, what is refused.
+
+use v5.36;
+
+use FindBin;
+use lib "$FindBin::Bin/lib", "$FindBin::Bin/../perl/lib";
+
+use File::Temp qw(tempdir);
+use JSON;
+use Test::More;
+use Time::HiRes qw(time);
+
+use FakeDaemon;
+use PVE::OCI;
+
+my $DIRECTORY = tempdir(CLEANUP => 1);
+my $ARCHIVE = "$DIRECTORY/image.tar";
+my $ROOTFS = "$DIRECTORY/rootfs";
+open(my $archive_handle, '+>', $ARCHIVE) or die $!;
+mkdir($ROOTFS) or die $!;
+
+my $RESULT = {
+    manifestDigest => 'sha256:' . 'a' x 64, configDigest => 'sha256:' . 'b' x 64,
+    entriesWritten => 3, bytesWritten => 4096, whiteoutsApplied => 0,
+    warnings => [], warningsCount => 0,
+};
+my $CONFIG = { Cmd => ['sh'], Env => ['PATH=/bin'] };
+my $DONE = ['reply', { parameters => { result => $RESULT, config => $CONFIG } }];
+
+sub extract ($script, $options = {}, $archive = $ARCHIVE, $rootdir = $ROOTFS) {
+    my $daemon = FakeDaemon->start($script);
+    my @got = eval {
+        PVE::OCI::parse_and_extract_image(
+            $archive, $rootdir, undef, { socket => $daemon->socket(), $options->%* },
+        );
+    };
+    return ($daemon, $@, @got);
+}
+
+subtest 'extraction sends default map, options and paths' => sub {
+    my ($daemon, $error, $config, $result) = extract([$DONE]);
+    is($error, '', 'no error');
+    is_deeply($config, $CONFIG, 'config');
+    is_deeply($result, $RESULT, 'result in list context');
+    my $call = $daemon->call();
+    is($call->{method}, 'io.pve.oci.ParseAndExtractImage', 'method');
+    ok($call->{more}, 'more');
+    my $range = [{ inside => 0, outside => 100000, count => 65536 }];
+    is_deeply(
+        $call->{parameters},
+        {
+            archivePath => $ARCHIVE, rootDirectory => $ROOTFS, options => {},
+            uidMap => $range, gidMap => $range,
+        },
+        'parameters',
+    );
+    is(PVE::OCI::last_error(), undef, 'no last error');
+};
+
+subtest 'options become fields of the interface' => sub {
+    my $daemon = FakeDaemon->start([$DONE]);
+    my $config = PVE::OCI::parse_and_extract_image(
+        $ARCHIVE, $ROOTFS, 'arm64',
+        {
+            socket => $daemon->socket(), bwlimit => '10', max_bytes => '1000', max_entries => 7,
+            reference_name => 'latest', manifest_digest => 'sha256:00', variant => 'v8',
+            id_map =>
+                [['u', '0', '200000', '1000'], ['u', '1000', '1000', '1'], ['g', '0', '5', '6']],
+        },
+    );
+    is_deeply($config, $CONFIG, 'only the config in scalar context');
+    my $parameters = $daemon->call()->{parameters};
+    is_deeply(
+        $parameters->{options},
+        { bandwidthLimit => 10240, maximumSize => 1000, maximumEntries => 7 },
+        'options',
+    );
+    is_deeply(
+        $parameters->{selector},
+        {
+            architecture => 'arm64', referenceName => 'latest', manifestDigest => 'sha256:00',
+            variant => 'v8',
+        },
+        'selector',
+    );
+    is(
+        JSON->new->canonical->encode([$parameters->@{qw(uidMap gidMap)}]),
+        '[[{"count":1000,"inside":0,"outside":200000},{"count":1,"inside":1000,"outside":1000}],'
+            . '[{"count":6,"inside":0,"outside":5}]]',
+        'maps, as numbers',
+    );
+};
+
+subtest 'an empty map means privileged' => sub {
+    my ($daemon, $error) = extract([$DONE], { id_map => [] });
+    is($error, '', 'no error');
+    is_deeply([$daemon->call()->{parameters}->@{qw(uidMap gidMap)}], [[], []], 'empty lists');
+};
+
+subtest 'handles go by descriptor' => sub {
+    opendir(my $directory, $ROOTFS) or die $!;
+    my ($daemon, $error) = extract([$DONE], {}, $archive_handle, $directory);
+    is($error, '', 'no error');
+    my $call = $daemon->call();
+    is_deeply($call->{descriptors}, [$ARCHIVE, $ROOTFS], 'descriptors arrived');
+    is($call->{parameters}->{archiveFileDescriptor}, 0, 'index of the archive');
+    is($call->{parameters}->{rootDirectoryFileDescriptor}, 1, 'index of the directory');
+    ok(!exists($call->{parameters}->{archivePath}), 'no path');
+    ($daemon, $error) = extract([$DONE], {}, fileno($archive_handle));
+    is_deeply($daemon->call()->{descriptors}, [$ARCHIVE], 'a number is a descriptor');
+};
+
+subtest 'a path that is no UTF-8 goes by descriptor' => sub {
+    my $path = "$DIRECTORY/\xff.tar";
+    open(my $handle, '>', $path) or die $!;
+    my ($daemon, $error) = extract([$DONE], {}, $path);
+    is($error, '', 'no error');
+    is($daemon->call()->{descriptors}->[0], $path, 'opened by the client');
+    ($daemon, $error) = extract([$DONE], {}, "$DIRECTORY/\xc3\xa9.tar");
+    is(
+        $daemon->call()->{parameters}->{archivePath}, "$DIRECTORY/\xe9.tar",
+        'UTF-8 as characters'
+    );
+};
+
+subtest 'progress reaches the callback' => sub {
+    my (@progress, @jobs, @warnings);
+    my $warning = {
+        layerDigest => 'sha256:1', entryPath => 'dev/null', what => 'deviceNode',
+        detail => 'made a file',
+    };
+    my ($daemon, $error, $config) = extract(
+        [
+            ['reply', { continues => JSON::true, parameters => { jobId => '7' } }],
+            [
+                'reply',
+                {
+                    continues => JSON::true,
+                    parameters => { progress => { phase => 'parsing' } }
+                }
+            ],
+            ['raw', '{"continues":true,"parameters":{"progress":{"pha'],
+            ['sleep', 0.1],
+            ['raw', 'se":"extracting","bytesRead":5}}}' . "\0" . '{"continues":true}' . "\0"],
+            [
+                'reply',
+                {
+                    parameters => {
+                        config => {},
+                        result => { $RESULT->%*, warnings => [$warning], warningsCount => 3 },
+                    },
+                }
+            ],
+        ],
+        {
+            progress => sub ($p) { push @progress, $p },
+            on_job => sub ($id) { push @jobs, $id },
+            on_warning => sub ($line, $w) { push @warnings, $line },
+        },
+    );
+    is($error, '', 'no error');
+    is_deeply(
+        \@progress, [{ phase => 'parsing' }, { phase => 'extracting', bytesRead => 5 }],
+        'progress'
+    );
+    is_deeply(\@jobs, ['7'], 'job');
+    is_deeply(
+        \@warnings,
+        ['entry dev/null: deviceNode: made a file', '2 more warnings of this kind'],
+        'warnings',
+    );
+};
+
+subtest 'a callback that dies ends the job' => sub {
+    my ($daemon, $error) = extract(
+        [
+            ['reply', { continues => JSON::true, parameters => { progress => {} } }],
+            ['wait_eof'],
+        ],
+        { progress => sub ($p) { die "enough\n" } },
+    );
+    is($error, "enough\n", 'its exception arrives');
+    ok($daemon->wait_for('eof'), 'the daemon saw the end of the connection');
+    is(PVE::OCI::last_error(), undef, 'not an error of the client');
+};
+
+for my $is_stalling (0, 1) {
+    subtest 'a signal handler that dies ends the job'
+        . ($is_stalling ? ' of a stuck daemon' : '') => sub {
+            local $SIG{TERM} = sub { die "received interrupt\n" };
+            my $killer = fork() // die $!;
+            if ($killer == 0) {
+                Time::HiRes::sleep(0.3);
+                kill('TERM', getppid());
+                POSIX::_exit(0);
+            }
+            my $start = time();
+            my ($daemon, $error) = extract([[$is_stalling ? 'stall' : 'wait_eof']]);
+            my $took = time() - $start;
+            waitpid($killer, 0);
+            is($error, "received interrupt\n", 'its exception arrives');
+            cmp_ok($took, '<', $is_stalling ? 2 : 0.8, "soon ($took s)");
+            ok($daemon->wait_for('eof'), 'the daemon saw the end of the connection');
+        };
+}
+
+subtest 'other signals do not disturb' => sub {
+    my $count = 0;
+    local $SIG{USR1} = sub { $count++ };
+    my $sender = fork() // die $!;
+    if ($sender == 0) {
+        for (1 .. 20) { Time::HiRes::sleep(0.02); kill('USR1', getppid()) }
+        POSIX::_exit(0);
+    }
+    my ($daemon, $error, $config) = extract([['sleep', 0.5], $DONE]);
+    waitpid($sender, 0);
+    is($error, '', 'no error');
+    cmp_ok($count, '>', 0, 'signals came');
+};
+
+my $LOST = 'connection to pve-ocid lost';
+my @BROKEN = (
+    ['closed at once', [['close']], qr{\A$LOST: .*\n\z}],
+    ['closed after the call', [['sleep', 0]], qr/\A$LOST: .*\n\z/],
+    [
+        'closed in the middle', [['raw', '{"parameters":']],
+        qr/\A$LOST: it was closed in the middle of a reply\n\z/
+    ],
+    [
+        'closed after progress', [['reply', { continues => JSON::true, parameters => {} }]],
+        qr/\A$LOST: .*\n\z/
+    ],
+    ['not JSON', [['raw', "hello\0"]], qr/\A$LOST: a reply is not JSON\n\z/],
+    ['a list', [['raw', "[]\0"]], qr/\A$LOST: a reply is not an object\n\z/],
+    ['null', [['raw', "null\0"]], qr/\A$LOST: .*\n\z/],
+    ['too deep', [['raw', ('[' x 100_000) . "\0"]], qr/\A$LOST: .*\n\z/],
+    [
+        'parameters a string', [['raw', '{"parameters":"x"}' . "\0"]],
+        qr/\A$LOST: a reply without parameters\n\z/
+    ],
+    ['an empty frame', [['raw', "\0"]], qr/\A$LOST: .*\n\z/],
+    [
+        'no config', [['reply', { parameters => { result => $RESULT } }]],
+        qr/\A$LOST: no image config.*\n\z/
+    ],
+    [
+        'config a list', [['reply', { parameters => { result => $RESULT, config => [] } }]],
+        qr/\A$LOST: no image config.*\n\z/
+    ],
+    [
+        'config null', [['reply', { parameters => { result => $RESULT, config => undef } }]],
+        qr/\A$LOST: no image config.*\n\z/
+    ],
+    [
+        'no result', [['reply', { parameters => { config => {} } }]],
+        qr/\A$LOST: no result.*\n\z/
+    ],
+    ['nothing', [['raw', "{}\0"]], qr/\A$LOST: .*\n\z/],
+    [
+        'progress a list',
+        [['reply', { continues => JSON::true, parameters => { progress => [] } }]],
+        qr/\A$LOST: progress .*\n\z/
+    ],
+    [
+        'an error that is an object', [['reply', { error => {} }]],
+        qr/\A$LOST: an error without a name\n\z/
+    ],
+    [
+        'an error with a newline', [['reply', { error => "a\nb" }]],
+        qr/\A$LOST: an error without a name\n\z/
+    ],
+);
+for my $case (@BROKEN) {
+    my ($name, $script, $expected) = $case->@*;
+    my ($daemon, $error, @got) = extract($script);
+    like($error, $expected, "broken reply: $name");
+}
+
+subtest 'a reply without end is cut off' => sub {
+    local $PVE::OCI::Varlink::MAX_REPLY_SIZE = 100_000;
+    my ($daemon, $error) = extract([['raw', 'x' x 300_000], ['wait_eof']]);
+    like($error, qr/\A$LOST: reply of more than 100000 bytes\n\z/, 'refused');
+};
+
+subtest 'a large reply is taken' => sub {
+    my $config = { Env => [map { "V$_=" . 'x' x 1000 } 1 .. 3000] };
+    my ($daemon, $error, $got) =
+        extract([['reply', { parameters => { result => $RESULT, config => $config } }]]);
+    is($error, '', 'no error');
+    is_deeply($got, $config, '3 MB of config');
+};
+
+subtest 'errors of the daemon' => sub {
+    my $message =
+        'layer 3/7 sha256:12, entry dev/null: mknodat: Operation not permitted (EPERM)';
+    my $parameters = { message => $message, errno => 1, layerIndex => 2 };
+    my ($daemon, $error) =
+        extract([['reply', { error => 'io.pve.oci.EntryFailed', parameters => $parameters }]]);
+    is($error, "$message\n", 'the message as it is');
+    is_deeply(
+        PVE::OCI::last_error(),
+        { name => 'io.pve.oci.EntryFailed', message => $message, parameters => $parameters },
+        'last_error has the rest',
+    );
+    ($daemon, $error) =
+        extract([['reply', { error => 'io.pve.oci.NoSuchJob', parameters => { id => 'x' } }]]);
+    is($error, "pve-ocid answered io.pve.oci.NoSuchJob id=x\n", 'without message');
+    ($daemon, $error) =
+        extract(
+            [['reply', { error => 'io.pve.oci.X', parameters => { message => "two\nlines\e[1m" } }]]
+        );
+    is($error, "two\\x0alines\\x1b[1m\n", 'one clean line');
+    ($daemon, $error) =
+        extract([['reply', { error => 'io.pve.oci.X', parameters => { message => [] } }]]);
+    is($error, "pve-ocid answered io.pve.oci.X\n", 'a message that is no string');
+};
+
+subtest 'control characters in the config are refused' => sub {
+    my @bad = (
+        { Env => ["A=1\nlxc.hook.pre-start=x"] }, { Cmd => ["a\0b"] },
+        { Entrypoint => ["\x7f"] },
+        { WorkingDir => "/\r" }, { User => "root\n" }, { StopSignal => "TERM\e" },
+        { Volumes => { "/a\n" => {} } },
+        { Env => [['x']] }, { Cmd => [undef] }, { User => \1 },
+    );
+    for my $config (@bad) {
+        eval { PVE::OCI::check_config($config) };
+        like(
+            $@,
+            qr/\Aimage configuration: \w+ holds a (?:control character|value that is no string)\n\z/,
+            'refused'
+        );
+    }
+    my ($daemon, $error) =
+        extract([['reply', { parameters => { result => $RESULT, config => $bad[0] } }]]);
+    is(
+        $error, "image configuration: Env holds a control character\n",
+        'after an extraction too'
+    );
+    eval {
+        PVE::OCI::check_config({
+            Env => ["A=\ttab", "B=\x{e4}"], Cmd => undef, Labels => { text => "two\nlines" },
+            Volumes => {},
+        });
+    };
+    is($@, '', 'tabs, umlauts, null and labels are fine');
+};
+
+my @INVALID = (
+    ['map is a hash', { id_map => {} }], ['map of a bad type', { id_map => [['x', 0, 0, 1]] }],
+    ['map of three', { id_map => [['u', 0, 1]] }],
+    ['map of words', { id_map => [['u', 'a', '0', '1']] }],
+    ['limit is a word', { max_bytes => 'many' }], ['limit is negative', { max_entries => -1 }],
+    ['bwlimit', { bwlimit => '1k' }], ['relative socket', { socket => 'x' }],
+    ['socket with newline', { socket => "/tmp/a\n" }],
+    ['long socket', { socket => '/' . 'x' x 108 }],
+);
+for my $case (@INVALID) {
+    my ($name, $options) = $case->@*;
+    eval { PVE::OCI::extract_image($ARCHIVE, $ROOTFS, { socket => '/nonexistent', $options->%* }) };
+    is(PVE::OCI::last_error()->{name}, 'InvalidArgument', "refused before it is sent: $name");
+    like($@, qr/\A[^\n]+\n\z/, '... with one line');
+}
+
+subtest 'no daemon' => sub {
+    local $ENV{PVE_OCI_SOCKET} = "$DIRECTORY/none";
+    eval { PVE::OCI::detect_archive($ARCHIVE) };
+    is(
+        $@, "cannot connect to pve-ocid at '$DIRECTORY/none': No such file or directory\n",
+        'message'
+    );
+    is(PVE::OCI::last_error()->{name}, 'ConnectFailed', 'name');
+    is(PVE::OCI::last_error()->{parameters}->{errnoName}, 'ENOENT', 'errno');
+};
+
+subtest 'the other methods' => sub {
+    my $job = { id => '1', method => 'VerifyImage' };
+    my $metric = { name => 'jobs', kind => 'counter', value => 1 };
+    my $inspected = { images => [], config => { Cmd => ['x'] }, layers => [] };
+    my @cases = (
+        [
+            'DetectArchive', sub ($o) { PVE::OCI::detect_archive($ARCHIVE, $o) },
+            { format => 'tar' }, { format => 'tar' }
+        ],
+        [
+            'InspectImage', sub ($o) { PVE::OCI::inspect_image($ARCHIVE, $o) }, $inspected,
+            $inspected
+        ],
+        [
+            'VerifyImage', sub ($o) { PVE::OCI::verify_image($ARCHIVE, $o) },
+            { verified => [] }, { verified => [] }
+        ],
+        ['ListJobs', sub ($o) { PVE::OCI::list_jobs($o) }, { jobs => [$job] }, [$job]],
+        ['ListJobs', sub ($o) { PVE::OCI::list_jobs($o) }, { jobs => [] }, []],
+        ['CancelJob', sub ($o) { PVE::OCI::cancel_job(12, $o) // 'nothing' }, {}, 'nothing'],
+        [
+            'GetMetrics', sub ($o) { PVE::OCI::get_metrics($o) }, { metrics => [$metric] },
+            [$metric]
+        ],
+    );
+    for my $case (@cases) {
+        my ($method, $code, $reply, $expected) = $case->@*;
+        my $daemon = FakeDaemon->start([['reply', { parameters => $reply }]]);
+        is_deeply($code->({ socket => $daemon->socket() }), $expected, "$method: value");
+        is($daemon->call()->{method}, "io.pve.oci.$method", "$method: name");
+    }
+    my $daemon = FakeDaemon->start([['reply', { parameters => { version => '1' } }]]);
+    is_deeply(
+        PVE::OCI::get_info({ socket => $daemon->socket() }), { version => '1' },
+        'GetInfo'
+    );
+    is($daemon->call()->{method}, 'org.varlink.service.GetInfo', 'GetInfo: name');
+};
+
+subtest 'other users pass descriptors' => sub {
+    plan(skip_all => 'needs root') if $> != 0;
+    my $daemon = FakeDaemon->start([['reply', { parameters => { format => 'tar' } }]]);
+    chmod(0755, $DIRECTORY, $daemon->{directory});
+    chmod(0666, $daemon->socket());
+    chmod(0644, $ARCHIVE);
+    {
+        local $> = 65534;
+        PVE::OCI::detect_archive($ARCHIVE, { socket => $daemon->socket() });
+    }
+    is_deeply($daemon->call()->{descriptors}, [$ARCHIVE], 'descriptor');
+    chmod(0600, $ARCHIVE);
+    {
+        local $> = 65534;
+        eval { PVE::OCI::detect_archive($ARCHIVE, { socket => $daemon->socket() }) };
+    }
+    is(
+        $@, "cannot open '$ARCHIVE': Permission denied\n",
+        'an archive that the caller may not read'
+    );
+};
+
+subtest 'nothing stays open' => sub {
+    my $count = sub { my @fds = glob("/proc/$$/fd/*"); scalar(@fds) };
+    my $before = $count->();
+    extract([$DONE]) for 1 .. 3;
+    extract([['raw', 'x']]) for 1 .. 3;
+    is($count->(), $before, 'as many descriptors as before');
+};
+
+done_testing();

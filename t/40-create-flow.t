@@ -1,0 +1,446 @@
+#!/usr/bin/perl -T
+# PVE::LXC::OCI with stand-ins for PVE's modules and a daemon that plays scripts: what goes to the
+# original function, what becomes of an image's config, what is put into rootfs.
+
+use v5.36;
+
+BEGIN {
+    require Cwd;
+    my ($directory) = Cwd::realpath(__FILE__) =~ m{\A(/.+)/[^/]+\z}s;
+    unshift @INC, "$directory/lib", "$directory/lib/stand-ins", "$directory/../perl/lib";
+    $ENV{PATH} = '/usr/sbin:/usr/bin:/sbin:/bin';
+    delete @ENV{qw(IFS CDPATH ENV BASH_ENV)};
+}
+
+use File::Temp qw(tempdir);
+use JSON;
+use Test::More;
+
+use FakeDaemon;
+use PVE::LXC::OCI;
+
+plan(skip_all => 'needs root, to enter a rootfs') if $> != 0;
+
+my $DIRECTORY = tempdir(CLEANUP => 1);
+my $STORAGE = {
+    ids => {
+        local => { type => 'dir', path => $DIRECTORY }, backup => { type => 'pbs' },
+        external => { type => 'x', features => { 'backup-provider' => 1 } },
+    },
+};
+my $DIGEST = 'sha256:' . 'a' x 64;
+
+# Here the executable is not run.
+for my $arch (qw(amd64 arm64)) {
+    mkdir($_) for "$DIRECTORY/init", "$DIRECTORY/init/$arch";
+    open(my $handle, '>', "$DIRECTORY/init/$arch/pve.init") or die $!;
+    print {$handle} "executable of $arch";
+    close($handle) or die $!;
+}
+@PVE::LXC::OCI::Init::DIRECTORIES = ("$DIRECTORY/init");
+
+sub write_tar ($name) {
+    my $header = pack(
+        'a100 a8 a8 a8 a12 a12 a8 a1 a100', 'oci-layout', '644', '0', '0', '0', '0', ' ' x 8,
+        '0', ''
+    );
+    $header .= "\0" x (512 - length($header));
+    substr($header, 148, 8) = sprintf("%06o\0 ", unpack('%32C*', $header));
+    write_file($name, $header . "\0" x 1024);
+}
+
+sub write_file ($name, $content) {
+    open(my $handle, '>:raw', "$DIRECTORY/$name") or die $!;
+    print {$handle} $content;
+    close($handle) or die $!;
+}
+
+sub slurp ($path) {
+    open(my $handle, '<:raw', $path) or die "$path: $!";
+    local $/ = undef;
+    return scalar(<$handle>) // '';
+}
+
+my $rootfs_count = 0;
+
+sub new_rootfs() {
+    my $path = "$DIRECTORY/rootfs" . $rootfs_count++;
+    mkdir($path) or die $!;
+    return $path;
+}
+
+my $DETECTED = [['reply', { parameters => { format => 'ociArchive' } }]];
+my $INSPECTED = [
+    'reply',
+    {
+        parameters => {
+            images => [{ manifest => { digest => $DIGEST }, referenceName => 'latest' }],
+            platform => { os => 'linux', architecture => 'amd64' }, config => {}, layers => [],
+        },
+    },
+];
+
+sub extracted ($config, @warnings) {
+    my $result = {
+        manifestDigest => $DIGEST, configDigest => 'sha256:' . 'b' x 64, entriesWritten => 1,
+        bytesWritten => 1, warnings => \@warnings, warningsCount => scalar(@warnings),
+    };
+    return [['reply', { parameters => { result => $result, config => $config } }]];
+}
+
+# Runs restore_archive on an image with this config; returns configuration, rootfs, error, daemon.
+sub restore ($config, $conf = { unprivileged => 1 }, $rootdir = new_rootfs(), @warnings) {
+    my $daemon = FakeDaemon->start($DETECTED, extracted($config, @warnings), [$INSPECTED]);
+    local $ENV{PVE_OCI_SOCKET} = $daemon->socket();
+    @PVE::RESTEnvironment::warnings = ();
+    open(my $log, '>', \my $text) or die $!;
+    my $stdout = select($log);
+    eval {
+        PVE::LXC::OCI::restore_archive(
+            $STORAGE, 'local:vztmpl/image.tar', $rootdir, $conf, 0,
+            100
+        );
+    };
+    my $error = $@;
+    select($stdout);
+    return ($conf, $rootdir, $error, $daemon, $text);
+}
+
+sub lxc_value ($conf, $key) {
+    my @values = map { $_->[1] } grep { $_->[0] eq $key } ($conf->{lxc} // [])->@*;
+    is(scalar(@values), @values ? 1 : 0, "$key is there once at most");
+    return $values[0];
+}
+
+write_tar('image.tar');
+write_file('template.tar.gz', "\x1f\x8b" . 'x' x 1000);
+write_tar('vzdump-lxc-100-2026_01_01-00_00_00.tar');
+
+subtest 'everything else goes to the original function, untouched' => sub {
+    local $ENV{PVE_OCI_SOCKET} = "$DIRECTORY/none";
+    my @volumes = (
+        '-', 'backup:backup/ct/100/2026-01-01T00:00:00Z', 'external:backup/x.tar',
+        'local:backup/vzdump-lxc-100-2026_01_01-00_00_00.tar', 'local:vztmpl/template.tar.gz',
+        "$DIRECTORY/vzdump-lxc-100-2026_01_01-00_00_00.tar", "$DIRECTORY/template.tar.gz",
+    );
+    for my $volume (@volumes) {
+        @PVE::LXC::Create::calls = @PVE::Storage::paths_asked = ();
+        my $conf = { unprivileged => 1 };
+        my @arguments = ($STORAGE, $volume, '/rootdir', $conf, 1, 1000);
+        is(PVE::LXC::OCI::restore_archive(@arguments), 'from the original', $volume);
+        is_deeply(\@PVE::LXC::Create::calls, [\@arguments], '... with the same arguments');
+        is_deeply($conf, { unprivileged => 1 }, '... nothing was set');
+        is_deeply(\@PVE::Storage::paths_asked, [], '... no path was looked up')
+            if $volume !~ /template/;
+    }
+    my $daemon = FakeDaemon->start([['reply', { parameters => { format => 'tar' } }]]);
+    $ENV{PVE_OCI_SOCKET} = $daemon->socket();
+    my @arguments = ($STORAGE, 'local:vztmpl/image.tar', '/rootdir', {}, 0, undef);
+    is(
+        PVE::LXC::OCI::restore_archive(@arguments), 'from the original',
+        'a tar that is no image'
+    );
+};
+
+subtest 'no daemon is an error for a tar archive' => sub {
+    local $ENV{PVE_OCI_SOCKET} = "$DIRECTORY/none";
+    eval {
+        PVE::LXC::OCI::restore_archive(
+            $STORAGE, 'local:vztmpl/image.tar', '/rootdir', {}, 0,
+            undef
+        );
+    };
+    like($@, qr/\Acannot connect to pve-ocid at [^\n]*\n\z/, 'told');
+};
+
+subtest 'an image becomes a container' => sub {
+    my $warning = { entryPath => 'dev/null', what => 'deviceNode', detail => 'file made' };
+    my ($conf, $rootdir, $error, $daemon, $log) = restore(
+        {
+            Entrypoint => ['/entry.sh'], Cmd => ['one', 'two words'],
+            Env => ['PATH=/bin', "U=\x{e4}\x{20ac}"],
+            WorkingDir => '/var/lib', StopSignal => 'USR1', Volumes => { '/data/x' => {} },
+        },
+        { unprivileged => 1 },
+        new_rootfs(),
+        $warning,
+    );
+    is($error, '', 'no error');
+    is($conf->{cmode}, 'console', 'cmode');
+    is($conf->{arch}, 'amd64', 'arch');
+    is(lxc_value($conf, 'lxc.init.cmd'), '/.pve.init', 'init');
+    is(lxc_value($conf, 'lxc.init.cwd'), '/var/lib', 'cwd');
+    is(lxc_value($conf, 'lxc.signal.halt'), 'SIGUSR1', 'signal');
+    is(
+        slurp("$rootdir/.pve.env"),
+        "pve.env 1 2 3 0 0\0PATH=/bin\0U=\xc3\xa4\xe2\x82\xac\0/entry.sh\0one\0two words\0",
+        '/.pve.env',
+    );
+    my @status = stat("$rootdir/.pve.env");
+    is(
+        sprintf('%o %d %d', $status[2] & 07777, @status[4, 5]), '600 100000 100000',
+        'its owner and mode'
+    );
+    @status = stat("$rootdir/.pve.init");
+    is(
+        sprintf('%o %d %d', $status[2] & 07777, @status[4, 5]), '755 100000 100000',
+        '/.pve.init'
+    );
+    is(slurp("$rootdir/.pve.init"), 'executable of amd64', 'of the architecture');
+    @status = stat("$rootdir/data/x");
+    is(
+        sprintf('%o %d %d', $status[2] & 07777, @status[4, 5]), '755 100000 100000',
+        'the volume'
+    );
+    my $origin = decode_json(slurp("$rootdir/.pve.oci.json"));
+    is($origin->{manifestDigest}, $DIGEST, 'origin: manifest');
+    is($origin->{referenceName}, 'latest', 'origin: reference name');
+    is_deeply(
+        $origin->{platform}, { os => 'linux', architecture => 'amd64' },
+        'origin: platform'
+    );
+    is_deeply($origin->{config}->{Cmd}, ['one', 'two words'], 'origin: command');
+    is_deeply(
+        \@PVE::RESTEnvironment::warnings, ['entry dev/null: deviceNode: file made'],
+        'warnings'
+    );
+    my ($call) = grep { $_->{method} =~ /Extract/ }
+        map { $_->{call} // {} } grep { $_->{call}->{method} } $daemon->log_entries();
+    is($call->{parameters}->{options}->{bandwidthLimit}, 102400, 'bandwidth limit');
+    is($call->{parameters}->{selector}->{architecture}, 'amd64', 'architecture');
+    is($call->{parameters}->{uidMap}->[0]->{outside}, 100000, 'map');
+    like($log, qr/\Aextracting OCI image '[^']+'\n/, 'log');
+};
+
+subtest 'privileged and custom maps' => sub {
+    my ($conf, $rootdir, $error) = restore({ Cmd => ['x'], User => '5:6' }, {});
+    is($error, '', 'privileged');
+    is(join(' ', (stat("$rootdir/.pve.env"))[4, 5]), '0 6', 'owner');
+    my $maps = [['lxc.idmap', 'u 0 200000 1000'], ['lxc.idmap', 'g 0 300000 1000']];
+    ($conf, $rootdir, $error) =
+        restore({ Cmd => ['x'], User => '5:6' }, { unprivileged => 1, lxc => [$maps->@*] });
+    is($error, '', 'custom');
+    is(join(' ', (stat("$rootdir/.pve.env"))[4, 5]), '200000 300006', 'owner');
+    is(
+        sprintf('%o', (stat("$rootdir/.pve.env"))[2] & 07777), '640',
+        'readable by the group of the user'
+    );
+    ($conf, $rootdir, $error) =
+        restore({ Cmd => ['x'], User => '1000' }, { unprivileged => 1, lxc => [$maps->@*] });
+    is(
+        $error, "user id 1000 of the image's user is outside of the container's id map\n",
+        'outside'
+    );
+};
+
+# [name, argument or variable]; each must arrive as it is.
+my @ODD = (
+    ['spaces', '  a  b '], ['double quote', 'a"b'], ['single quote', "a'b"], ['both', q{"'"'}],
+    ['dollar', '$HOME ${X} $(id)'],
+    ['star', '*'], ['empty', ''], ['backslash', '\\n\\\\'], ['semicolon', 'a;b|c&d>e'],
+    ['tab', "a\tb"],
+    ['UTF-8', "\x{e4}\x{20ac}\x{1f600}"], ['64 KiB', 'x' x 65536], ['equals', '=a=b='],
+    ['dash', '--x'], ['hash', '#'],
+);
+subtest 'odd arguments and values arrive as they are' => sub {
+    my @arguments = map { $_->[1] } @ODD;
+    my @variables =
+        ((map { "V$_=$ODD[$_]->[1]" } 0 .. $#ODD), 'a.b=1', 'X-Y=2', map { "N$_=$_" } 1 .. 1000);
+    my ($conf, $rootdir, $error) =
+        restore({ Entrypoint => ['c'], Cmd => \@arguments, Env => \@variables });
+    is($error, '', 'no error');
+    my $data = PVE::OCI::Env::decode(slurp("$rootdir/.pve.env"));
+    utf8::decode($_) for $data->{command}->@*, $data->{variables}->@*;
+    is($data->{command}->[$_ + 1], $ODD[$_]->[1], "argument: $ODD[$_]->[0]") for 0 .. $#ODD;
+    is_deeply($data->{variables}, \@variables, 'all variables');
+};
+
+for my $case (
+    ['a newline in Env', { Cmd => ['x'], Env => ["A=1\nlxc.x"] }],
+    ['a newline in Cmd', { Cmd => ["x\n"] }],
+    ['a newline in WorkingDir', { Cmd => ['x'], WorkingDir => "/\nlxc.hook.pre-start = /x" }],
+    ['a newline in User', { Cmd => ['x'], User => "0\n" }], ['NUL in Cmd', { Cmd => ["x\0y"] }],
+    ['Env that is a hash', { Cmd => ['x'], Env => { A => 1 } }],
+    ['Cmd that is a string', { Cmd => 'x' }],
+    ['Volumes that are a list', { Cmd => ['x'], Volumes => ['/x'] }],
+    ['User that is a list', { Cmd => ['x'], User => ['x'] }],
+    ['a user that does not exist', { Cmd => ['x'], User => 'nobody-here' }],
+    ['User of three parts', { Cmd => ['x'], User => '1:2:3' }],
+    ['a long WorkingDir', { Cmd => ['x'], WorkingDir => '/' . 'x' x 5000 }],
+) {
+    my ($conf, $rootdir, $error) = restore($case->[1]);
+    like($error, qr/\A[^\n]+\n\z/, "refused: $case->[0]");
+    ok(
+        !exists($conf->{cmode}) && !grep({ $_->[0] =~ /init/ } ($conf->{lxc} // [])->@*),
+        '... nothing set'
+    );
+}
+
+subtest 'an extraction without a hash is an error' => sub {
+    for my $reply ({ result => {} }, { result => {}, config => [] }, {}) {
+        my $daemon = FakeDaemon->start($DETECTED, [['reply', { parameters => $reply }]]);
+        local $ENV{PVE_OCI_SOCKET} = $daemon->socket();
+        my $conf = {};
+        eval {
+            PVE::LXC::OCI::restore_archive(
+                $STORAGE, 'local:vztmpl/image.tar', new_rootfs(),
+                $conf, 0, undef
+            );
+        };
+        like($@, qr/\Aconnection to pve-ocid lost/, 'refused');
+    }
+};
+
+my @SIGNALS = (
+    ['TERM', 'SIGTERM'], ['SIGTERM', 'SIGTERM'], ['sigquit', 'SIGQUIT'], ['15', '15'],
+    ['015', undef], ['0', undef], ['65', undef],
+    ['RTMIN+3', 'SIGRTMIN+3'], ['SIGRTMIN+3', 'SIGRTMIN+3'], ['SIGRTMAX-1', 'SIGRTMAX-1'],
+    ['RTMIN', 'SIGRTMIN+0'],
+    ['RTMIN+31', undef], ['garbage', undef], ['SIG', undef], ['SIGSIGTERM', undef],
+    ['TERM;x', undef], ['-9', undef],
+);
+is(PVE::LXC::OCI::ImageConfig::normalise_signal($_->[0]), $_->[1], "signal $_->[0]") for @SIGNALS;
+
+subtest 'an unknown signal is SIGTERM, with a warning' => sub {
+    my ($conf) = restore({ Cmd => ['x'], StopSignal => 'garbage' });
+    is(lxc_value($conf, 'lxc.signal.halt'), 'SIGTERM', 'default');
+    like($PVE::RESTEnvironment::warnings[0], qr/unknown StopSignal 'garbage'/, 'warning');
+};
+
+subtest 'a system container gets none of it' => sub {
+    for my $config ({ Cmd => ['/sbin/init'] }, { Entrypoint => ['/sbin/init'] }, {}) {
+        my ($conf, $rootdir, $error) = restore({
+            $config->%*, Env => ['A=b'], User => '1', StopSignal => 'USR1',
+            WorkingDir => '/x'
+        });
+        is($error, '', 'no error');
+        is_deeply($conf, { unprivileged => 1, arch => 'amd64' }, 'nothing set');
+        ok(!-e "$rootdir/.pve.init", 'no /.pve.init');
+        ok(-e "$rootdir/.pve.oci.json", 'but where it is from');
+    }
+    is(
+        $PVE::RESTEnvironment::warnings[0], 'image has no command, /sbin/init will be started',
+        'warned'
+    );
+};
+
+subtest 'what the user set wins' => sub {
+    my $lxc = [['lxc.signal.halt', 'SIGINT'], ['lxc.init.cwd', '/mine']];
+    my ($conf, $rootdir) = restore(
+        { Cmd => ['x'], StopSignal => 'USR1', WorkingDir => '/theirs' },
+        { unprivileged => 1, cmode => 'shell', lxc => $lxc },
+    );
+    is($conf->{cmode}, 'shell', 'cmode');
+    is(lxc_value($conf, 'lxc.signal.halt'), 'SIGINT', 'signal');
+    is(lxc_value($conf, 'lxc.init.cwd'), '/mine', 'cwd');
+    local $PVE::LXC::Config::IS_NEW = 1;
+    ($conf, $rootdir) = restore(
+        { Cmd => ['x'], Env => ['A=theirs', 'B=theirs', 'x.y=1'] },
+        { unprivileged => 1, entrypoint => '/mine', env => "A=mine" },
+    );
+    is($conf->{entrypoint}, '/mine', 'entrypoint');
+    is($conf->{env}, "A=mine\0B=theirs", 'env, with what else the image sets');
+    ok(!-e "$rootdir/.pve.init", 'no /.pve.init');
+    ($conf, $rootdir) = restore(
+        { Cmd => ['x'], Env => ['A=theirs', 'B=theirs'] },
+        { unprivileged => 1, env => "A=mine" }
+    );
+    is($conf->{entrypoint}, '/.pve.init', 'only env given: entrypoint');
+    is($conf->{env}, 'A=mine', 'only env given: env stays');
+    is_deeply(
+        PVE::OCI::Env::decode(slurp("$rootdir/.pve.env"))->{variables}, ['B=theirs'],
+        '... and wins'
+    );
+};
+
+subtest 'newer versions: user ids for LXC, network managed by the host' => sub {
+    local $PVE::LXC::Config::IS_NEW = 1;
+    my $conf = { unprivileged => 1, net0 => 'name=eth0', net1 => 'name=eth1,host-managed=0' };
+    restore({ Cmd => ['x'], User => '7:8' }, $conf);
+    is(lxc_value($conf, 'lxc.init.uid'), 7, 'uid');
+    is(lxc_value($conf, 'lxc.init.gid'), 8, 'gid');
+    is(lxc_value($conf, 'lxc.init.cmd'), undef, 'no raw command');
+    is($conf->{net0}, 'host-managed=1,name=eth0', 'network');
+    is($conf->{net1}, 'name=eth1,host-managed=0', 'what the user set stays');
+};
+
+subtest 'users' => sub {
+    my $passwd =
+        "root:x:0:0:r:/:/bin/sh\napp:x:1000:1001::/:\n2000:x:5:6::/:\nbad\nneg:x:-1:0\nnogid:x:9:x\n";
+    my $group = "root:x:0:app\nstaff:x:50:app,other\ng:x:1001:app\naudio:x:63:x,app\n";
+    my @cases = (
+        ['app', '1000:1001:0,50,63'], ['1000', '1000:1001:0,50,63'], ['app:staff', '1000:50:'],
+        ['app:7', '1000:7:'],
+        ['4711', '4711:0:'], ['4711:4712', '4711:4712:'], ['2000', '5:6:'], ['root', '0:0:'],
+        [':staff', '0:50:'],
+        ['nogid', '9:0:'], ['app:', '1000:1001:0,50,63'],
+    );
+    for my $case (@cases) {
+        my $user = PVE::OCI::User::resolve_in($case->[0], $passwd, $group);
+        is(
+            "$user->{uid}:$user->{gid}:" . join(',', $user->{groups}->@*), $case->[1],
+            "user $case->[0]"
+        );
+    }
+    for my $bad ('nobody', 'app:nogroup', 'neg', '99999999999', '4294967295', 'a:b:c') {
+        eval { PVE::OCI::User::resolve_in($bad, $passwd, $group) };
+        like($@, qr/\A[^\n]+ of the image [^\n]+\n\z/, "refused: $bad");
+    }
+};
+
+subtest 'hostile rootfs: links are not followed out of it, fifos do not hang' => sub {
+    my $victim = "$DIRECTORY/victim";
+    mkdir($victim) or die $!;
+    write_file('victim/file', 'precious');
+    write_file('victim/passwd', "app:x:77:77:::\n");
+    my %traps = (
+        'symlink to a file' => sub ($path) { symlink("$victim/file", $path) },
+        'symlink to a directory' => sub ($path) { symlink($victim, $path) },
+        'dangling symlink' => sub ($path) { symlink("$victim/new", $path) },
+        'fifo' => sub ($path) { POSIX::mkfifo($path, 0666) },
+        'directory' =>
+            sub ($path) { mkdir($path) && mkdir("$path/x") && symlink($victim, "$path/y") },
+        'hard link' => sub ($path) { link("$victim/file", $path) },
+    );
+    for my $name (sort keys %traps) {
+        my $rootdir = new_rootfs();
+        $traps{$name}->("$rootdir/$_") for qw(.pve.init .pve.env .pve.oci.json);
+        my (undef, undef, $error) = restore({ Cmd => ['x'] }, { unprivileged => 1 }, $rootdir);
+        is($error, '', "$name: no error");
+        ok(-f "$rootdir/$_" && !-l "$rootdir/$_", "$name: $_ was replaced")
+            for qw(.pve.init .pve.env .pve.oci.json);
+        is(slurp("$victim/file"), 'precious', "$name: what is outside was not touched");
+        is(
+            join(' ', sort map { s{.*/}{}r } glob("$victim/*")), 'file passwd',
+            "$name: nor added to"
+        );
+    }
+    my $rootdir = new_rootfs();
+    symlink($victim, "$rootdir/etc") or die $!;
+    symlink('/', "$rootdir/up") or die $!;
+    my (undef, undef, $error) =
+        restore({ Cmd => ['x'], User => 'app' }, { unprivileged => 1 }, $rootdir);
+    like($error, qr/\Auser 'app' of the image is not in its/, 'passwd outside is not read');
+    restore(
+        { Cmd => ['x'], Volumes => { '/up/../../../new' => {}, "/etc/x" => {} } },
+        { unprivileged => 1 }, $rootdir
+    );
+    ok(-d "$rootdir/new", 'a volume stays inside');
+    ok(!-e "$victim/x", 'also through a link');
+    $rootdir = new_rootfs();
+    mkdir("$rootdir/etc") or die $!;
+    POSIX::mkfifo("$rootdir/etc/passwd", 0666) or die $!;
+    (undef, undef, $error) =
+        restore({ Cmd => ['x'], User => '1' }, { unprivileged => 1 }, $rootdir);
+    is($error, "'/etc/passwd' in rootfs is not a regular file\n", 'passwd is a fifo');
+    unlink("$rootdir/etc/passwd");
+    symlink('../usr/passwd', "$rootdir/etc/passwd") or die $!;
+    mkdir("$rootdir/usr") or die $!;
+    write_file($rootdir =~ s{.*/}{}r . '/usr/passwd', "app:x:12:13:::\n");
+    (undef, undef, $error) =
+        restore({ Cmd => ['x'], User => 'app' }, { unprivileged => 1 }, $rootdir);
+    is($error, '', 'a link inside is followed');
+    is(PVE::OCI::Env::decode(slurp("$rootdir/.pve.env"))->{uid}, 12, '... and read');
+};
+
+done_testing();

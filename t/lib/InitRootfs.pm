@@ -1,0 +1,64 @@
+package InitRootfs;
+
+# A rootfs for tests of /.pve.init: empty but for /.pve.init, the program that dumps what it was started
+# with, and a directory for it to work in. Needs gcc and root.
+
+use v5.36;
+
+use File::Temp qw(tempdir);
+
+my $HERE = __FILE__ =~ s{[^/]*\z}{}r;
+
+# Why this cannot be done here, or undef.
+sub missing() {
+    return 'needs root' if $> != 0;
+    return 'needs gcc' if system('gcc --version >/dev/null 2>&1') != 0;
+    return;
+}
+
+# Builds /.pve.init for an architecture; returns its path, undef without a compiler.
+sub build_init ($arch) {
+    my $directory = tempdir(CLEANUP => 1);
+    my $command =
+        "make -s -f $HERE../../native/pve-init.mk OUT=$directory $directory/init/$arch/pve.init";
+    return if system("$command >/dev/null 2>&1") != 0;
+    return "$directory/init/$arch/pve.init";
+}
+
+# Makes a rootfs whose program is /bin/dump, owned by this id.
+sub create ($owner = 0) {
+    my $rootdir = tempdir(CLEANUP => 1);
+    chmod(0755, $rootdir) or die $!;
+    mkdir("$rootdir/$_") or die $! for qw(bin dev etc proc run sys tmp work);
+    my $dump = "$rootdir/bin/dump";
+    system('gcc', '-static', '-O1', '-o', $dump, "${HERE}dump.c") == 0 or die "gcc failed\n";
+    open(my $out, '>', "$rootdir/out") or die $!;
+    chmod(0666, "$rootdir/out") or die $!;
+    system('chown', '-R', "$owner:$owner", $rootdir) == 0 or die "chown failed\n";
+    return $rootdir;
+}
+
+# What the program wrote: { argv => [...], env => [...], cwd, ids, pid, signal }.
+sub dumped ($rootdir) {
+    open(my $handle, '<:raw', "$rootdir/out") or die $!;
+    my @records = split(
+        /\0/,
+        do { local $/ = undef; <$handle> }
+            // '', -1
+    );
+    pop @records;
+    my $result = {};
+    my $read_to = sub ($end) {
+        my @list;
+        push @list, shift(@records) while @records && $records[0] ne $end;
+        return \@list;
+    };
+    return $result if !@records;
+    shift @records;
+    $result->{argv} = $read_to->('env');
+    shift @records;
+    $result->{env} = $read_to->('cwd');
+    return { $result->%*, @records };
+}
+
+1;

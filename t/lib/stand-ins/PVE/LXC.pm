@@ -1,0 +1,16 @@
+package PVE::LXC;
+
+# Stand-in for tests: id maps as strings, lxc.idmap wins over the default.
+
+use v5.36;
+
+sub parse_id_maps ($conf) {
+    my @own = map { [$_->[1] =~ /^([ug])\s+(\d+)\s+(\d+)\s+(\d+)/] }
+        grep { $_->[0] eq 'lxc.idmap' } ($conf->{lxc} // [])->@*;
+    return ([], 0, 0) if !$conf->{unprivileged} && !@own;
+    my @map = @own ? @own : (['u', '0', '100000', '65536'], ['g', '0', '100000', '65536']);
+    my %root = map { $_->[0] => $_->[2] } reverse grep { $_->[1] == 0 } @map;
+    return (\@map, $root{u}, $root{g});
+}
+
+1;
