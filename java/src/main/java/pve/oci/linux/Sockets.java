@@ -16,6 +16,7 @@ final class Sockets {
     static final int SO_ACCEPTCONN = 30;
     static final int SO_DOMAIN = 39;
     static final int SO_PEERPIDFD = 77;
+    static final int SHUT_RD = 0;
     static final int SHUT_RDWR = 2;
 
     private Sockets() {}
@@ -23,6 +24,11 @@ final class Sockets {
     /** {@code int socket(int domain, int type, int protocol)} */
     static int socket(int domain, int type) throws ErrnoException {
         return check("socket", C.socket(domain, type, 0));
+    }
+
+    /** {@code int socketpair(int domain, int type, int protocol, int sv[2])} */
+    static void socketpair(int domain, int type, long pair) throws ErrnoException {
+        check("socketpair", C.socketpair(domain, type, 0, pair));
     }
 
     /** {@code int bind(int sockfd, const struct sockaddr *addr, socklen_t addrlen)} */
@@ -55,6 +61,11 @@ final class Sockets {
         check("getsockopt", C.getsockopt(socket, level, option, value, length));
     }
 
+    /** {@code int fcntl(int fd, int op, int arg)} */
+    static int fcntl(int fd, int operation, int argument) throws ErrnoException {
+        return check("fcntl", C.fcntl(fd, operation, argument));
+    }
+
     /** {@code int poll(struct pollfd *fds, nfds_t nfds, int timeout)}; EINTR is given to the caller as 0. */
     static int poll(long descriptors, int count, int timeoutMillis) throws ErrnoException {
         int result = C.poll(descriptors, count, timeoutMillis);
@@ -81,6 +92,8 @@ final class Sockets {
 
         static native int socket(int domain, int type, int protocol);
 
+        static native int socketpair(int domain, int type, int protocol, long pair);
+
         static native int bind(int socket, long address, int length);
 
         static native int connect(int socket, long address, int length);
@@ -92,6 +105,8 @@ final class Sockets {
         static native int shutdown(int socket, int how);
 
         static native int getsockopt(int socket, int level, int option, long value, long length);
+
+        static native int fcntl(int fd, int operation, int argument);
 
         static native int poll(long descriptors, long count, int timeout);
     }

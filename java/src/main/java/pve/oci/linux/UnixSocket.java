@@ -26,6 +26,10 @@ public final class UnixSocket implements AutoCloseable {
     private static final int BUFFER_SIZE = 64 << 10;
     private static final int ADDRESS_SIZE = 110;
     private static final int SCM_RIGHTS = 1;
+    private static final int F_SETFD = 2;
+    private static final int F_GETFL = 3;
+    private static final int F_SETFL = 4;
+    private static final int FD_CLOEXEC = 1;
     private static final int MSG_PEEK = 0x2;
     private static final int MSG_CTRUNC = 0x8;
     private static final int MSG_DONTWAIT = 0x40;
@@ -45,6 +49,13 @@ public final class UnixSocket implements AutoCloseable {
         return new UnixSocket(fd);
     }
 
+    /** For a socket that was opened by somebody else: makes it one as this class expects. */
+    public void setNonBlockingCloseOnExec() throws ErrnoException {
+        int flags = Sockets.fcntl(fd.number(), F_GETFL, 0);
+        Sockets.fcntl(fd.number(), F_SETFL, flags | Libc.O_NONBLOCK);
+        Sockets.fcntl(fd.number(), F_SETFD, FD_CLOEXEC);
+    }
+
     /** A stream connected to the listener at that path. */
     public static UnixSocket connect(String path) throws ErrnoException {
         return open(Sockets.SOCK_STREAM, socket -> Sockets.connect(socket, address(path), addressLength(path)));
@@ -61,6 +72,16 @@ public final class UnixSocket implements AutoCloseable {
             Sockets.bind(socket, address(path), addressLength(path));
             Sockets.listen(socket, backlog);
         });
+    }
+
+    /** Two stream sockets that are each other's peers. */
+    public static List<UnixSocket> pair() throws ErrnoException {
+        NativeBuffer pair = NativeBuffer.allocate(8);
+        int type = Sockets.SOCK_STREAM | Sockets.SOCK_CLOEXEC | Sockets.SOCK_NONBLOCK;
+        Sockets.socketpair(Sockets.AF_UNIX, type, pair.address());
+        return List.of(
+                new UnixSocket(new Fd(pair.buffer().getInt(0))),
+                new UnixSocket(new Fd(pair.buffer().getInt(4))));
     }
 
     private interface Step {
@@ -205,10 +226,19 @@ public final class UnixSocket implements AutoCloseable {
 
     /** Ends both directions: whoever waits for this socket sees its end. May be called by any thread, at any time. */
     public void shutdown() {
+        shutdown(Sockets.SHUT_RDWR);
+    }
+
+    /** Ends the direction towards us: after what has arrived comes the end. May be called by any thread. */
+    public void shutdownReceiving() {
+        shutdown(Sockets.SHUT_RD);
+    }
+
+    private void shutdown(int how) {
         synchronized (closing) {
             if (fd.isOpen()) {
                 try {
-                    Sockets.shutdown(fd.number(), Sockets.SHUT_RDWR);
+                    Sockets.shutdown(fd.number(), how);
                 } catch (ErrnoException e) {
                     // ENOTCONN: the peer was faster
                 }

@@ -22,6 +22,15 @@ public record Idl(
     /** A method's parameters and those of its reply. */
     public record Method(IdlType.Struct input, IdlType.Struct output) {}
 
+    /** A method that the program knows of. */
+    public Method method(String method) {
+        Method found = methods.get(method);
+        if (found == null) {
+            throw new IllegalStateException("no method " + method + " in " + name);
+        }
+        return found;
+    }
+
     /** Reads a definition that comes with the program: a mistake in it is a bug. */
     public static Idl parse(String text) {
         return new IdlParser(text).parse();
