@@ -17,6 +17,7 @@ final class Sockets {
     static final int SO_DOMAIN = 39;
     static final int SO_PEERPIDFD = 77;
     static final int SHUT_RD = 0;
+    static final int SHUT_WR = 1;
     static final int SHUT_RDWR = 2;
 
     private Sockets() {}

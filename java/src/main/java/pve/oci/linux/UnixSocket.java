@@ -229,6 +229,11 @@ public final class UnixSocket implements AutoCloseable {
         shutdown(Sockets.SHUT_RDWR);
     }
 
+    /** Ends our direction: after what has been sent the peer sees the end. May be called by any thread. */
+    public void shutdownSending() {
+        shutdown(Sockets.SHUT_WR);
+    }
+
     /** Ends the direction towards us: after what has arrived comes the end. May be called by any thread. */
     public void shutdownReceiving() {
         shutdown(Sockets.SHUT_RD);
