@@ -31,13 +31,21 @@ public final class SubordinateIds {
             for (String line : Files.readAllLines(file)) {
                 String[] fields = line.trim().split(":", -1);
                 if (fields.length == 3 && (fields[0].equals("root") || fields[0].equals("0"))) {
-                    ranges.add(new Range(Long.parseLong(fields[1]), Long.parseLong(fields[2])));
+                    addRange(ranges, fields[1], fields[2]);
                 }
             }
-        } catch (IOException | NumberFormatException e) {
-            return new SubordinateIds(file.toString(), false, List.copyOf(ranges));
+        } catch (IOException e) {
+            ranges.clear();
         }
         return new SubordinateIds(file.toString(), false, List.copyOf(ranges));
+    }
+
+    private static void addRange(List<Range> ranges, String first, String count) {
+        try {
+            ranges.add(new Range(Long.parseLong(first), Long.parseLong(count)));
+        } catch (NumberFormatException e) {
+            // passed over
+        }
     }
 
     boolean contains(long first, long count) {
