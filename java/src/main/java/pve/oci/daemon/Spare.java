@@ -40,7 +40,15 @@ final class Spare implements Runnable {
     @Override
     public void run() {
         try {
-            warm(start());
+            Worker started = start();
+            if (warmUp != null && !warm(started, warmUp)) {
+                closeFailed();
+                // a worker that is wanted already is wanted cold too
+                if (isStillSpare()) {
+                    throw new IOException("warm-up failed");
+                }
+                start();
+            }
             finish();
         } catch (IOException | RuntimeException e) {
             fail(e instanceof IOException failure ? failure : new IOException(e));
@@ -77,9 +85,26 @@ final class Spare implements Runnable {
         return started;
     }
 
-    private void warm(Worker started) throws IOException {
-        if (warmUp != null) {
-            warmUp.run(started, this::isStillSpare);
+    private boolean warm(Worker started, WarmUp exercise) {
+        try {
+            exercise.run(started, this::isStillSpare);
+            return true;
+        } catch (IOException e) {
+            if (!isDropped()) {
+                LOG.warn("worker cannot be warmed reason=\"{}\"", e.getMessage());
+            }
+            return false;
+        }
+    }
+
+    private synchronized boolean isDropped() {
+        return dropped;
+    }
+
+    private synchronized void closeFailed() {
+        if (worker != null) {
+            worker.close();
+            worker = null;
         }
     }
 
@@ -113,10 +138,7 @@ final class Spare implements Runnable {
 
     private synchronized void fail(IOException e) {
         failed = true;
-        if (worker != null) {
-            worker.close();
-            worker = null;
-        }
+        closeFailed();
         if (!dropped) {
             LOG.warn("worker cannot be prepared reason=\"{}\"", e.getMessage());
         }

@@ -59,7 +59,8 @@ final class WarmUp {
                             idl.method("ParseAndExtractImage").output(),
                             new WorkerConversation.Listener() {});
             if (outcome.error() != null) {
-                throw new IOException("warm-up failed: " + outcome.error().getMessage());
+                throw new IOException(
+                        String.valueOf(outcome.error().parameters().get("message")));
             }
         }
     }

@@ -9,6 +9,10 @@ import org.slf4j.LoggerFactory;
 final class WorkerLog implements Runnable {
     private static final int MAXIMUM_LINE = 1000;
     private static final int MAXIMUM_LINES = 200;
+
+    /** What a JVM of JDK 17 says when there is no /proc, and that is as it should be. */
+    private static final String NO_PROC = "Can't detect primordial thread stack location - find_vma failed";
+
     private static final Logger LOG = LoggerFactory.getLogger(WorkerLog.class);
 
     private final InputStream stream;
@@ -56,6 +60,9 @@ final class WorkerLog implements Runnable {
     private void endLine() {
         String text = line.toString().replaceFirst("^<[0-7]>", "");
         line.setLength(0);
+        if (text.endsWith(NO_PROC)) {
+            return;
+        }
         lastLine = text;
         lines++;
         if (lines <= MAXIMUM_LINES) {

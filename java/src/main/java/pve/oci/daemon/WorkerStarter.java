@@ -75,7 +75,7 @@ final class WorkerStarter implements AutoCloseable {
             UnixSocket connection = listener.socket().accept();
             if (connection == null) {
                 if (!launched.isAlive()) {
-                    throw new IOException("launcher left with " + launched.exit() + ": " + log.lastLine());
+                    throw new IOException("launcher " + launched.exit().describe() + ": " + log.lastLine());
                 }
                 Poll.await(listener.socket().number(), Poll.POLLIN, LOOK_MILLIS);
             } else if (connection.peer().pid() == launched.pid()) {

@@ -146,12 +146,17 @@ final class ImageJob {
             } catch (TimeoutException e) {
                 lookOrGiveUp(starting);
             } catch (ExecutionException e) {
-                throw OciErrors.workerFailed("worker cannot be started: " + Text.clean(String.valueOf(e.getCause())));
+                throw OciErrors.workerFailed("worker cannot be started: " + Text.clean(describe(e)));
             } catch (InterruptedException e) {
                 Thread.currentThread().interrupt();
                 throw OciErrors.shuttingDown();
             }
         }
+    }
+
+    private static String describe(ExecutionException e) {
+        return String.valueOf(
+                e.getCause() == null ? e.getMessage() : e.getCause().getMessage());
     }
 
     private void lookOrGiveUp(CompletableFuture<Worker> starting) throws VarlinkException {
@@ -182,7 +187,7 @@ final class ImageJob {
                 LOG.warn(
                         "root directory not cleaned job={} reason=\"{}\"",
                         job.id(),
-                        outcome.error().getMessage());
+                        outcome.error().parameters().get("message"));
             }
         } catch (ExecutionException | TimeoutException e) {
             LOG.warn("root directory not cleaned job={} reason=\"{}\"", job.id(), e.toString());

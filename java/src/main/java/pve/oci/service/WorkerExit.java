@@ -38,7 +38,7 @@ public record WorkerExit(@Nullable Integer status, @Nullable String signal) {
     }
 
     /** For a message: "was killed by SIGSEGV". */
-    String describe() {
+    public String describe() {
         if (signal != null) {
             return "was killed by " + signal;
         }
