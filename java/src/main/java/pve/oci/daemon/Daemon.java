@@ -1,0 +1,134 @@
+package pve.oci.daemon;
+
+import java.io.IOException;
+import java.util.List;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import pve.oci.linux.ErrnoException;
+import pve.oci.linux.Poll;
+import pve.oci.linux.UnixSocket;
+import pve.oci.service.IdMaps;
+import pve.oci.service.Metrics;
+import pve.oci.service.OciService;
+import pve.oci.service.ServiceSettings;
+import pve.oci.varlink.Idl;
+import pve.oci.varlink.ServiceInfo;
+import pve.oci.varlink.VarlinkServer;
+
+/** The running daemon: accepts connections until it is told to stop, then leaves nothing behind. */
+final class Daemon {
+    static final String IDL = "/io.pve.oci.varlink";
+
+    private static final int MAXIMUM_CONNECTIONS = 256;
+    private static final long STOP_MILLIS = 5_000;
+    private static final long GRACE_MILLIS = 500;
+    private static final long LOOK_MILLIS = 1_000;
+    private static final Logger LOG = LoggerFactory.getLogger(Daemon.class);
+
+    private final SocketFile listener;
+    private final WorkerPool workers;
+    private final OciService service;
+    private final Connections connections;
+    private final SystemdNotifier systemd;
+    private final CountDownLatch stopped = new CountDownLatch(1);
+    private final UnixSocket wakeUp;
+    private final UnixSocket woken;
+    private final Poll poll = new Poll(2);
+    private volatile boolean stopping;
+
+    Daemon(SocketFile listener, WorkerPool workers, Idl idl, ServiceSettings settings, SystemdNotifier systemd)
+            throws IOException {
+        List<UnixSocket> pair = UnixSocket.pair();
+        this.wakeUp = pair.get(0);
+        this.woken = pair.get(1);
+        this.listener = listener;
+        this.workers = workers;
+        this.systemd = systemd;
+        Metrics metrics = new Metrics();
+        this.service = new OciService(idl, settings, workers, metrics);
+        ServiceInfo info = new ServiceInfo(
+                "Proxmox VE", "pve-ocid", DaemonMain.version(), "https://github.com/opencontainers/image-spec");
+        VarlinkServer server = new VarlinkServer(info, List.of(service.asInterface()));
+        this.connections = new Connections(MAXIMUM_CONNECTIONS, server::serve);
+        long started = System.nanoTime();
+        metrics.gauge("connections", null, connections::size);
+        metrics.gauge("uptime", "seconds", () -> TimeUnit.NANOSECONDS.toSeconds(System.nanoTime() - started));
+    }
+
+    /** Returns when the daemon has been told to stop and everything has ended. */
+    void run() throws IOException {
+        workers.prepare(IdMaps.DEFAULT);
+        LOG.info("listening socket={}", listener.path());
+        systemd.tell("READY=1");
+        try {
+            while (!stopping) {
+                accept();
+            }
+        } finally {
+            end();
+        }
+    }
+
+    private void accept() throws IOException {
+        long watchdog = systemd.watchdogMillis();
+        poll.set(0, listener.socket().number(), Poll.POLLIN)
+                .set(1, woken.number(), Poll.POLLIN)
+                .await(2, watchdog < 0 ? LOOK_MILLIS : Math.min(LOOK_MILLIS, watchdog));
+        systemd.tellAlive();
+        if (stopping) {
+            return;
+        }
+        workers.dropUnused();
+        try {
+            for (UnixSocket next = listener.socket().accept();
+                    next != null;
+                    next = listener.socket().accept()) {
+                connections.serve(next);
+            }
+        } catch (ErrnoException e) {
+            // EMFILE, ENFILE, ENOMEM: the next connection may fare better when others have ended
+            LOG.error("connection not accepted reason=\"{}\"", e.getMessage());
+            pause();
+        }
+    }
+
+    private static void pause() {
+        try {
+            Thread.sleep(100);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    /** Called from another thread, at SIGTERM; waits for the end. */
+    void stop() {
+        stopping = true;
+        wakeUp.shutdown();
+        try {
+            if (!stopped.await(2 * STOP_MILLIS, TimeUnit.MILLISECONDS)) {
+                LOG.error("not everything has ended");
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    private void end() {
+        systemd.tell("STOPPING=1");
+        listener.close();
+        try {
+            service.shutDown(STOP_MILLIS);
+            // the answers of the jobs that were ended are on their way still
+            connections.shutDown(GRACE_MILLIS);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+        workers.close();
+        wakeUp.close();
+        woken.close();
+        LOG.info("stopped");
+        stopped.countDown();
+    }
+}

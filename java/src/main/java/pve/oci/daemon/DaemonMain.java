@@ -1,0 +1,112 @@
+package pve.oci.daemon;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import pve.oci.service.ServiceSettings;
+import pve.oci.service.SubordinateIds;
+import pve.oci.varlink.Idl;
+
+/** The program pve-ocid. Its home is the directory of its jars, system property {@code pve.oci.home}. */
+public final class DaemonMain {
+    private static final int EXIT_FAILURE = 1;
+    private static final int EXIT_USAGE = 2;
+    private static final Logger LOG = LoggerFactory.getLogger(DaemonMain.class);
+
+    private DaemonMain() {}
+
+    public static void main(String[] arguments) {
+        System.exit(run(arguments));
+    }
+
+    private static int run(String... arguments) {
+        DaemonOptions options;
+        try {
+            options = DaemonOptions.parse(arguments);
+        } catch (DaemonOptions.UsageException e) {
+            System.err.println("pve-ocid: " + e.getMessage());
+            return EXIT_USAGE;
+        }
+        if (options.wantsHelp()) {
+            System.out.print(DaemonOptions.USAGE);
+            return 0;
+        }
+        if (options.wantsVersion()) {
+            System.out.println("pve-ocid " + version());
+            return 0;
+        }
+        if (options.isVerbose()) {
+            LogConfigurator.setVerbose();
+        }
+        try {
+            Daemon daemon = create(options);
+            // exit status 0 after SIGTERM: the JVM's own would be 143
+            Runtime.getRuntime()
+                    .addShutdownHook(new Thread(
+                            () -> {
+                                daemon.stop();
+                                Runtime.getRuntime().halt(0);
+                            },
+                            "stop"));
+            daemon.run();
+            return 0;
+        } catch (IOException e) {
+            LOG.error("cannot serve: {}", e.getMessage());
+            Runtime.getRuntime().halt(EXIT_FAILURE);
+            return EXIT_FAILURE;
+        }
+    }
+
+    private static Daemon create(DaemonOptions options) throws IOException {
+        Path home = directory("pve.oci.home", null);
+        Path libraries = directory("pve.oci.libraries", home.resolve("native"));
+        Path javaHome = Path.of(System.getProperty("java.home")).toRealPath();
+        SocketFile listener = SocketFile.ofSystemd(System.getenv("LISTEN_PID"), System.getenv("LISTEN_FDS"));
+        if (listener == null) {
+            listener = SocketFile.listen(options.socket());
+        }
+        Path runtime = Path.of(options.workerSocket()).toAbsolutePath();
+        Idl idl = Idl.ofResource(Daemon.IDL);
+        SandboxLauncher launcher =
+                new SandboxLauncher(options.launcher(libraries), home, libraries, javaHome, options.workerOptions());
+        WorkerStarter starter = new WorkerStarter(launcher, SocketFile.listen(runtime.toString()));
+        WorkerPool workers = new WorkerPool(starter, new WarmUp(idl, new WarmUpImage()), options.spares());
+        List<Path> protectedPaths = List.of(Path.of("/"), home, libraries, javaHome, runtime);
+        return new Daemon(listener, workers, idl, settings(options, protectedPaths), SystemdNotifier.ofEnvironment());
+    }
+
+    private static ServiceSettings settings(DaemonOptions options, List<Path> protectedPaths) {
+        return new ServiceSettings(
+                subordinateIds(options, "/etc/subuid"),
+                subordinateIds(options, "/etc/subgid"),
+                options.jobs(),
+                options.queue(),
+                options.hangMillis(),
+                ServiceSettings.DEFAULT_CLEAN_MILLIS,
+                protectedPaths,
+                Map.of());
+    }
+
+    private static SubordinateIds subordinateIds(DaemonOptions options, String file) {
+        return options.allowsAnyIdMap() ? SubordinateIds.any() : SubordinateIds.ofFile(Path.of(file));
+    }
+
+    private static Path directory(String property, @Nullable Path otherwise) throws IOException {
+        String value = System.getProperty(property);
+        Path directory = value == null ? otherwise : Path.of(value);
+        if (directory == null) {
+            throw new IOException("system property " + property + " is not set");
+        }
+        return directory.toAbsolutePath();
+    }
+
+    /** Of the jar; a build that is not in a jar has none. */
+    static String version() {
+        String version = DaemonMain.class.getPackage().getImplementationVersion();
+        return version == null ? "0.1.0" : version;
+    }
+}

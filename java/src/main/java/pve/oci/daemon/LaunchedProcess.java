@@ -1,0 +1,109 @@
+package pve.oci.daemon;
+
+import java.io.IOException;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import pve.oci.linux.ErrnoException;
+import pve.oci.linux.Fd;
+import pve.oci.linux.Processes;
+import pve.oci.service.WorkerExit;
+import pve.oci.service.WorkerProcess;
+
+/**
+ * A launcher and its child, the worker proper. The launcher leaves when it has seen its child die, so to wait for the
+ * launcher is to wait for both.
+ */
+final class LaunchedProcess implements WorkerProcess {
+    private static final long LAUNCHER_LEAVES_MILLIS = 2_000;
+
+    private final Process launcher;
+
+    LaunchedProcess(Process launcher) {
+        this.launcher = launcher;
+    }
+
+    @Override
+    public long pid() {
+        return launcher.pid();
+    }
+
+    boolean isAlive() {
+        return launcher.isAlive();
+    }
+
+    /** Kills the child, so that the launcher reaps it: were the launcher killed, nobody could wait for the child. */
+    @Override
+    public void kill() {
+        List<Long> children = children();
+        for (long child : children) {
+            try (Fd pidfd = Processes.pidfdOpen(child)) {
+                // still our launcher's child: then the descriptor is of it, and not of a later process of its number
+                if (pidfd != null && children().contains(child)) {
+                    Processes.pidfdSendSignal(pidfd, Processes.SIGKILL);
+                }
+            } catch (ErrnoException e) {
+                // ESRCH: it is dead already
+            }
+        }
+        if (children.isEmpty()) {
+            launcher.destroyForcibly();
+        }
+    }
+
+    private List<Long> children() {
+        List<Long> children = new ArrayList<>();
+        try {
+            Path list = Path.of("/proc/" + launcher.pid() + "/task/" + launcher.pid() + "/children");
+            for (String pid : Files.readString(list).trim().split(" ", -1)) {
+                if (!pid.isEmpty()) {
+                    children.add(Long.parseLong(pid));
+                }
+            }
+        } catch (IOException | NumberFormatException e) {
+            // the launcher is gone
+        }
+        return children;
+    }
+
+    @Override
+    public boolean awaitGone(long timeoutMillis) {
+        try {
+            if (launcher.waitFor(Math.min(timeoutMillis, LAUNCHER_LEAVES_MILLIS), TimeUnit.MILLISECONDS)) {
+                return true;
+            }
+            if (timeoutMillis <= LAUNCHER_LEAVES_MILLIS) {
+                return false;
+            }
+            launcher.destroyForcibly();
+            return launcher.waitFor(timeoutMillis - LAUNCHER_LEAVES_MILLIS, TimeUnit.MILLISECONDS);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            return !launcher.isAlive();
+        }
+    }
+
+    @Override
+    public WorkerExit exit() {
+        return launcher.isAlive() ? WorkerExit.UNKNOWN : WorkerExit.ofStatus(launcher.exitValue());
+    }
+
+    /** For all threads of both: a nice value is a thread's own, and inherited by those it starts. */
+    void setNice(int nice) {
+        setNice(launcher.pid(), nice);
+        children().forEach(child -> setNice(child, nice));
+    }
+
+    private static void setNice(long pid, int nice) {
+        try (DirectoryStream<Path> threads = Files.newDirectoryStream(Path.of("/proc/" + pid + "/task"))) {
+            for (Path thread : threads) {
+                Processes.setPriority(Long.parseLong(thread.getFileName().toString()), nice);
+            }
+        } catch (IOException | NumberFormatException e) {
+            // it is gone
+        }
+    }
+}

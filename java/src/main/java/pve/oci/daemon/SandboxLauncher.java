@@ -1,0 +1,78 @@
+package pve.oci.daemon;
+
+import java.io.IOException;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.Collectors;
+import pve.oci.service.IdMaps;
+
+/**
+ * The command line of {@code pve-oci-worker}, the launcher that builds the worker's namespaces and creates the JVM in
+ * them.
+ *
+ * @param program the launcher's path
+ * @param home directory of the jars and the native libraries, which the worker sees read-only
+ * @param libraryDirectory where the libraries for JNI are
+ * @param javaHome of the JDK that the worker runs on
+ * @param extraOptions further options for the worker's JVM
+ */
+record SandboxLauncher(Path program, Path home, Path libraryDirectory, Path javaHome, List<String> extraOptions)
+        implements WorkerLauncher {
+    private static final String WORKER_CLASS = "pve/oci/worker/WorkerMain";
+
+    /** Loaded before the worker's tree is entered, which has no /usr/lib. What is missing is done without. */
+    private static final List<String> PRELOADED = List.of("libisal.so.2", "libcrypto.so.3");
+
+    @Override
+    public List<String> command(String socketPath, IdMaps maps) {
+        List<String> command = new ArrayList<>();
+        command.addAll(List.of(program.toString(), "--socket", socketPath));
+        command.addAll(List.of("--jvm", javaHome.resolve("lib/server/libjvm.so").toString()));
+        command.addAll(List.of("--home", home.toString()));
+        if (!libraryDirectory.startsWith(home)) {
+            command.addAll(List.of("--bind", libraryDirectory.toString()));
+        }
+        PRELOADED.forEach(library -> command.addAll(List.of("--preload", library)));
+        if (!maps.isPrivileged()) {
+            command.addAll(List.of("--uidmap", maps.uid().asArgument()));
+            command.addAll(List.of("--gidmap", maps.gid().asArgument()));
+        }
+        command.addAll(List.of("--class", WORKER_CLASS, "--"));
+        command.addAll(jvmOptions());
+        return command;
+    }
+
+    private List<String> jvmOptions() {
+        List<String> options = new ArrayList<>(List.of(
+                "-Xmx256m",
+                "-XX:+UseSerialGC",
+                // would be a file in /tmp, which the worker has not got
+                "-XX:-UsePerfData",
+                "-Dpve.oci.home=" + home,
+                "-Djna.nounpack=true",
+                "-Djna.boot.library.path=" + libraryDirectory,
+                "-DZstdNativePath=" + libraryDirectory.resolve("libzstd-jni.so"),
+                "-Djava.class.path=" + classPath()));
+        Path archive = home.resolve("worker.jsa");
+        if (Files.isRegularFile(archive)) {
+            options.add("-XX:SharedArchiveFile=" + archive);
+            options.add("-Xshare:auto");
+        }
+        options.addAll(extraOptions);
+        return options;
+    }
+
+    private String classPath() {
+        List<Path> jars = new ArrayList<>(List.of(home.resolve("pve-oci.jar")));
+        try (DirectoryStream<Path> libraries = Files.newDirectoryStream(home.resolve("lib"), "*.jar")) {
+            libraries.forEach(jars::add);
+        } catch (IOException e) {
+            throw new IllegalStateException("cannot list " + home.resolve("lib"), e);
+        }
+        // a class-data archive is only of use with the same class path, in the same order
+        return jars.stream().map(Path::toString).sorted().collect(Collectors.joining(":"));
+    }
+}

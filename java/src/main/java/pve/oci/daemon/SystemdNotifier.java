@@ -1,0 +1,67 @@
+package pve.oci.daemon;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import pve.oci.linux.UnixSocket;
+
+/** Tells systemd how the daemon is, sd_notify(3). Does nothing when nobody wants to know. */
+final class SystemdNotifier {
+    private static final Logger LOG = LoggerFactory.getLogger(SystemdNotifier.class);
+
+    private final @Nullable String socketPath;
+    private final long watchdogUSec;
+    private long aliveNanos = System.nanoTime();
+
+    SystemdNotifier(@Nullable String notifySocket, @Nullable String watchdogUSec, @Nullable String watchdogPid) {
+        this.socketPath = notifySocket;
+        this.watchdogUSec = isForUs(watchdogPid) ? parse(watchdogUSec) : 0;
+    }
+
+    static SystemdNotifier ofEnvironment() {
+        return new SystemdNotifier(
+                System.getenv("NOTIFY_SOCKET"), System.getenv("WATCHDOG_USEC"), System.getenv("WATCHDOG_PID"));
+    }
+
+    private static boolean isForUs(@Nullable String pid) {
+        return pid == null || pid.equals(Long.toString(ProcessHandle.current().pid()));
+    }
+
+    private static long parse(@Nullable String number) {
+        try {
+            return number == null ? 0 : Long.parseLong(number);
+        } catch (NumberFormatException e) {
+            return 0;
+        }
+    }
+
+    /** Sends lines such as READY=1. */
+    void tell(String state) {
+        if (socketPath == null) {
+            return;
+        }
+        byte[] message = state.getBytes(StandardCharsets.UTF_8);
+        try (UnixSocket socket = UnixSocket.connectDatagram(socketPath)) {
+            socket.send(message, 0, message.length, List.of());
+        } catch (IOException e) {
+            LOG.warn("systemd was not told: {} state={}", e.getMessage(), state);
+        }
+    }
+
+    /** Tells that we are alive, when it is time to. */
+    void tellAlive() {
+        long interval = watchdogMillis();
+        if (interval > 0 && System.nanoTime() - aliveNanos >= interval * 1_000_000) {
+            aliveNanos = System.nanoTime();
+            tell("WATCHDOG=1");
+        }
+    }
+
+    /** How often systemd wants to hear of us: half of its patience, as sd_watchdog_enabled(3) asks; -1: never. */
+    long watchdogMillis() {
+        return socketPath == null || watchdogUSec <= 0 ? -1 : Math.max(1, watchdogUSec / 2000);
+    }
+}

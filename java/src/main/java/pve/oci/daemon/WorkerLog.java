@@ -1,0 +1,74 @@
+package pve.oci.daemon;
+
+import java.io.IOException;
+import java.io.InputStream;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** Passes on what a worker writes to its standard error, line by line, as far as it is not too much. */
+final class WorkerLog implements Runnable {
+    private static final int MAXIMUM_LINE = 1000;
+    private static final int MAXIMUM_LINES = 200;
+
+    /** What a JVM of JDK 17 says when there is no /proc, and that is as it should be. */
+    private static final String NO_PROC = "Can't detect primordial thread stack location - find_vma failed";
+
+    private static final Logger LOG = LoggerFactory.getLogger(WorkerLog.class);
+
+    private final InputStream stream;
+    private final long pid;
+    private final StringBuilder line = new StringBuilder();
+    private int lines;
+    private volatile String lastLine = "";
+
+    WorkerLog(InputStream stream, long pid) {
+        this.stream = stream;
+        this.pid = pid;
+    }
+
+    /** What it said last: a launcher that fails says why in its only line. */
+    String lastLine() {
+        return lastLine;
+    }
+
+    @Override
+    public void run() {
+        byte[] buffer = new byte[4096];
+        try (stream) {
+            for (int count = stream.read(buffer); count >= 0; count = stream.read(buffer)) {
+                for (int i = 0; i < count; i++) {
+                    take((char) (buffer[i] & 0xff));
+                }
+            }
+        } catch (IOException e) {
+            // the process is gone
+        }
+        if (line.length() > 0) {
+            endLine();
+        }
+    }
+
+    private void take(char c) {
+        if (c == '\n') {
+            endLine();
+        } else if (line.length() < MAXIMUM_LINE) {
+            line.append(
+                    c < ' ' || c > '~' ? "\\x" + Integer.toHexString(0x100 | c).substring(1) : String.valueOf(c));
+        }
+    }
+
+    private void endLine() {
+        String text = line.toString().replaceFirst("^<[0-7]>", "");
+        line.setLength(0);
+        if (text.endsWith(NO_PROC)) {
+            return;
+        }
+        lastLine = text;
+        lines++;
+        if (lines <= MAXIMUM_LINES) {
+            LOG.warn("worker wrote: {} pid={}", text, pid);
+        } else if (lines == MAXIMUM_LINES + 1) {
+            LOG.warn("worker writes too much, the rest is dropped pid={}", pid);
+        }
+    }
+}

@@ -1,0 +1,96 @@
+package pve.oci.daemon;
+
+import java.io.File;
+import java.io.IOException;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.RejectedExecutionException;
+import pve.oci.linux.Poll;
+import pve.oci.linux.UnixSocket;
+import pve.oci.service.IdMaps;
+import pve.oci.service.Worker;
+import pve.oci.varlink.FrameChannel;
+
+/**
+ * Starts workers, one after the other, from one thread that lives as long as the daemon: the parent-death signal of
+ * prctl(2) is sent when the <em>thread</em> ends that made the process.
+ */
+final class WorkerStarter implements AutoCloseable {
+    private static final long CONNECT_MILLIS = 10_000;
+    private static final long LOOK_MILLIS = 50;
+
+    private final WorkerLauncher launcher;
+    private final SocketFile listener;
+    private final ExecutorService thread =
+            Executors.newSingleThreadExecutor(task -> new Thread(task, "worker-starter"));
+
+    /** @param listener where workers connect; taken over */
+    WorkerStarter(WorkerLauncher launcher, SocketFile listener) {
+        this.launcher = launcher;
+        this.listener = listener;
+    }
+
+    /** The worker when it has connected; it is not ready yet. */
+    CompletableFuture<Worker> start(IdMaps maps) {
+        try {
+            return CompletableFuture.supplyAsync(
+                    () -> {
+                        try {
+                            return startNow(maps);
+                        } catch (IOException e) {
+                            throw new CompletionException(e);
+                        }
+                    },
+                    thread);
+        } catch (RejectedExecutionException e) {
+            return CompletableFuture.failedFuture(new IOException("the daemon is being stopped"));
+        }
+    }
+
+    private Worker startNow(IdMaps maps) throws IOException {
+        Process process = new ProcessBuilder(launcher.command(listener.path(), maps))
+                .redirectInput(new File("/dev/null"))
+                .redirectOutput(ProcessBuilder.Redirect.DISCARD)
+                .start();
+        WorkerLog log = new WorkerLog(process.getErrorStream(), process.pid());
+        Thread reader = new Thread(log, "worker-log-" + process.pid());
+        reader.setDaemon(true);
+        reader.start();
+        LaunchedProcess launched = new LaunchedProcess(process);
+        try {
+            UnixSocket connection = connectionOf(launched, log);
+            return new Worker(FrameChannel.withoutDescriptors(connection, Worker.MAXIMUM_FRAME_SIZE), launched, maps);
+        } catch (IOException e) {
+            launched.kill();
+            process.destroyForcibly();
+            throw e;
+        }
+    }
+
+    private UnixSocket connectionOf(LaunchedProcess launched, WorkerLog log) throws IOException {
+        long deadline = System.nanoTime() + CONNECT_MILLIS * 1_000_000;
+        while (System.nanoTime() < deadline) {
+            UnixSocket connection = listener.socket().accept();
+            if (connection == null) {
+                if (!launched.isAlive()) {
+                    throw new IOException("launcher " + launched.exit().describe() + ": " + log.lastLine());
+                }
+                Poll.await(listener.socket().number(), Poll.POLLIN, LOOK_MILLIS);
+            } else if (connection.peer().pid() == launched.pid()) {
+                return connection;
+            } else {
+                // one that came too late for its own start, or not from us
+                connection.close();
+            }
+        }
+        throw new IOException("launcher did not connect within " + CONNECT_MILLIS / 1000 + " s");
+    }
+
+    @Override
+    public void close() {
+        thread.shutdown();
+        listener.close();
+    }
+}

@@ -1,0 +1,27 @@
+package pve.oci.service;
+
+import java.util.List;
+import pve.oci.varlink.VarlinkException;
+
+/** The two ID maps of a user namespace; both are empty for a privileged container. What workers are kept by. */
+public record IdMaps(IdMap uid, IdMap gid) {
+    private static final IdMap FIRST_CONTAINER = new IdMap(List.of(new IdMapRange(0, 100_000, 65_536)));
+
+    /** PVE's own map for unprivileged containers. */
+    public static final IdMaps DEFAULT = new IdMaps(FIRST_CONTAINER, FIRST_CONTAINER);
+
+    static IdMaps checked(List<IdMapRange> uid, List<IdMapRange> gid, ServiceSettings settings)
+            throws VarlinkException {
+        if (uid.isEmpty() != gid.isEmpty()) {
+            throw OciErrors.invalidArgument(
+                    uid.isEmpty() ? "uidMap" : "gidMap", "uidMap and gidMap must be given together");
+        }
+        return new IdMaps(
+                IdMap.checked("uidMap", uid, settings.subordinateUids()),
+                IdMap.checked("gidMap", gid, settings.subordinateGids()));
+    }
+
+    public boolean isPrivileged() {
+        return uid.isEmpty();
+    }
+}

@@ -1,0 +1,114 @@
+package pve.oci.service;
+
+import java.util.LinkedHashMap;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+import pve.oci.linux.PeerCredentials;
+import pve.oci.varlink.VarlinkException;
+
+/** A call that works on an image, as others see it: they may look at it, and cancel it. */
+final class Job {
+    private final String id;
+    private final String method;
+    private final @Nullable String archivePath;
+    private final @Nullable String rootDirectory;
+    private final PeerCredentials peer;
+    private final long startedUSec = System.currentTimeMillis() * 1000;
+    private final Runnable changed;
+    private Map<String, @Nullable Object> progress = new LinkedHashMap<>();
+    private @Nullable Map<?, ?> result;
+    private @Nullable VarlinkException cancellation;
+    private @Nullable Worker worker;
+
+    /** @param changed run whenever the job looks different */
+    Job(String id, String method, JobParameters parameters, PeerCredentials peer, Runnable changed) {
+        this.id = id;
+        this.method = method;
+        this.archivePath = parameters.archivePath();
+        this.rootDirectory = parameters.rootDirectory();
+        this.peer = peer;
+        this.changed = changed;
+        progress.put("phase", "queued");
+        for (String counter : new String[] {"bytesRead", "bytesTotal", "entriesWritten", "bytesWritten"}) {
+            progress.put(counter, 0L);
+        }
+    }
+
+    String id() {
+        return id;
+    }
+
+    String method() {
+        return method;
+    }
+
+    PeerCredentials peer() {
+        return peer;
+    }
+
+    synchronized Map<String, @Nullable Object> progress() {
+        return progress;
+    }
+
+    void setProgress(Map<String, @Nullable Object> now) {
+        synchronized (this) {
+            progress = now;
+        }
+        changed.run();
+    }
+
+    /** From the last reply; the last progress may be of a moment before. */
+    synchronized void setResult(Map<String, @Nullable Object> reply) {
+        result = reply.get("result") instanceof Map<?, ?> map ? map : progress;
+    }
+
+    /** A number of the result, or of the progress as long as there is none; null when the job has not got it. */
+    synchronized @Nullable Object counter(String name) {
+        Object value = result != null ? result.get(name) : progress.get(name);
+        return value instanceof Number number && number.longValue() > 0 ? value : null;
+    }
+
+    /** As the interface's type Job. */
+    synchronized Map<String, @Nullable Object> describe() {
+        Map<String, @Nullable Object> job = new LinkedHashMap<>();
+        job.put("id", id);
+        job.put("method", method);
+        job.put("archivePath", archivePath);
+        job.put("rootDirectory", rootDirectory);
+        job.put("peerUid", peer.uid());
+        job.put("peerPid", peer.pid());
+        job.put("startedUSec", startedUSec);
+        job.put("progress", progress);
+        return job;
+    }
+
+    /** Ends the job with that error, unless it is being ended already: its worker dies at once. */
+    synchronized void cancel(VarlinkException reason) {
+        if (cancellation == null) {
+            cancellation = reason;
+            if (worker != null) {
+                worker.process().kill();
+            }
+        }
+    }
+
+    synchronized @Nullable VarlinkException cancellation() {
+        return cancellation;
+    }
+
+    synchronized void throwIfCancelled() throws VarlinkException {
+        if (cancellation != null) {
+            throw cancellation;
+        }
+    }
+
+    /** From now on the worker dies with the job. */
+    synchronized void assign(Worker assigned) throws VarlinkException {
+        throwIfCancelled();
+        worker = assigned;
+    }
+
+    synchronized void unassign() {
+        worker = null;
+    }
+}

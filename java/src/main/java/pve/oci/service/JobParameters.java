@@ -1,0 +1,15 @@
+package pve.oci.service;
+
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/** The parameters of every method that works on an image; a method that has not all of them never sees the rest. */
+record JobParameters(
+        @Nullable String archivePath,
+        @Nullable Long archiveFileDescriptor,
+        @Nullable String rootDirectory,
+        @Nullable Long rootDirectoryFileDescriptor,
+        @Nullable ImageSelector selector,
+        @Nullable List<IdMapRange> uidMap,
+        @Nullable List<IdMapRange> gidMap,
+        @Nullable ExtractOptions options) {}

@@ -1,0 +1,76 @@
+package pve.oci.service;
+
+import java.util.LinkedHashMap;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+import pve.oci.linux.Errno;
+import pve.oci.linux.ErrnoException;
+import pve.oci.varlink.VarlinkException;
+
+/** The errors of io.pve.oci that the daemon itself answers with; those of workers pass through {@link WorkerReplies}. */
+final class OciErrors {
+    static final String PREFIX = "io.pve.oci.";
+    static final String WORKER_FAILED = PREFIX + "WorkerFailed";
+    static final String CANCELLED = PREFIX + "Cancelled";
+    static final String SHUTTING_DOWN = PREFIX + "ShuttingDown";
+
+    private OciErrors() {}
+
+    static VarlinkException invalidArgument(String parameter, String message) {
+        return error("InvalidArgument", message, Map.of("parameter", parameter));
+    }
+
+    static VarlinkException permissionDenied(String message) {
+        return error("PermissionDenied", message, Map.of());
+    }
+
+    static VarlinkException tooManyJobs(int maximum) {
+        return error("TooManyJobs", "too many jobs: " + maximum + " are waiting already", Map.of("maximum", maximum));
+    }
+
+    static VarlinkException noSuchJob(String id) {
+        return error("NoSuchJob", "no such job: " + Text.clean(id), Map.of("id", id));
+    }
+
+    static VarlinkException cancelled(String id, String reason) {
+        return error("Cancelled", "job " + id + " was cancelled: " + reason, Map.of("id", id));
+    }
+
+    static VarlinkException shuttingDown() {
+        return error("ShuttingDown", "the daemon is being stopped", Map.of());
+    }
+
+    static VarlinkException rootDirectoryNotEmpty(String name, String found) {
+        return error(
+                "RootDirectoryNotEmpty",
+                "root directory " + Text.clean(name) + " is not empty: it holds " + Text.clean(found),
+                Map.of("rootDirectory", name));
+    }
+
+    /** @param what the file, or what else the system call was about */
+    static VarlinkException systemError(String what, @Nullable String path, ErrnoException e) {
+        Map<String, @Nullable Object> parameters = new LinkedHashMap<>();
+        parameters.put("operation", e.call());
+        parameters.put("path", path);
+        parameters.put("errno", e.errno());
+        parameters.put("errnoName", Errno.name(e.errno()));
+        return error("SystemError", Text.clean(what) + ": " + e.getMessage(), parameters);
+    }
+
+    static VarlinkException workerFailed(String message) {
+        return workerFailed(message, null, null);
+    }
+
+    static VarlinkException workerFailed(String message, @Nullable Integer exitStatus, @Nullable String signal) {
+        Map<String, @Nullable Object> parameters = new LinkedHashMap<>();
+        parameters.put("exitStatus", exitStatus);
+        parameters.put("signal", signal);
+        return error("WorkerFailed", message, parameters);
+    }
+
+    private static VarlinkException error(String name, String message, Map<String, ? extends @Nullable Object> more) {
+        Map<String, @Nullable Object> parameters = new LinkedHashMap<>(more);
+        parameters.put("message", message);
+        return new VarlinkException(PREFIX + name, parameters);
+    }
+}

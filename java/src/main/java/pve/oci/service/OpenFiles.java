@@ -1,0 +1,65 @@
+package pve.oci.service;
+
+import java.lang.ref.Reference;
+import java.nio.charset.StandardCharsets;
+import org.jspecify.annotations.Nullable;
+import pve.oci.linux.CString;
+import pve.oci.linux.ErrnoException;
+import pve.oci.linux.Fd;
+import pve.oci.linux.Libc;
+import pve.oci.varlink.ServerCall;
+import pve.oci.varlink.VarlinkException;
+
+/** Opens what a call names by path or by descriptor. */
+final class OpenFiles {
+    private OpenFiles() {}
+
+    /** Exactly one of the two must be given; a parameter that is missing is named by its path's name. */
+    static void requireExactlyOne(
+            String parameter, @Nullable String path, String descriptorParameter, @Nullable Long descriptor)
+            throws VarlinkException {
+        if (path == null && descriptor == null) {
+            throw VarlinkException.invalidParameter(parameter);
+        }
+        if (path != null && descriptor != null) {
+            throw VarlinkException.invalidParameter(descriptorParameter);
+        }
+    }
+
+    /** Opens the path for O_PATH: nothing happens to devices and FIFOs. Only root's paths of our own mounts. */
+    static Fd path(ServerCall call, String parameter, String path, int flags) throws VarlinkException {
+        PeerRules.requireRoot(call.peer(), parameter);
+        if (!path.startsWith("/") || path.indexOf('\0') >= 0) {
+            throw OciErrors.invalidArgument(parameter, parameter + " is not an absolute path: " + Text.clean(path));
+        }
+        PeerRules.requireOurMountNamespace(call.peer(), parameter);
+        try {
+            return open(path, Libc.O_PATH | Libc.O_CLOEXEC | flags);
+        } catch (ErrnoException e) {
+            throw OciErrors.systemError(path, path, e);
+        }
+    }
+
+    static Fd open(String path, int flags) throws ErrnoException {
+        CString name = CString.of(path.getBytes(StandardCharsets.UTF_8));
+        try {
+            return new Fd(Libc.openat(Libc.AT_FDCWD, name.address(), flags, 0));
+        } finally {
+            Reference.reachabilityFence(name);
+        }
+    }
+
+    /** The descriptor that came with the call; the call closes it. */
+    static Fd descriptor(ServerCall call, String parameter, long index) throws VarlinkException {
+        Fd descriptor = call.descriptor(index);
+        if (descriptor == null) {
+            throw VarlinkException.invalidParameter(parameter);
+        }
+        return descriptor;
+    }
+
+    /** A descriptor of its own for the same file, opened anew. */
+    static Fd reopen(Fd fd, int flags) throws ErrnoException {
+        return open("/proc/self/fd/" + fd.number(), flags | Libc.O_CLOEXEC);
+    }
+}

@@ -1,0 +1,61 @@
+package pve.oci.service;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+
+/** The host's IDs that containers may be given: root's lines of subuid(5) or subgid(5), or any. */
+public final class SubordinateIds {
+    private record Range(long first, long count) {}
+
+    private final String origin;
+    private final boolean any;
+    private final List<Range> ranges;
+
+    private SubordinateIds(String origin, boolean any, List<Range> ranges) {
+        this.origin = origin;
+        this.any = any;
+        this.ranges = ranges;
+    }
+
+    public static SubordinateIds any() {
+        return new SubordinateIds("any", true, List.of());
+    }
+
+    /** A file that cannot be read allows nothing; lines that make no sense are passed over, as by newuidmap(1). */
+    public static SubordinateIds ofFile(Path file) {
+        List<Range> ranges = new ArrayList<>();
+        try {
+            for (String line : Files.readAllLines(file)) {
+                String[] fields = line.trim().split(":", -1);
+                if (fields.length == 3 && (fields[0].equals("root") || fields[0].equals("0"))) {
+                    addRange(ranges, fields[1], fields[2]);
+                }
+            }
+        } catch (IOException e) {
+            ranges.clear();
+        }
+        return new SubordinateIds(file.toString(), false, List.copyOf(ranges));
+    }
+
+    private static void addRange(List<Range> ranges, String first, String count) {
+        try {
+            ranges.add(new Range(Long.parseLong(first), Long.parseLong(count)));
+        } catch (NumberFormatException e) {
+            // passed over
+        }
+    }
+
+    boolean contains(long first, long count) {
+        return any
+                || ranges.stream()
+                        .anyMatch(range -> first >= range.first() && first + count <= range.first() + range.count());
+    }
+
+    /** For messages: the file. */
+    String origin() {
+        return origin;
+    }
+}

@@ -1,0 +1,75 @@
+package pve.oci.service;
+
+import java.io.IOException;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import pve.oci.varlink.Frame;
+import pve.oci.varlink.FrameChannel;
+
+/** A worker that is ready for a job: its process, and the connection to it. One thread owns it. */
+public final class Worker implements AutoCloseable {
+    /** A frame holds at most a configuration and a few lists. */
+    public static final int MAXIMUM_FRAME_SIZE = 32 << 20;
+
+    /** A process that SIGKILL does not end within that time waits for a device; it is told of, not waited for. */
+    private static final long GONE_MILLIS = 10_000;
+
+    private static final Logger LOG = LoggerFactory.getLogger(Worker.class);
+
+    private final FrameChannel channel;
+    private final WorkerProcess process;
+    private final IdMaps maps;
+    private boolean closed;
+
+    public Worker(FrameChannel channel, WorkerProcess process, IdMaps maps) {
+        this.channel = channel;
+        this.process = process;
+        this.maps = maps;
+    }
+
+    public FrameChannel channel() {
+        return channel;
+    }
+
+    public WorkerProcess process() {
+        return process;
+    }
+
+    public IdMaps maps() {
+        return maps;
+    }
+
+    /**
+     * Kills the worker and waits until nothing of it is left: then it holds nothing open any more. That its socket has
+     * ended says that the last copy of its descriptors is being closed, that its process is gone that they are closed.
+     */
+    @Override
+    public void close() {
+        if (closed) {
+            return;
+        }
+        closed = true;
+        process.kill();
+        if (!process.awaitGone(GONE_MILLIS)) {
+            LOG.error("worker cannot be killed pid={}", process.pid());
+        }
+        try {
+            awaitEnd();
+        } catch (IOException e) {
+            LOG.debug("connection of a dead worker reason=\"{}\"", e.getMessage());
+        } finally {
+            channel.close();
+        }
+    }
+
+    private void awaitEnd() throws IOException {
+        long deadline = System.nanoTime() + GONE_MILLIS * 1_000_000;
+        while (!channel.hasEnded() && System.nanoTime() < deadline) {
+            // what it still had to say is of no use
+            Frame late = channel.receive(GONE_MILLIS);
+            if (late != null) {
+                late.close();
+            }
+        }
+    }
+}

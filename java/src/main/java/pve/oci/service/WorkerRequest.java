@@ -1,0 +1,64 @@
+package pve.oci.service;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/** The parameters of a worker's only method. */
+public final class WorkerRequest {
+    private WorkerRequest() {}
+
+    /** For the four methods that work on an image. */
+    static Map<String, @Nullable Object> ofJob(
+            Action action, ImageArchive archive, JobParameters parameters, IdMaps maps, ServiceSettings settings) {
+        Map<String, @Nullable Object> request = request(action.request(), archive.name(), archive.isDirectory(), maps);
+        request.put("selector", parameters.selector() == null ? Map.of() : Parameters.tree(parameters.selector()));
+        request.put("options", parameters.options() == null ? Map.of() : Parameters.tree(parameters.options()));
+        request.put("limits", settings.workerLimits());
+        return request;
+    }
+
+    /** For a spare worker, on an image of our own. */
+    public static Map<String, @Nullable Object> ofWarmUp(IdMaps maps) {
+        Map<String, @Nullable Object> request = request("extract", "warm-up", false, maps);
+        request.put("selector", Map.of());
+        request.put("options", Map.of());
+        request.put("limits", Map.of());
+        return request;
+    }
+
+    /**
+     * To remove what a dead worker made.
+     *
+     * @param existing what that worker told of the directories it found, unchanged
+     */
+    static Map<String, @Nullable Object> ofClean(IdMaps maps, List<@Nullable Object> existing) {
+        Map<String, @Nullable Object> request = new LinkedHashMap<>();
+        request.put("action", "clean");
+        request.put("existing", existing);
+        request.put("uidMap", ranges(maps.uid()));
+        request.put("gidMap", ranges(maps.gid()));
+        return request;
+    }
+
+    private static Map<String, @Nullable Object> request(
+            String action, String archiveName, boolean archiveIsDirectory, IdMaps maps) {
+        Map<String, @Nullable Object> request = new LinkedHashMap<>();
+        request.put("action", action);
+        request.put("archiveName", archiveName);
+        request.put("archiveIsDirectory", archiveIsDirectory);
+        request.put("uidMap", ranges(maps.uid()));
+        request.put("gidMap", ranges(maps.gid()));
+        return request;
+    }
+
+    private static List<@Nullable Object> ranges(IdMap map) {
+        List<@Nullable Object> ranges = new ArrayList<>();
+        for (IdMapRange range : map.ranges()) {
+            ranges.add(Map.of("inside", range.inside(), "outside", range.outside(), "count", range.count()));
+        }
+        return ranges;
+    }
+}

@@ -1,0 +1,220 @@
+package pve.oci.varlink;
+
+import java.io.IOException;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Deque;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+import pve.oci.linux.ErrnoException;
+import pve.oci.linux.Fd;
+import pve.oci.linux.Poll;
+import pve.oci.linux.UnixSocket;
+
+/**
+ * Frames, each ended by NUL, on a Unix socket. Nothing is read beyond the frame at hand: a peer that sends many calls
+ * at once waits in the kernel, and descriptors are always those of the frame that they came with. One thread owns it.
+ */
+public final class FrameChannel implements AutoCloseable {
+    /** A call or reply with an image's configuration fits several times over. */
+    public static final int DEFAULT_MAXIMUM_SIZE = 1 << 20;
+
+    private static final int READ_SIZE = 64 << 10;
+    private static final List<Fd> NO_DESCRIPTORS = List.of();
+
+    private final UnixSocket socket;
+    private final int maximumSize;
+    private final boolean takesDescriptors;
+    private final Poll poll = new Poll(1);
+    private final byte[] peeked = new byte[READ_SIZE];
+    private final List<Fd> received = new ArrayList<>();
+    private final Deque<byte[]> outgoing = new ArrayDeque<>();
+    private int outgoingOffset;
+    private byte[] incoming = new byte[0];
+    private int incomingSize;
+    private boolean ended;
+
+    private FrameChannel(UnixSocket socket, int maximumSize, boolean takesDescriptors) {
+        this.socket = socket;
+        this.maximumSize = maximumSize;
+        this.takesDescriptors = takesDescriptors;
+    }
+
+    /** Takes over the socket. Larger frames than {@code maximumSize} end the connection. */
+    public static FrameChannel of(UnixSocket socket, int maximumSize) {
+        return new FrameChannel(socket, maximumSize, true);
+    }
+
+    /** The same for a peer from whom descriptors are never wanted: the kernel drops them. */
+    public static FrameChannel withoutDescriptors(UnixSocket socket, int maximumSize) {
+        return new FrameChannel(socket, maximumSize, false);
+    }
+
+    public UnixSocket socket() {
+        return socket;
+    }
+
+    /** Whether the peer will send no more. */
+    public boolean hasEnded() {
+        return ended;
+    }
+
+    /** The next frame, however long it takes; null when the peer has ended between frames. */
+    public @Nullable Frame receive() throws IOException {
+        return receive(-1);
+    }
+
+    /** The next frame; null after the timeout, or, see {@link #hasEnded}, when the peer has ended between frames. */
+    public @Nullable Frame receive(long timeoutMillis) throws IOException {
+        long deadline = System.nanoTime() + timeoutMillis * 1_000_000;
+        while (true) {
+            Frame frame = tryReceive();
+            if (frame != null || ended) {
+                return frame;
+            }
+            long left = timeoutMillis < 0 ? -1 : (deadline - System.nanoTime()) / 1_000_000;
+            if (timeoutMillis >= 0 && left <= 0) {
+                return null;
+            }
+            poll.set(0, socket.number(), Poll.POLLIN).await(1, left);
+        }
+    }
+
+    /** The next frame if all of it has arrived. */
+    public @Nullable Frame tryReceive() throws IOException {
+        while (!ended) {
+            int available = socket.peek(peeked, READ_SIZE);
+            if (available == UnixSocket.WOULD_BLOCK) {
+                return null;
+            }
+            if (available == UnixSocket.END) {
+                ended = true;
+                if (incomingSize > 0) {
+                    throw new FrameException("connection ended inside a frame, after " + incomingSize + " bytes");
+                }
+                return null;
+            }
+            int nul = indexOfNul(available);
+            int wanted = nul < 0 ? available : nul + 1;
+            if (incomingSize + (nul < 0 ? wanted : nul) > maximumSize) {
+                throw new FrameException("frame is larger than the limit of " + maximumSize + " bytes");
+            }
+            int taken = take(wanted);
+            if (nul >= 0 && taken == wanted) {
+                return completeFrame();
+            }
+        }
+        return null;
+    }
+
+    private int indexOfNul(int length) {
+        for (int i = 0; i < length; i++) {
+            if (peeked[i] == 0) {
+                return i;
+            }
+        }
+        return -1;
+    }
+
+    private int take(int wanted) throws ErrnoException, FrameException {
+        if (incoming.length < incomingSize + wanted) {
+            incoming = Arrays.copyOf(incoming, Math.max(incomingSize + wanted, 2 * incoming.length));
+        }
+        int taken = socket.receive(incoming, incomingSize, wanted, takesDescriptors ? received : null);
+        if (taken < 0) {
+            throw new FrameException("connection was reset");
+        }
+        incomingSize += taken;
+        if (received.size() > UnixSocket.MAXIMUM_DESCRIPTORS) {
+            throw new FrameException("frame brings more than " + UnixSocket.MAXIMUM_DESCRIPTORS + " descriptors");
+        }
+        return taken;
+    }
+
+    private Frame completeFrame() {
+        Frame frame = new Frame(Arrays.copyOf(incoming, incomingSize - 1), List.copyOf(received));
+        received.clear();
+        incomingSize = 0;
+        // a large frame's memory is not kept for small ones to come
+        incoming = incoming.length > READ_SIZE ? new byte[0] : incoming;
+        return frame;
+    }
+
+    /** Puts a frame behind those that still wait to be sent, and sends what the peer takes at once. */
+    public void offer(byte[] json) throws ErrnoException {
+        outgoing.add(Arrays.copyOf(json, json.length + 1));
+        flush();
+    }
+
+    /** Sends what the peer takes without waiting. */
+    public void flush() throws ErrnoException {
+        while (!outgoing.isEmpty()) {
+            byte[] first = outgoing.element();
+            int count = socket.send(first, outgoingOffset, first.length - outgoingOffset, NO_DESCRIPTORS);
+            if (count == UnixSocket.WOULD_BLOCK) {
+                return;
+            }
+            outgoingOffset += count;
+            if (outgoingOffset == first.length) {
+                outgoing.remove();
+                outgoingOffset = 0;
+            }
+        }
+    }
+
+    /** Whether frames wait for the peer to read. */
+    public boolean hasOutgoing() {
+        return !outgoing.isEmpty();
+    }
+
+    /**
+     * Sends everything that waits, then this frame, with descriptors of which the peer gets copies.
+     *
+     * @param stallMillis how long the peer may take nothing at all
+     */
+    public void send(byte[] json, List<Fd> descriptors, long stallMillis) throws IOException {
+        drain(stallMillis);
+        byte[] frame = Arrays.copyOf(json, json.length + 1);
+        List<Fd> unsent = descriptors;
+        for (int offset = 0; offset < frame.length; ) {
+            int count = socket.send(frame, offset, frame.length - offset, unsent);
+            if (count == UnixSocket.WOULD_BLOCK) {
+                awaitWritable(stallMillis);
+            } else {
+                offset += count;
+                unsent = NO_DESCRIPTORS;
+            }
+        }
+    }
+
+    /** Sends everything that waits. */
+    public void drain(long stallMillis) throws IOException {
+        flush();
+        while (hasOutgoing()) {
+            awaitWritable(stallMillis);
+            flush();
+        }
+    }
+
+    private void awaitWritable(long stallMillis) throws IOException {
+        long deadline = System.nanoTime() + stallMillis * 1_000_000;
+        while (true) {
+            long left = (deadline - System.nanoTime()) / 1_000_000;
+            if (left <= 0) {
+                throw new FrameException("peer has read nothing for " + stallMillis + " ms");
+            }
+            if (poll.set(0, socket.number(), Poll.POLLOUT).await(1, left) > 0) {
+                return;
+            }
+        }
+    }
+
+    /** Closes the socket and every descriptor of an unfinished frame. */
+    @Override
+    public void close() {
+        received.forEach(Fd::close);
+        received.clear();
+        socket.close();
+    }
+}

@@ -1,0 +1,159 @@
+package pve.oci.varlink;
+
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.Map;
+import java.util.Set;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/** Reads an interface definition by recursive descent. */
+final class IdlParser {
+    private static final Pattern SKIPPED = Pattern.compile("(?:\\s+|#[^\\n]*)*+");
+    private static final Pattern INTERFACE_NAME =
+            Pattern.compile("[A-Za-z](?:-*[A-Za-z0-9])*(?:\\.[A-Za-z0-9](?:-*[A-Za-z0-9])*)+");
+    private static final Pattern MEMBER_NAME = Pattern.compile("[A-Z][A-Za-z0-9]*");
+    private static final Pattern FIELD_NAME = Pattern.compile("[A-Za-z](?:_?[A-Za-z0-9])*");
+    private static final Map<String, IdlType> BASIC = Map.of(
+            "bool", IdlType.Basic.BOOL,
+            "int", IdlType.Basic.INT,
+            "float", IdlType.Basic.FLOAT,
+            "string", IdlType.Basic.STRING,
+            "object", IdlType.Basic.OBJECT);
+
+    private final String text;
+    private int at;
+
+    private final Map<String, IdlType> types = new LinkedHashMap<>();
+    private final Map<String, Idl.Method> methods = new LinkedHashMap<>();
+    private final Map<String, IdlType.Struct> errors = new LinkedHashMap<>();
+    private final Set<String> references = new LinkedHashSet<>();
+
+    IdlParser(String text) {
+        this.text = text;
+    }
+
+    Idl parse() {
+        expect("interface");
+        String name = token(INTERFACE_NAME);
+        skip();
+        while (at < text.length()) {
+            member();
+            skip();
+        }
+        for (String reference : references) {
+            require(types.containsKey(reference), "type " + reference + " is not defined");
+        }
+        return new Idl(text, name, types, methods, errors);
+    }
+
+    private void member() {
+        if (accept("type")) {
+            String name = newName();
+            types.put(name, braces());
+        } else if (accept("method")) {
+            String name = newName();
+            IdlType.Struct input = struct();
+            expect("->");
+            methods.put(name, new Idl.Method(input, struct()));
+        } else {
+            expect("error");
+            String name = newName();
+            errors.put(name, struct());
+        }
+    }
+
+    private String newName() {
+        String name = token(MEMBER_NAME);
+        require(
+                !types.containsKey(name) && !methods.containsKey(name) && !errors.containsKey(name),
+                name + " is defined twice");
+        return name;
+    }
+
+    private IdlType.Struct struct() {
+        IdlType type = braces();
+        require(type instanceof IdlType.Struct, "fields need types here");
+        return (IdlType.Struct) type;
+    }
+
+    /** A struct or an enumeration: the first name is followed by a colon, or not. */
+    private IdlType braces() {
+        expect("(");
+        Map<String, IdlType> fields = new LinkedHashMap<>();
+        Set<String> values = new LinkedHashSet<>();
+        while (!accept(")")) {
+            if (!fields.isEmpty() || !values.isEmpty()) {
+                expect(",");
+            }
+            String name = token(FIELD_NAME);
+            require(!fields.containsKey(name) && values.add(name), name + " is named twice");
+            if (accept(":")) {
+                values.remove(name);
+                fields.put(name, type());
+            }
+            require(fields.isEmpty() || values.isEmpty(), "fields and values are mixed");
+        }
+        return values.isEmpty() ? new IdlType.Struct(fields) : new IdlType.Enumeration(values);
+    }
+
+    private IdlType type() {
+        if (accept("?")) {
+            IdlType type = type();
+            require(!(type instanceof IdlType.Optional), "?? is no type");
+            return new IdlType.Optional(type);
+        }
+        if (accept("[]")) {
+            return new IdlType.Array(type());
+        }
+        if (accept("[string]")) {
+            return new IdlType.Dictionary(type());
+        }
+        skip();
+        if (text.startsWith("(", at)) {
+            return braces();
+        }
+        String name = token(FIELD_NAME);
+        IdlType basic = BASIC.get(name);
+        if (basic != null) {
+            return basic;
+        }
+        references.add(name);
+        return new IdlType.Reference(name);
+    }
+
+    private void skip() {
+        Matcher matcher = SKIPPED.matcher(text).region(at, text.length());
+        at = matcher.lookingAt() ? matcher.end() : at;
+    }
+
+    private boolean accept(String symbol) {
+        skip();
+        boolean found = text.startsWith(symbol, at);
+        at += found ? symbol.length() : 0;
+        return found;
+    }
+
+    private void expect(String symbol) {
+        require(accept(symbol), "\"" + symbol + "\" expected");
+    }
+
+    private String token(Pattern pattern) {
+        skip();
+        Matcher matcher = pattern.matcher(text).region(at, text.length());
+        require(matcher.lookingAt(), "name expected");
+        at = matcher.end();
+        return matcher.group();
+    }
+
+    private void require(boolean condition, String reason) {
+        if (!condition) {
+            long line = text.substring(0, Math.min(at, text.length()))
+                            .chars()
+                            .filter(c -> c == '\n')
+                            .count()
+                    + 1;
+            throw new IllegalArgumentException("line " + line + ": " + reason);
+        }
+    }
+}

@@ -1,0 +1,173 @@
+package pve.oci.varlink;
+
+import java.io.IOException;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+import pve.oci.json.Json;
+import pve.oci.linux.ErrnoException;
+import pve.oci.linux.Fd;
+import pve.oci.linux.Poll;
+
+/**
+ * A call that is being answered. A client that does not read cannot hold its handler up: progress is offered, and the
+ * last of what could not be sent replaces those before it; only {@link #reply} waits, and not for ever.
+ */
+public final class ServerCall {
+    /** What {@link #await} came back for. */
+    public enum Readiness {
+        READY,
+        /** The peer has closed its connection: nobody waits for the reply. */
+        PEER_GONE,
+        TIMEOUT
+    }
+
+    private final Call call;
+    private final Frame frame;
+    private final FrameChannel channel;
+    private final Peer peer;
+    private final long stallMillis;
+    private final Poll poll = new Poll(2);
+    private @Nullable Map<String, @Nullable Object> latestProgress;
+    private boolean answered;
+
+    ServerCall(Call call, Frame frame, FrameChannel channel, Peer peer, long stallMillis) {
+        this.call = call;
+        this.frame = frame;
+        this.channel = channel;
+        this.peer = peer;
+        this.stallMillis = stallMillis;
+    }
+
+    /** The method's name with its interface. */
+    public String method() {
+        return call.method();
+    }
+
+    public Map<String, @Nullable Object> parameters() {
+        return call.parameters();
+    }
+
+    /** Whether replies before the last one are wanted. */
+    public boolean wantsMore() {
+        return call.more() && !call.oneway();
+    }
+
+    public Peer peer() {
+        return peer;
+    }
+
+    /** A descriptor that came with the call. It is closed when the call is answered. Null: there is none. */
+    public @Nullable Fd descriptor(long index) {
+        return index >= 0 && index < frame.descriptors().size()
+                ? frame.descriptors().get((int) index)
+                : null;
+    }
+
+    /** Closes the descriptors that came with the call, before its end. */
+    public void closeDescriptors() {
+        frame.close();
+    }
+
+    /** The last reply. Waits until the client has taken it, or fails when the client takes nothing for too long. */
+    public void reply(Map<String, @Nullable Object> parameters) throws IOException {
+        finish(envelope("parameters", parameters));
+    }
+
+    /** The last reply, an error. */
+    public void reply(VarlinkException error) throws IOException {
+        Map<String, @Nullable Object> reply = envelope("error", error.error());
+        reply.put("parameters", error.parameters());
+        finish(reply);
+    }
+
+    private void finish(Map<String, @Nullable Object> reply) throws IOException {
+        if (answered) {
+            throw new IllegalStateException(method() + " is answered already");
+        }
+        answered = true;
+        frame.close();
+        if (!call.oneway()) {
+            channel.offer(Json.write(reply));
+            channel.drain(stallMillis);
+        }
+    }
+
+    public boolean isAnswered() {
+        return answered;
+    }
+
+    /** A reply that others follow, and that the client must get. Only if {@link #wantsMore}. */
+    public void replyContinues(Map<String, @Nullable Object> parameters) throws IOException {
+        requireMore();
+        channel.offer(Json.write(continuing(parameters)));
+        channel.drain(stallMillis);
+    }
+
+    /** A reply that others follow, and that the next one may replace. Never waits. Only if {@link #wantsMore}. */
+    public void offerProgress(Map<String, @Nullable Object> parameters) throws IOException {
+        requireMore();
+        latestProgress = parameters;
+        flush();
+    }
+
+    private void requireMore() {
+        if (!wantsMore() || answered) {
+            throw new IllegalStateException("no reply that others follow is wanted by " + method());
+        }
+    }
+
+    private void flush() throws ErrnoException {
+        channel.flush();
+        Map<String, @Nullable Object> progress = latestProgress;
+        if (progress != null && !channel.hasOutgoing()) {
+            latestProgress = null;
+            channel.offer(Json.write(continuing(progress)));
+        }
+    }
+
+    private static Map<String, @Nullable Object> continuing(Map<String, @Nullable Object> parameters) {
+        Map<String, @Nullable Object> reply = envelope("parameters", parameters);
+        reply.put("continues", true);
+        return reply;
+    }
+
+    private static Map<String, @Nullable Object> envelope(String key, Object value) {
+        Map<String, @Nullable Object> reply = new LinkedHashMap<>();
+        reply.put(key, value);
+        return reply;
+    }
+
+    /**
+     * Waits until the descriptor can be read, or the client has gone; sends progress meanwhile.
+     *
+     * @param fd -1: only the client and the time are waited for
+     */
+    public Readiness await(int fd, long timeoutMillis) throws ErrnoException {
+        long deadline = System.nanoTime() + timeoutMillis * 1_000_000;
+        while (true) {
+            long left = Math.max(0, (deadline - System.nanoTime() + 999_999) / 1_000_000);
+            int wanted = channel.hasOutgoing() ? Poll.POLLOUT : 0;
+            poll.set(0, channel.socket().number(), wanted).set(1, fd, Poll.POLLIN);
+            poll.await(2, left);
+            // a client that has only ended its sending still reads, and still gets its reply: POLLHUP is both
+            if ((poll.result(0) & (Poll.POLLHUP | Poll.POLLERR)) != 0) {
+                return Readiness.PEER_GONE;
+            }
+            if ((poll.result(0) & Poll.POLLOUT) != 0) {
+                flush();
+            }
+            if (poll.result(1) != 0) {
+                return Readiness.READY;
+            }
+            if (left == 0) {
+                return Readiness.TIMEOUT;
+            }
+        }
+    }
+
+    /** Whether the client has closed its connection. */
+    public boolean isPeerGone() throws ErrnoException {
+        return await(-1, 0) == Readiness.PEER_GONE;
+    }
+}

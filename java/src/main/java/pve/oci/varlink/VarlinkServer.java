@@ -1,0 +1,91 @@
+package pve.oci.varlink;
+
+import java.io.IOException;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import pve.oci.json.JsonFormatException;
+import pve.oci.linux.UnixSocket;
+
+/** Answers the calls that come over connections, one after the other. Has no threads of its own. */
+public final class VarlinkServer {
+    /** How long a client may take nothing of a reply that it has to get. */
+    private static final long DEFAULT_STALL_MILLIS = 10_000;
+
+    private static final Logger LOG = LoggerFactory.getLogger(VarlinkServer.class);
+
+    private final Map<String, VarlinkInterface> interfaces = new LinkedHashMap<>();
+    private final int maximumFrameSize;
+    private final long stallMillis;
+
+    public VarlinkServer(ServiceInfo info, List<VarlinkInterface> offered) {
+        this(info, offered, FrameChannel.DEFAULT_MAXIMUM_SIZE, DEFAULT_STALL_MILLIS);
+    }
+
+    public VarlinkServer(ServiceInfo info, List<VarlinkInterface> offered, int maximumFrameSize, long stallMillis) {
+        this.maximumFrameSize = maximumFrameSize;
+        this.stallMillis = stallMillis;
+        VarlinkInterface service = new ServiceInterface(info, interfaces).asInterface();
+        interfaces.put(service.idl().name(), service);
+        offered.forEach(each -> interfaces.put(each.idl().name(), each));
+    }
+
+    /** Serves the connection until it ends, and closes it. */
+    public void serve(UnixSocket connection) {
+        try (FrameChannel channel = FrameChannel.of(connection, maximumFrameSize);
+                Peer peer = Peer.of(connection)) {
+            while (answerNext(channel, peer)) {
+                // until the peer has ended
+            }
+        } catch (FrameException | JsonFormatException e) {
+            LOG.info("connection dropped reason=\"{}\"", e.getMessage());
+        } catch (IOException e) {
+            LOG.debug("connection failed reason=\"{}\"", e.getMessage());
+        }
+    }
+
+    private boolean answerNext(FrameChannel channel, Peer peer) throws IOException {
+        try (Frame frame = channel.receive()) {
+            if (frame == null) {
+                return false;
+            }
+            answer(frame, channel, peer);
+            return true;
+        }
+    }
+
+    private void answer(Frame frame, FrameChannel channel, Peer peer) throws IOException {
+        Call parsed = Call.parse(frame.json());
+        ServerCall call = new ServerCall(parsed, frame, channel, peer, stallMillis);
+        try {
+            handler(parsed).handle(call);
+            if (!call.isAnswered()) {
+                throw new IllegalStateException(call.method() + " was not answered");
+            }
+        } catch (VarlinkException e) {
+            call.reply(e);
+        } catch (RuntimeException e) {
+            // a fault of ours: the client cannot mend it, and its connection is not to be trusted to be in step
+            LOG.error("call failed method={}", call.method(), e);
+            throw new FrameException("internal error in " + call.method());
+        }
+    }
+
+    private MethodHandler handler(Call call) throws VarlinkException {
+        VarlinkInterface target = interfaces.get(call.interfaceName());
+        if (target == null) {
+            throw VarlinkException.interfaceNotFound(call.interfaceName());
+        }
+        if (!target.idl().methods().containsKey(call.memberName())) {
+            throw VarlinkException.methodNotFound(call.method());
+        }
+        MethodHandler handler = target.handlers().get(call.memberName());
+        // no method of ours hands its connection over to another protocol
+        if (handler == null || call.upgrade()) {
+            throw VarlinkException.methodNotImplemented(call.method());
+        }
+        return handler;
+    }
+}

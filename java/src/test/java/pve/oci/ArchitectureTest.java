@@ -1,0 +1,108 @@
+package pve.oci;
+
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
+import static com.tngtech.archunit.library.dependencies.SlicesRuleDefinition.slices;
+
+import com.tngtech.archunit.core.domain.JavaClass;
+import com.tngtech.archunit.core.domain.JavaClasses;
+import com.tngtech.archunit.core.importer.ImportOption;
+import com.tngtech.archunit.junit.AnalyzeClasses;
+import com.tngtech.archunit.junit.ArchTest;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+import org.junit.jupiter.api.Assertions;
+
+/** Who may depend on whom: the table of ARCHITECTURE.md. */
+@AnalyzeClasses(packages = "pve.oci", importOptions = ImportOption.DoNotIncludeTests.class)
+class ArchitectureTest {
+    private static final String ROOT = "pve.oci.";
+
+    /** Package: the packages that it may use. One that is not in the table may not exist. */
+    private static final Map<String, List<String>> ALLOWED = Map.ofEntries(
+            Map.entry("daemon", List.of("service", "varlink", "linux", "json")),
+            Map.entry("service", List.of("varlink", "linux", "json")),
+            // frames travel with descriptors, over sockets that are waited for together
+            Map.entry("varlink", List.of("linux", "json")),
+            Map.entry("embedded", List.of("worker", "archive", "layer", "rootfs", "oci", "varlink", "linux", "json")),
+            // of tar, the worker sees its limits only
+            Map.entry("worker", List.of("archive", "layer", "rootfs", "oci", "tar", "varlink", "linux", "json")),
+            Map.entry("archive", List.of("tar", "compress", "oci", "linux", "json")),
+            // a layer is read where the archive has its blob
+            Map.entry("layer", List.of("archive", "tar", "compress", "rootfs", "oci", "linux", "json")),
+            // of oci, names as they are written in messages only
+            Map.entry("rootfs", List.of("oci", "linux")),
+            Map.entry("compress", List.of("linux")),
+            Map.entry("oci", List.of("json")),
+            Map.entry("tar", List.of()),
+            Map.entry("json", List.of()),
+            Map.entry("linux", List.of()));
+
+    /** Library: the only packages that see it. */
+    private static final Map<String, List<String>> LIBRARIES = Map.of(
+            "com.sun.jna", List.of("linux"),
+            "org.newsclub", List.of(),
+            "com.fasterxml.jackson.core", List.of("json", "service"),
+            "com.fasterxml.jackson.databind", List.of("service"),
+            "com.github.luben.zstd", List.of("compress"),
+            "ch.qos.logback", List.of("daemon"),
+            "org.slf4j", List.of("daemon", "service", "varlink"),
+            "org.apache.commons.compress", List.of("daemon", "archive"));
+
+    @ArchTest
+    static void every_package_uses_only_what_the_table_allows(JavaClasses classes) {
+        Set<String> wrong = new TreeSet<>();
+        for (JavaClass from : classes) {
+            String user = packageOf(from.getPackageName());
+            from.getDirectDependenciesFromSelf().forEach(dependency -> {
+                String target =
+                        dependency.getTargetClass().getBaseComponentType().getPackageName();
+                if (target.startsWith(ROOT)
+                        && !packageOf(target).equals(user)
+                        && !ALLOWED.getOrDefault(user, List.of()).contains(packageOf(target))) {
+                    wrong.add(user + " -> " + packageOf(target) + ": " + dependency.getDescription());
+                }
+            });
+            if (!user.isEmpty() && !ALLOWED.containsKey(user)) {
+                wrong.add(user + " is not in the table");
+            }
+        }
+        Assertions.assertEquals(Set.of(), wrong);
+    }
+
+    private static String packageOf(String name) {
+        return name.startsWith(ROOT) ? name.substring(ROOT.length()).split("\\.", -1)[0] : "";
+    }
+
+    @ArchTest
+    static void libraries_stay_where_they_are_meant(JavaClasses classes) {
+        LIBRARIES.forEach((library, users) -> noClasses()
+                .that()
+                .resideOutsideOfPackages(
+                        users.stream().map(user -> ROOT + user + "..").toArray(String[]::new))
+                .should()
+                .dependOnClassesThat()
+                .resideInAPackage(library + "..")
+                .check(classes));
+    }
+
+    @ArchTest
+    static void packages_have_no_cycles(JavaClasses classes) {
+        slices().matching("pve.oci.(*)..").should().beFreeOfCycles().check(classes);
+    }
+
+    @ArchTest
+    static void images_paths_never_reach_java_files(JavaClasses classes) {
+        noClasses()
+                .that()
+                .resideInAnyPackage(ROOT + "rootfs..", ROOT + "layer..", ROOT + "tar..")
+                .should()
+                .dependOnClassesThat()
+                .resideInAnyPackage("java.nio.file..")
+                .orShould()
+                .dependOnClassesThat()
+                .haveFullyQualifiedName("java.io.File")
+                .check(classes);
+    }
+}

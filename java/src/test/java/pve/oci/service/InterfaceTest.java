@@ -1,0 +1,80 @@
+package pve.oci.service;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.junit.jupiter.api.Test;
+import pve.oci.varlink.Idl;
+import pve.oci.varlink.IdlType;
+
+/** The interface definition against the code. */
+class InterfaceTest {
+    private static final Idl IDL = Idl.ofResource("/io.pve.oci.varlink");
+    private static final Path SOURCES = Path.of("java/src/main/java/pve/oci");
+
+    @Test
+    void every_error_has_a_message() {
+        IDL.errors()
+                .forEach((name, fields) ->
+                        assertThat(fields.fields()).as(name).containsEntry("message", IdlType.Basic.STRING));
+    }
+
+    @Test
+    void every_type_is_used() {
+        for (String type : IDL.types().keySet()) {
+            assertThat(Pattern.compile("[:?\\])] *" + type + "\\b")
+                            .matcher(IDL.text())
+                            .find())
+                    .as(type)
+                    .isTrue();
+        }
+    }
+
+    /** Errors are made by name, in service as error("Name", ...), elsewhere as "io.pve.oci.Name" or "Name". */
+    @Test
+    void errors_of_the_daemon_are_defined() throws IOException {
+        Set<String> named = new TreeSet<>();
+        Matcher matcher = Pattern.compile("(?:error\\(|PREFIX \\+ )\\s*\"([A-Z][A-Za-z]+)\"")
+                .matcher(Files.readString(SOURCES.resolve("service/OciErrors.java"), StandardCharsets.UTF_8));
+        while (matcher.find()) {
+            named.add(matcher.group(1));
+        }
+        assertThat(named).isNotEmpty();
+        assertThat(IDL.errors().keySet()).containsAll(named);
+    }
+
+    @Test
+    void every_error_is_made_by_some_code() throws IOException {
+        StringBuilder code = new StringBuilder();
+        try (var files = Files.walk(SOURCES)) {
+            for (Path file :
+                    files.filter(path -> path.toString().endsWith(".java")).toList()) {
+                code.append(Files.readString(file, StandardCharsets.UTF_8));
+            }
+        }
+        Set<String> unused = new TreeSet<>();
+        for (String error : IDL.errors().keySet()) {
+            if (!Pattern.compile("\"(io\\.pve\\.oci\\.)?" + error + "\"")
+                    .matcher(code)
+                    .find()) {
+                unused.add(error);
+            }
+        }
+        assertThat(unused).isEmpty();
+    }
+
+    @Test
+    void every_method_that_works_on_an_image_has_its_action() {
+        for (Action action : Action.values()) {
+            assertThat(Action.ofMethod(action.method())).isEqualTo(action);
+            assertThat(IDL.method(action.method()).output().fields().keySet()).containsAll(action.requiredInReply());
+        }
+    }
+}

@@ -1,0 +1,76 @@
+package pve.oci.varlink;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+import pve.oci.json.Json;
+import pve.oci.json.JsonLimits;
+import pve.oci.linux.Fd;
+import pve.oci.linux.UnixSocket;
+
+/** A varlink client for tests, that can also misbehave. */
+public final class TestClient implements AutoCloseable {
+    public static final long PATIENCE_MILLIS = 20_000;
+
+    private final FrameChannel channel;
+
+    public TestClient(UnixSocket socket) {
+        channel = FrameChannel.of(socket, 64 << 20);
+    }
+
+    public static TestClient connect(String path) throws IOException {
+        return new TestClient(UnixSocket.connect(path));
+    }
+
+    public FrameChannel channel() {
+        return channel;
+    }
+
+    public void send(Map<String, ?> call, Fd... descriptors) throws IOException {
+        channel.send(Json.write(call), List.of(descriptors), PATIENCE_MILLIS);
+    }
+
+    /** Raw bytes, NUL not added. */
+    public void sendRaw(String bytes) throws IOException {
+        byte[] raw = bytes.getBytes(StandardCharsets.UTF_8);
+        for (int sent = 0; sent < raw.length; ) {
+            sent += channel.socket().send(raw, sent, raw.length - sent, List.of());
+        }
+    }
+
+    /** The next reply; null at the connection's end. */
+    public @Nullable Map<String, @Nullable Object> receive() throws IOException {
+        Frame frame = channel.receive(PATIENCE_MILLIS);
+        if (frame == null) {
+            if (channel.hasEnded()) {
+                return null;
+            }
+            throw new IOException("no reply in time");
+        }
+        frame.close();
+        return Json.parseObject(frame.json(), new JsonLimits(100, 64 << 20, 1 << 20));
+    }
+
+    /** One call, one reply. */
+    public @Nullable Map<String, @Nullable Object> call(String method, Map<String, ?> parameters, Fd... descriptors)
+            throws IOException {
+        send(Map.of("method", method, "parameters", parameters), descriptors);
+        return receive();
+    }
+
+    public static Map<String, @Nullable Object> more(String method, Map<String, ?> parameters) {
+        Map<String, @Nullable Object> call = new LinkedHashMap<>();
+        call.put("method", method);
+        call.put("parameters", parameters);
+        call.put("more", true);
+        return call;
+    }
+
+    @Override
+    public void close() {
+        channel.close();
+    }
+}
