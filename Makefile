@@ -11,7 +11,7 @@ export JAVA_HOME
 
 JAVA_SOURCES = $(shell find java/src/main -type f 2>/dev/null)
 
-# directory in zstd-jni's and junixsocket's jars, in JNA's
+# directory in zstd-jni's jar, in JNA's
 ARCH_amd64 = amd64 x86-64
 ARCH_arm64 = aarch64 aarch64
 ARCH := $(ARCH_$(shell dpkg --print-architecture))
@@ -22,7 +22,7 @@ $(T)/pve-oci.jar: pom.xml $(JAVA_SOURCES)
 	$(MVN) package -DskipTests
 	@touch $@
 
-# Libraries that JNA, zstd-jni and junixsocket would unpack below /tmp; the worker has no /tmp.
+# Libraries that JNA and zstd-jni would unpack below /tmp; the worker has no /tmp.
 $(NATIVE)/libjnidispatch.so: $(T)/pve-oci.jar
 	mkdir -p $(NATIVE)
 	unzip -qojd $(NATIVE) $(T)/lib/jna-*.jar com/sun/jna/linux-$(word 2,$(ARCH))/libjnidispatch.so
@@ -32,6 +32,7 @@ $(NATIVE)/libjnidispatch.so: $(T)/pve-oci.jar
 
 native: $(NATIVE)/libjnidispatch.so
 	$(MAKE) -sC native JDK=$(JAVA_HOME)
+	$(MAKE) -sf native/pve-init.mk
 
 clean:
 	rm -rf $(T)

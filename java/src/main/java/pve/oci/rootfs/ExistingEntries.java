@@ -9,6 +9,9 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
+import pve.oci.json.Json;
+import pve.oci.json.JsonFormatException;
+import pve.oci.json.JsonLimits;
 import pve.oci.linux.CString;
 import pve.oci.linux.Errno;
 import pve.oci.linux.ErrnoException;
@@ -94,9 +97,9 @@ public final class ExistingEntries {
         return entry;
     }
 
-    /** For the process that cleans up when this one has died: a JSON-able list, read by {@link #ofJson}. */
-    public List<Map<String, Object>> toJson() {
-        List<Map<String, Object>> list = new ArrayList<>();
+    /** For the process that cleans up when this one has died: a text for each entry, read by {@link #ofTexts}. */
+    public List<String> toTexts() {
+        List<String> texts = new ArrayList<>();
         for (Entry entry : entries.values()) {
             Map<String, Object> json = new LinkedHashMap<>();
             json.put("path", entry.path());
@@ -105,33 +108,41 @@ public final class ExistingEntries {
                 json.put("directory", List.of(a.mode(), a.uid(), a.gid(), a.seconds(), a.nanos()));
                 json.put("extended", a.extended());
             }
-            list.add(json);
+            texts.add(new String(Json.write(json), StandardCharsets.UTF_8));
         }
-        return list;
+        return texts;
     }
 
-    /** The list that another process wrote by {@link #toJson}, matched with what is there now. */
-    static ExistingEntries ofJson(Fd root, List<?> list) throws ErrnoException {
+    /** The list that another process wrote by {@link #toTexts}, matched with what is there now. */
+    static ExistingEntries ofTexts(Fd root, List<?> texts) throws ErrnoException {
         ExistingEntries existing = new ExistingEntries();
-        for (Object item : list) {
-            if (!(item instanceof Map<?, ?> json) || !(json.get("path") instanceof String text)) {
-                throw new IllegalArgumentException("existing entries: no path");
-            }
-            Attributes attributes = null;
-            if (json.get("directory") instanceof List<?> numbers && numbers.size() == 5) {
-                long[] n = numbers.stream()
-                        .mapToLong(x -> ((Number) x).longValue())
-                        .toArray();
-                Map<String, String> extended = new LinkedHashMap<>();
-                if (json.get("extended") instanceof Map<?, ?> map) {
-                    map.forEach((name, value) -> extended.put((String) name, (String) value));
-                }
-                attributes = new Attributes((int) n[0], (int) n[1], (int) n[2], n[3], (int) n[4], extended);
-            }
-            existing.entries.put(text, new Entry(text, attributes));
+        for (Object text : texts) {
+            Entry entry = entryOf(String.valueOf(text));
+            existing.entries.put(entry.path(), entry);
         }
         new Walk(existing, -1).run(root);
         return existing;
+    }
+
+    private static Entry entryOf(String text) {
+        Map<String, @Nullable Object> json;
+        try {
+            json = Json.parseObject(text.getBytes(StandardCharsets.UTF_8), JsonLimits.DEFAULT);
+        } catch (JsonFormatException e) {
+            throw new IllegalArgumentException("existing entry", e);
+        }
+        Attributes attributes = null;
+        if (json.get("directory") instanceof List<?> numbers && numbers.size() == 5) {
+            long[] n = numbers.stream()
+                    .mapToLong(x -> x instanceof Number y ? y.longValue() : 0)
+                    .toArray();
+            Map<String, String> extended = new LinkedHashMap<>();
+            if (json.get("extended") instanceof Map<?, ?> map) {
+                map.forEach((name, value) -> extended.put(String.valueOf(name), String.valueOf(value)));
+            }
+            attributes = new Attributes((int) n[0], (int) n[1], (int) n[2], n[3], (int) n[4], extended);
+        }
+        return new Entry(String.valueOf(json.get("path")), attributes);
     }
 
     /** One walk over the directories, breadth first, no more than one open at a time. */

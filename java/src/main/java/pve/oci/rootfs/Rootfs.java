@@ -72,7 +72,7 @@ public final class Rootfs implements AutoCloseable {
 
     /** A rootfs that another process left behind, only to be taken back by {@link #undo}. */
     public static Rootfs abandoned(Fd root, List<?> existing) throws ErrnoException {
-        return new Rootfs(root, reopen(root), fd -> ExistingEntries.ofJson(fd, existing));
+        return new Rootfs(root, reopen(root), fd -> ExistingEntries.ofTexts(fd, existing));
     }
 
     /** A mount's descriptor is one of O_PATH, which says nothing of attributes. */

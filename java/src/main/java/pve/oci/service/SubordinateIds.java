@@ -10,6 +10,8 @@ import java.util.List;
 public final class SubordinateIds {
     private record Range(long first, long count) {}
 
+    private static final Range USUAL = new Range(100_000, 65_536);
+
     private final String origin;
     private final boolean any;
     private final List<Range> ranges;
@@ -24,7 +26,10 @@ public final class SubordinateIds {
         return new SubordinateIds("any", true, List.of());
     }
 
-    /** A file that cannot be read allows nothing; lines that make no sense are passed over, as by newuidmap(1). */
+    /**
+     * Where the file has no line for root, or there is no file, root has what it has on every Proxmox VE host,
+     * {@code 100000:65536}. Lines that make no sense are passed over, as by newuidmap(1).
+     */
     public static SubordinateIds ofFile(Path file) {
         List<Range> ranges = new ArrayList<>();
         try {
@@ -36,6 +41,9 @@ public final class SubordinateIds {
             }
         } catch (IOException e) {
             ranges.clear();
+        }
+        if (ranges.isEmpty()) {
+            ranges.add(USUAL);
         }
         return new SubordinateIds(file.toString(), false, List.copyOf(ranges));
     }

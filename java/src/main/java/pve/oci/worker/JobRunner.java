@@ -205,7 +205,7 @@ public final class JobRunner {
         try (Rootfs rootfs = open(root);
                 ImageArchive open = ImageArchive.open(archive, JsonLimits.DEFAULT)) {
             Image image = open.images().select(request.selector());
-            listener.notify(Map.of("existing", rootfs.existing().toJson()));
+            listener.notify(Map.of("existing", rootfs.existing().toTexts()));
             LayerApplier applier = new LayerApplier(
                     rootfs, request.uids(), request.gids(), request.isPrivileged(), request.limits(), progress);
             begin(Progress.Phase.EXTRACTING, image);
@@ -286,7 +286,7 @@ public final class JobRunner {
 
     private Map<String, @Nullable Object> clean(Fd root) throws IOException {
         List<?> existing = request.existing();
-        try (Rootfs rootfs = Rootfs.abandoned(root, existing == null ? List.of(Map.of("path", "")) : existing)) {
+        try (Rootfs rootfs = Rootfs.abandoned(root, existing == null ? List.of() : existing)) {
             rootfs.undo();
         }
         return Map.of();
