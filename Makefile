@@ -1,40 +1,84 @@
-# pve-oci: make (build), make demo, make check, make deps, make tidy, make clean.
-# What is built goes below target/; bin/pve-ocid and bin/pve-oci run from the tree.
+# pve-oci. Two commands do everything, set-up included: make demo, make check.
+#   make        builds to target/; bin/pve-ocid and bin/pve-oci then run from the tree
+#   make deps   installs what building, running and testing need (apt, as root)
+#   make demo   makes a real image, extracts it by a private daemon, shows the result
+#   make check  runs every check and test
+#   make tidy   mends the format of Java and Perl
+# The default JDK is used; another one: make JAVA_HOME=/usr/lib/jvm/...
 
-MVN = mvn -B -q
+SHELL = /bin/bash
+MVN = mvn -B
 T = target
 NATIVE = $(T)/native
 
-# The JDK that the class-data archives are made for: the one that bin/pve-ocid takes.
 JAVA_HOME ?= $(patsubst %/bin/javac,%,$(realpath $(shell command -v javac)))
 export JAVA_HOME
 
-JAVA_SOURCES = $(shell find java/src/main -type f 2>/dev/null)
+JAVA_SOURCES = $(shell find java/src/main -type f)
 
 # directory in zstd-jni's jar, in JNA's
 ARCH_amd64 = amd64 x86-64
 ARCH_arm64 = aarch64 aarch64
 ARCH := $(ARCH_$(shell dpkg --print-architecture))
 
-all: $(T)/pve-oci.jar native
+PACKAGES_BUILD = default-jdk-headless maven gcc libc6-dev libseccomp-dev make unzip \
+	gcc-aarch64-linux-gnu libperl-dev
+PACKAGES_RUN = libisal2 libseccomp2 libssl3 libjson-perl perl uidmap
+PACKAGES_TEST = acl attr libarchive-tools libtest-mockmodule-perl lxc mmdebstrap perltidy libperl-critic-perl \
+	pigz python3 qemu-user-static shellcheck umoci zstd
+PACKAGES = $(PACKAGES_BUILD) $(PACKAGES_RUN) $(PACKAGES_TEST)
+
+all: $(T)/pve-oci.jar native class-data
+
+deps:
+	@missing=$$(dpkg-query -Wf '$${db:Status-Abbrev} $${Package}\n' $(PACKAGES) 2>/dev/null \
+		| awk '/^ii/ {print $$2}' | sort | comm -13 - <(printf '%s\n' $(PACKAGES) | sort)); \
+	if [ -n "$$missing" ]; then \
+		apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends $$missing; \
+	fi
 
 $(T)/pve-oci.jar: pom.xml $(JAVA_SOURCES)
-	$(MVN) package -DskipTests
+	$(MVN) -q package -DskipTests
 	@touch $@
 
 # Libraries that JNA and zstd-jni would unpack below /tmp; the worker has no /tmp.
 $(NATIVE)/libjnidispatch.so: $(T)/pve-oci.jar
-	mkdir -p $(NATIVE)
-	unzip -qojd $(NATIVE) $(T)/lib/jna-*.jar com/sun/jna/linux-$(word 2,$(ARCH))/libjnidispatch.so
-	unzip -qojd $(NATIVE) $(T)/lib/zstd-jni-*.jar 'linux/$(word 1,$(ARCH))/libzstd-jni-*.so'
-	mv $(NATIVE)/libzstd-jni-*.so $(NATIVE)/libzstd-jni.so
+	@mkdir -p $(NATIVE)
+	@unzip -qojd $(NATIVE) $(T)/lib/jna-[0-9]*.jar com/sun/jna/linux-$(word 2,$(ARCH))/libjnidispatch.so
+	@unzip -qojd $(NATIVE) $(T)/lib/zstd-jni-*.jar 'linux/$(word 1,$(ARCH))/libzstd-jni-*.so'
+	@mv $(NATIVE)/libzstd-jni-*.so $(NATIVE)/libzstd-jni.so
 	@touch $@
 
 native: $(NATIVE)/libjnidispatch.so
-	$(MAKE) -sC native JDK=$(JAVA_HOME)
-	$(MAKE) -sf native/pve-init.mk
+	@$(MAKE) -sC native JDK=$(JAVA_HOME)
+	@$(MAKE) -sf native/pve-init.mk
+
+# Made from the jars and the launcher's libraries; needed again whenever a jar changes.
+class-data: $(T)/worker.jsa
+
+$(T)/worker.jsa: $(T)/pve-oci.jar $(NATIVE)/libjnidispatch.so bin/pve-oci-class-data
+	@bin/pve-oci-class-data $(T) $(JAVA_HOME)
+
+demo: deps
+	@$(MAKE) -s all
+	@demo/run
+
+check: deps
+	@$(MAKE) -s check-installed
+
+# mvn verify: format, errorprone, NullAway, warnings as errors, unit tests, package table
+check-installed:
+	shellcheck bin/pve-ocid demo/run .ci/run
+	podchecker -warnings $$(git ls-files 'perl/*.pod' bin/pve-oci)
+	$(MVN) verify
+	@$(MAKE) -s all
+	prove -r t/
+
+tidy:
+	$(MVN) -q spotless:apply
+	perltidy -b -bext=/ $$(git ls-files 'perl/*.pm' 't/*.t' 't/*.pm' bin/pve-oci)
 
 clean:
 	rm -rf $(T)
 
-.PHONY: all native clean
+.PHONY: all deps native class-data demo check check-installed tidy clean

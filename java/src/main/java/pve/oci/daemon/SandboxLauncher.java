@@ -66,13 +66,18 @@ record SandboxLauncher(Path program, Path home, Path libraryDirectory, Path java
     }
 
     private String classPath() {
-        List<Path> jars = new ArrayList<>(List.of(home.resolve("pve-oci.jar")));
+        List<Path> jars = new ArrayList<>();
         try (DirectoryStream<Path> libraries = Files.newDirectoryStream(home.resolve("lib"), "*.jar")) {
             libraries.forEach(jars::add);
         } catch (IOException e) {
             throw new IllegalStateException("cannot list " + home.resolve("lib"), e);
         }
         // a class-data archive is only of use with the same class path, in the same order
-        return jars.stream().map(Path::toString).sorted().collect(Collectors.joining(":"));
+        return home.resolve("pve-oci.jar")
+                + jars.stream()
+                        .map(Path::toString)
+                        .sorted()
+                        .map(jar -> ":" + jar)
+                        .collect(Collectors.joining());
     }
 }
