@@ -24,7 +24,7 @@ final class WorkerReplies {
     /** A message of a worker. */
     sealed interface Message {}
 
-    /** @param existing directories that stood in the root directory before, null when the frame does not tell */
+    /** @param existing what stood in the root directory before, in the worker's own words; null: not told */
     record ProgressMessage(
             @Nullable Map<String, @Nullable Object> progress,
             @Nullable List<@Nullable Object> existing) implements Message {}
@@ -86,8 +86,7 @@ final class WorkerReplies {
             requireMatch(new IdlType.Reference("Progress"), progress, "progress");
         }
         Object existing = fields.get("existing");
-        if (existing != null
-                && !(existing instanceof List<?> list && list.stream().allMatch(String.class::isInstance))) {
+        if (existing != null && !(existing instanceof List<?>)) {
             throw invalid("existing");
         }
         return new ProgressMessage(

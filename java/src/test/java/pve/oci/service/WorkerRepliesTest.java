@@ -47,7 +47,6 @@ class WorkerRepliesTest {
                         + "\"entriesWritten\":1,\"bytesWritten\":1}}}",
                 "{\"continues\":true,\"parameters\":{\"progress\":{\"phase\":\"parsing\",\"bytesRead\":1e400,"
                         + "\"bytesTotal\":1,\"entriesWritten\":1,\"bytesWritten\":1}}}",
-                "{\"continues\":true,\"parameters\":{\"existing\":[1]}}",
                 "{\"continues\":true,\"parameters\":{\"existing\":\"a\"}}",
                 "{\"continues\":true,\"parameters\":{\"log\":{\"level\":1}}}",
             })
