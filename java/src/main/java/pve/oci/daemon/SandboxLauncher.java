@@ -48,6 +48,9 @@ record SandboxLauncher(Path program, Path home, Path libraryDirectory, Path java
     private List<String> jvmOptions() {
         List<String> options = new ArrayList<>(List.of(
                 "-Xmx256m",
+                // what the warm-up touches has to be given back when the worker is killed, before the reply
+                "-Xms24m",
+                "-Xmn12m",
                 "-XX:+UseSerialGC",
                 // would be a file in /tmp, which the worker has not got
                 "-XX:-UsePerfData",

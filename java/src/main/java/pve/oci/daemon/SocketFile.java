@@ -2,6 +2,7 @@ package pve.oci.daemon;
 
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import org.jspecify.annotations.Nullable;
@@ -56,7 +57,15 @@ record SocketFile(UnixSocket socket, String path, boolean isOurs) implements Aut
                 throw new IOException("cannot use " + file + ": " + e.getMessage(), e);
             }
         }
+        if (!isSocket(file)) {
+            throw new IOException("cannot listen on " + file + ": it exists and is not a socket");
+        }
         Files.delete(file);
+    }
+
+    /** connect(2) is refused by every file that is not a socket, too. */
+    private static boolean isSocket(Path file) throws IOException {
+        return ((int) Files.getAttribute(file, "unix:mode", LinkOption.NOFOLLOW_LINKS) & Libc.S_IFMT) == Libc.S_IFSOCK;
     }
 
     /** The socket that systemd passed, sd_listen_fds(3), or null when it passed none. */

@@ -7,6 +7,9 @@ import java.util.concurrent.CompletionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.TimeUnit;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 import pve.oci.linux.Poll;
 import pve.oci.linux.UnixSocket;
 import pve.oci.service.IdMaps;
@@ -20,11 +23,15 @@ import pve.oci.varlink.FrameChannel;
 final class WorkerStarter implements AutoCloseable {
     private static final long CONNECT_MILLIS = 10_000;
     private static final long LOOK_MILLIS = 50;
+    private static final long CLOSE_MILLIS = 2_000;
+    private static final Logger LOG = LoggerFactory.getLogger(WorkerStarter.class);
 
     private final WorkerLauncher launcher;
     private final SocketFile listener;
     private final ExecutorService thread =
             Executors.newSingleThreadExecutor(task -> new Thread(task, "worker-starter"));
+
+    private volatile boolean closing;
 
     /** @param listener where workers connect; taken over */
     WorkerStarter(WorkerLauncher launcher, SocketFile listener) {
@@ -62,7 +69,7 @@ final class WorkerStarter implements AutoCloseable {
         try {
             UnixSocket connection = connectionOf(launched, log);
             return new Worker(FrameChannel.withoutDescriptors(connection, Worker.MAXIMUM_FRAME_SIZE), launched, maps);
-        } catch (IOException e) {
+        } catch (IOException | RuntimeException e) {
             launched.kill();
             process.destroyForcibly();
             throw e;
@@ -71,7 +78,7 @@ final class WorkerStarter implements AutoCloseable {
 
     private UnixSocket connectionOf(LaunchedProcess launched, WorkerLog log) throws IOException {
         long deadline = System.nanoTime() + CONNECT_MILLIS * 1_000_000;
-        while (System.nanoTime() < deadline) {
+        while (System.nanoTime() < deadline && !closing) {
             UnixSocket connection = listener.socket().accept();
             if (connection == null) {
                 if (!launched.isAlive()) {
@@ -85,12 +92,23 @@ final class WorkerStarter implements AutoCloseable {
                 connection.close();
             }
         }
-        throw new IOException("launcher did not connect within " + CONNECT_MILLIS / 1000 + " s");
+        throw new IOException(
+                closing
+                        ? "the daemon is being stopped"
+                        : "launcher did not connect within " + CONNECT_MILLIS / 1000 + " s");
     }
 
     @Override
     public void close() {
+        closing = true;
         thread.shutdown();
+        try {
+            if (!thread.awaitTermination(CLOSE_MILLIS, TimeUnit.MILLISECONDS)) {
+                LOG.error("a worker is still being started");
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
         listener.close();
     }
 }
