@@ -32,7 +32,7 @@ class ArchitectureTest {
             // a layer is read where the archive has its blob
             Map.entry("layer", List.of("archive", "tar", "compress", "rootfs", "oci", "linux", "json")),
             // of oci, names as they are written in messages only
-            Map.entry("rootfs", List.of("oci", "linux")),
+            Map.entry("rootfs", List.of("oci", "linux", "json")),
             Map.entry("compress", List.of("linux")),
             Map.entry("oci", List.of("json")),
             Map.entry("tar", List.of()),

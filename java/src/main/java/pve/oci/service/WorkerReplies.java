@@ -86,7 +86,8 @@ final class WorkerReplies {
             requireMatch(new IdlType.Reference("Progress"), progress, "progress");
         }
         Object existing = fields.get("existing");
-        if (existing != null && !(existing instanceof List<?>)) {
+        if (existing != null
+                && !(existing instanceof List<?> list && list.stream().allMatch(String.class::isInstance))) {
             throw invalid("existing");
         }
         return new ProgressMessage(

@@ -119,8 +119,10 @@ class IdMapTest {
     }
 
     @Test
-    void file_that_is_missing_allows_nothing() {
+    void without_a_line_for_root_the_usual_range_is_allowed() {
         SubordinateIds ids = SubordinateIds.ofFile(directory.resolve("absent"));
-        assertThat(ids.contains(100_000, 1)).isFalse();
+        assertThat(ids.contains(100_000, 65_536)).isTrue();
+        assertThat(ids.contains(100_000, 65_537)).isFalse();
+        assertThat(ids.contains(1, 1)).isFalse();
     }
 }

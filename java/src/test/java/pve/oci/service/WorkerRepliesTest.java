@@ -48,6 +48,7 @@ class WorkerRepliesTest {
                 "{\"continues\":true,\"parameters\":{\"progress\":{\"phase\":\"parsing\",\"bytesRead\":1e400,"
                         + "\"bytesTotal\":1,\"entriesWritten\":1,\"bytesWritten\":1}}}",
                 "{\"continues\":true,\"parameters\":{\"existing\":\"a\"}}",
+                "{\"continues\":true,\"parameters\":{\"existing\":[1]}}",
                 "{\"continues\":true,\"parameters\":{\"log\":{\"level\":1}}}",
             })
     void refuses(String json) {
