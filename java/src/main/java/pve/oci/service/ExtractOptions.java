@@ -6,8 +6,6 @@ import org.jspecify.annotations.Nullable;
 /** How an image is extracted; the interface definition has the fields' meaning. */
 @JsonInclude(JsonInclude.Include.NON_NULL)
 record ExtractOptions(
-        @Nullable String deviceNodes,
-        @Nullable String extendedAttributes,
         @Nullable Long maximumSize,
         @Nullable Long maximumEntries,
         @Nullable Long bandwidthLimit) {}
