@@ -1,6 +1,7 @@
 package pve.oci.layer;
 
 import java.io.IOException;
+import org.jspecify.annotations.Nullable;
 import pve.oci.linux.Fd;
 import pve.oci.linux.Libc;
 import pve.oci.rootfs.Directory;
@@ -9,25 +10,83 @@ import pve.oci.rootfs.Rootfs;
 import pve.oci.tar.TarEntry;
 import pve.oci.tar.TarReader;
 
-/** Writes the content of regular files, straight from the memory it was decompressed into. */
-final class FileWriter {
+/**
+ * Writes regular files, straight from the memory that their content was decompressed into: large ones piece by piece as
+ * it comes, small ones by {@link DeferredWrites}.
+ */
+final class FileWriter implements AutoCloseable {
     private final Rootfs rootfs;
     private final Progress progress;
+    private final DeferredWrites deferred = new DeferredWrites();
+    private final DeferredWrites.FileMetadata metadata = new DeferredWrites.FileMetadata();
 
     FileWriter(Rootfs rootfs, Progress progress) {
         this.rootfs = rootfs;
         this.progress = progress;
     }
 
-    int create(Directory parent, EntryPath path, TarEntry entry) throws IOException {
-        return rootfs.createFile(parent, path, entry.mode());
+    DeferredWrites deferred() {
+        return deferred;
     }
 
-    /** Writes all of the entry's content; the holes of a sparse file stay holes. */
-    void write(int fd, TarReader reader, TarEntry entry, LayerPipeline source) throws IOException {
+    /** Sets attributes of the open file, after its owner and before its time. */
+    interface AttributeStep {
+        void set(int fd) throws IOException;
+    }
+
+    /**
+     * Writes the entry that the reader stands at.
+     *
+     * @param attributes null when the entry has none
+     */
+    void write(
+            Layer layer,
+            Directory parent,
+            EntryPath path,
+            TarReader reader,
+            LayerPipeline source,
+            @Nullable AttributeStep attributes)
+            throws IOException {
+        TarEntry entry = reader.entry();
+        int fd = rootfs.createFile(parent, path, entry.mode());
+        boolean isHandedOver = false;
+        try {
+            boolean hasData = reader.nextData();
+            boolean isWhole = hasData ? reader.dataLength() == entry.size() : entry.size() == 0;
+            if (isWhole && attributes == null && !parent.inherits() && !entry.isSparse()) {
+                metadata.set(layer, path.bytes(), path.length());
+                metadata.set(
+                        entry.mode(), (int) entry.uid(), (int) entry.gid(), entry.mtimeSeconds(), entry.mtimeNanos());
+                int size = (int) entry.size();
+                long address = hasData ? source.address() + reader.dataOffset() : 0;
+                isHandedOver = true;
+                deferred.add(fd, metadata, source, address, size);
+                progress.wroteBytes(size);
+                return;
+            }
+            if (hasData) {
+                writePieces(fd, reader, source);
+            }
+            if (entry.isSparse()) {
+                Libc.ftruncate(fd, entry.size());
+            }
+            rootfs.finishFile(parent, fd, entry.mode(), (int) entry.uid(), (int) entry.gid());
+            if (attributes != null) {
+                attributes.set(fd);
+            }
+            rootfs.setFileTime(fd, entry.mtimeSeconds(), entry.mtimeNanos());
+        } finally {
+            if (!isHandedOver) {
+                new Fd(fd).close();
+            }
+        }
+    }
+
+    /** From the piece that the reader stands at to the last; the holes of a sparse file stay holes. */
+    private void writePieces(int fd, TarReader reader, LayerPipeline source) throws IOException {
         long written = 0;
         long content = 0;
-        while (reader.nextData()) {
+        do {
             long address = source.address() + reader.dataOffset();
             long length = reader.dataLength();
             long at = reader.fileOffset();
@@ -43,14 +102,13 @@ final class FileWriter {
             }
             content += reader.dataLength();
             progress.wroteBytes(reader.dataLength());
-        }
-        if (entry.isSparse()) {
-            Libc.ftruncate(fd, entry.size());
-            progress.wroteBytes(entry.size() - content);
-        }
+        } while (reader.nextData());
+        // holes count as written: they are part of the size that was allowed
+        progress.wroteBytes(reader.entry().size() - content);
     }
 
-    void close(int fd) {
-        new Fd(fd).close();
+    @Override
+    public void close() {
+        deferred.close();
     }
 }

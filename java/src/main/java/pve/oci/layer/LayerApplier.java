@@ -22,7 +22,7 @@ import pve.oci.tar.Xattr;
  * Applies the entries of layers to a {@link Rootfs}, one layer after the other: the rules of the image-spec's layer.md.
  * Refusals and failures come out as {@link ImageException}s that name layer and entry.
  */
-public final class LayerApplier {
+public final class LayerApplier implements AutoCloseable {
     private static final byte[] ACL_DEFAULT = Whiteout.ascii("system.posix_acl_default");
 
     private final Rootfs rootfs;
@@ -65,6 +65,7 @@ public final class LayerApplier {
         rootfs.beginLayer(layer.index() == 0);
         progress.layer(layer.index());
         source.beginLayer();
+        source.beforeWaiting(writer.deferred()::flush);
         TarReader reader = new TarReader(source, limits.tar());
         boolean isAtEntry = false;
         try {
@@ -74,6 +75,8 @@ public final class LayerApplier {
                 isAtEntry = false;
             }
             readTrailer(layer, source);
+            writer.deferred().drain();
+            checkDeferred();
             directoryTimes.apply(rootfs);
         } catch (ErrnoException e) {
             throw failed(layer, e);
@@ -160,7 +163,7 @@ public final class LayerApplier {
         int uid = (int) entry.uid();
         int gid = (int) entry.gid();
         switch (type) {
-            case REGULAR -> file(layer, reader, entry, source, uid, gid);
+            case REGULAR -> file(layer, reader, entry, source);
             case DIRECTORY -> directory(layer, entry, uid, gid);
             case SYMLINK -> symbolicLink(layer, entry, uid, gid);
             case FIFO -> node(layer, entry, Libc.S_IFIFO, 0, uid, gid);
@@ -170,22 +173,24 @@ public final class LayerApplier {
         }
     }
 
-    private void file(Layer layer, TarReader reader, TarEntry entry, LayerPipeline source, int uid, int gid)
-            throws IOException {
+    private void file(Layer layer, TarReader reader, TarEntry entry, LayerPipeline source) throws IOException {
         if (entry.size() > limits.maximumSize() - progress.bytesWritten()) {
             throw limit(layer, "maximumSize", limits.maximumSize(), "content is too large", true);
         }
         Directory parent = rootfs.makeParent(path);
-        int fd = writer.create(parent, path, entry);
-        try {
-            writer.write(fd, reader, entry, source);
-            rootfs.finishFile(parent, fd, entry.mode(), uid, gid);
-            if (!entry.xattrs().isEmpty()) {
-                setAttributes(layer, entry, attribute -> rootfs.setAttribute(fd, attribute.name(), attribute.value()));
-            }
-            rootfs.setFileTime(fd, entry.mtimeSeconds(), entry.mtimeNanos());
-        } finally {
-            writer.close(fd);
+        FileWriter.AttributeStep attributes = entry.xattrs().isEmpty()
+                ? null
+                : fd -> setAttributes(
+                        layer, entry, attribute -> rootfs.setAttribute(fd, attribute.name(), attribute.value()));
+        writer.write(layer, parent, path, reader, source, attributes);
+        checkDeferred();
+    }
+
+    /** A file that was handed over earlier may have failed since. */
+    private void checkDeferred() throws ImageException {
+        DeferredWrites.Failure failure = writer.deferred().failure();
+        if (failure != null) {
+            throw failed(failure.layer(), failure.entryPath(), failure.reason());
         }
     }
 
@@ -317,15 +322,19 @@ public final class LayerApplier {
     }
 
     private ImageException failed(Layer layer, ErrnoException e) {
+        return failed(layer, path.toString(), e);
+    }
+
+    private static ImageException failed(Layer layer, String entryPath, ErrnoException e) {
         return ImageException.of("EntryFailed")
                 .with("layerDigest", layer.descriptor().digest().toString())
                 .with("layerIndex", layer.index())
-                .with("entryPath", path.toString())
+                .with("entryPath", entryPath)
                 .with("operation", e.call())
                 .with("errno", e.errno())
                 .with("errnoName", Errno.name(e.errno()))
                 .cause(e)
-                .message(layer + ", entry " + path + ": " + e.getMessage());
+                .message(layer + ", entry " + entryPath + ": " + e.getMessage());
     }
 
     private ImageException refused(Layer layer, String reason) {
@@ -351,5 +360,11 @@ public final class LayerApplier {
         }
         return builder.message(layer + (isAtEntry ? ", entry " + path : "") + ": " + what + ", exceeds the limit of "
                 + maximum + " (" + name + ")");
+    }
+
+    /** Ends the threads that write; what they hold open is closed when this returns. */
+    @Override
+    public void close() {
+        writer.close();
     }
 }

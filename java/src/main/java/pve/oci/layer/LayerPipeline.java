@@ -30,10 +30,11 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
     private volatile @Nullable RuntimeException bug;
     private @Nullable Slot current;
     private boolean isAtEnd = true;
+    private Runnable beforeWaiting = () -> {};
 
     public LayerPipeline(List<Layer> layers, LayerLimits limits, Progress progress) {
         for (int i = 0; i < SLOTS; i++) {
-            free.add(new Slot());
+            free.add(new Slot(free));
         }
         LayerReader work = new LayerReader(layers, limits, progress, this::takeFree, this::publish);
         reader = start("layer-reader", work::run);
@@ -50,7 +51,7 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
                     } catch (RuntimeException e) {
                         bug = e;
                         toApply.clear();
-                        toApply.add(new Slot());
+                        toApply.add(new Slot(free));
                     }
                 },
                 name);
@@ -74,15 +75,9 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
 
     private void publish(Slot slot) throws InterruptedException {
         slot.length = slot.memory.buffer().position();
-        slot.readers.set(2);
+        slot.publish(2);
         toHash.put(slot);
         toApply.put(slot);
-    }
-
-    private void release(Slot slot) {
-        if (slot.readers.decrementAndGet() == 0) {
-            free.add(slot);
-        }
     }
 
     private void hash() throws InterruptedException {
@@ -105,8 +100,13 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
                     slot.notifyAll();
                 }
             }
-            release(slot);
+            slot.release();
         }
+    }
+
+    /** What the applying thread does before it may have to wait for a slot: let go of those it holds back. */
+    void beforeWaiting(Runnable action) {
+        beforeWaiting = action;
     }
 
     /** Goes on to the next layer, whose bytes this source then gives. Layers come in order, each to its end. */
@@ -127,8 +127,9 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
                 return false;
             }
             current = null;
-            release(slot);
+            slot.release();
         }
+        beforeWaiting.run();
         slot = take();
         if (slot.failure != null) {
             current = slot;
@@ -159,6 +160,16 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
         return current == null ? NOTHING : current.memory.buffer();
     }
 
+    /** Keeps the current slot's bytes where they are until it is released once more. */
+    Slot retain() {
+        Slot slot = current;
+        if (slot == null) {
+            throw new IllegalStateException("there is no current slot");
+        }
+        slot.retain();
+        return slot;
+    }
+
     /** Address of the current buffer's first byte. */
     public long address() {
         return current == null ? 0 : current.memory.address();
@@ -179,7 +190,7 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
         }
         Digest actual = awaitDigest(last);
         current = null;
-        release(last);
+        last.release();
         if (!actual.equals(layer.diffId())) {
             throw ImageException.of("DigestMismatch")
                     .with("blobDigest", layer.descriptor().digest().toString())

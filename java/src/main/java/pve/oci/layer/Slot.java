@@ -1,6 +1,7 @@
 package pve.oci.layer;
 
 import java.io.IOException;
+import java.util.Queue;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.jspecify.annotations.Nullable;
 import pve.oci.linux.NativeBuffer;
@@ -8,7 +9,7 @@ import pve.oci.oci.Digest;
 
 /**
  * A piece of a layer's uncompressed bytes on its way through the {@link LayerPipeline}: filled by one thread, then hashed
- * and applied by two others. Always full, but for the last of a layer, so that no tar header straddles two.
+ * and applied by others. Always full, but for the last of a layer, so that no tar header straddles two.
  */
 final class Slot {
     /** A multiple of tar's 512. */
@@ -16,8 +17,11 @@ final class Slot {
 
     final NativeBuffer memory = NativeBuffer.allocate(SIZE);
 
-    /** Both readers have to be done with it before it is filled again. */
-    final AtomicInteger readers = new AtomicInteger();
+    /** Where it goes when nobody reads it any more. */
+    private final Queue<Slot> free;
+
+    /** All of them have to be done with it before it is filled again. */
+    private final AtomicInteger readers = new AtomicInteger();
 
     int length;
 
@@ -32,4 +36,24 @@ final class Slot {
 
     /** Of the last slot: what the hashing thread found for the whole layer. */
     volatile @Nullable Digest contentDigest;
+
+    Slot(Queue<Slot> free) {
+        this.free = free;
+    }
+
+    /** Now it has that many readers. */
+    void publish(int count) {
+        readers.set(count);
+    }
+
+    /** One more reader, while there is one. */
+    void retain() {
+        readers.incrementAndGet();
+    }
+
+    void release() {
+        if (readers.decrementAndGet() == 0) {
+            free.add(this);
+        }
+    }
 }

@@ -206,17 +206,16 @@ public final class JobRunner {
                 ImageArchive open = ImageArchive.open(archive, JsonLimits.DEFAULT)) {
             Image image = open.images().select(request.selector());
             listener.notify(Map.of("existing", rootfs.existing().toTexts()));
-            LayerApplier applier = new LayerApplier(
-                    rootfs, request.uids(), request.gids(), request.isPrivileged(), request.limits(), progress);
             begin(Progress.Phase.EXTRACTING, image);
-            try {
+            try (LayerApplier applier = new LayerApplier(
+                    rootfs, request.uids(), request.gids(), request.isPrivileged(), request.limits(), progress)) {
                 apply(image, applier);
+                progress.phase(Progress.Phase.FINISHING);
+                return result(image, applier);
             } catch (IOException | RuntimeException | Error e) {
                 undo(rootfs, e);
                 throw e;
             }
-            progress.phase(Progress.Phase.FINISHING);
-            return result(image, applier);
         }
     }
 
