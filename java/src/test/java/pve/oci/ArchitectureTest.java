@@ -26,8 +26,10 @@ class ArchitectureTest {
             // frames travel with descriptors, over sockets that are waited for together
             Map.entry("varlink", List.of("linux", "json")),
             Map.entry("embedded", List.of("worker", "archive", "layer", "rootfs", "oci", "varlink", "linux", "json")),
-            // of tar, the worker sees its limits only
-            Map.entry("worker", List.of("archive", "layer", "rootfs", "oci", "tar", "varlink", "linux", "json")),
+            // of tar, the worker sees its limits only, of compress what a blob's first bytes say
+            Map.entry(
+                    "worker",
+                    List.of("archive", "layer", "rootfs", "oci", "tar", "compress", "varlink", "linux", "json")),
             Map.entry("archive", List.of("tar", "compress", "oci", "linux", "json")),
             // a layer is read where the archive has its blob
             Map.entry("layer", List.of("archive", "tar", "compress", "rootfs", "oci", "linux", "json")),
