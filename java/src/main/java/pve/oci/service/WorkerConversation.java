@@ -81,6 +81,9 @@ public final class WorkerConversation {
             return listen(worker, reply, listener);
         } catch (VarlinkException e) {
             return new Outcome(null, e, false);
+        } catch (OutOfMemoryError e) {
+            // the frame is garbage now; a worker that says so much is the one that has to go
+            return new Outcome(null, OciErrors.workerFailed("worker's reply takes more memory than there is"), false);
         } catch (IOException e) {
             return new Outcome(
                     null,

@@ -119,7 +119,8 @@ public final class FrameChannel implements AutoCloseable {
 
     private int take(int wanted) throws ErrnoException, FrameException {
         if (incoming.length < incomingSize + wanted) {
-            incoming = Arrays.copyOf(incoming, Math.max(incomingSize + wanted, 2 * incoming.length));
+            incoming = Arrays.copyOf(
+                    incoming, Math.max(incomingSize + wanted, Math.min(2 * incoming.length, maximumSize + 1)));
         }
         int taken = socket.receive(incoming, incomingSize, wanted, takesDescriptors ? received : null);
         if (taken < 0) {
