@@ -21,7 +21,7 @@ our $MAX_REPLY_SIZE = 33 * 1024 * 1024;
 
 # How long an aborted call waits for the daemon to hang up, in seconds. The daemon hangs up once
 # nothing of it is left below the rootfs, so whoever aborted may unmount right after.
-our $ABORT_WAIT = 1;
+our $ABORT_WAIT = 3;
 
 my $READ_SIZE = 64 * 1024;
 my $MAX_SOCKET_PATH = 107; # sockaddr_un.sun_path, less the NUL

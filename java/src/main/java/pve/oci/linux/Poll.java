@@ -8,6 +8,9 @@ public final class Poll {
     /** Both directions of the socket have ended: a peer that has only ended its sending does not raise it. */
     public static final int POLLHUP = 0x10;
 
+    /** The peer sends no more, but may still read. */
+    public static final int POLLRDHUP = 0x2000;
+
     private static final int ENTRY_SIZE = 8;
 
     private final NativeBuffer memory;

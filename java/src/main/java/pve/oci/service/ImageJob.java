@@ -127,6 +127,14 @@ final class ImageJob {
         }
     }
 
+    private boolean isUnread() {
+        try {
+            return call.isUnread();
+        } catch (IOException e) {
+            return true;
+        }
+    }
+
     /** While the job waits, its client may go, and others may cancel it. */
     private void look() throws VarlinkException {
         try {
@@ -168,11 +176,14 @@ final class ImageJob {
         }
     }
 
-    /** The worker died in the middle of its work: another one removes what it made, as nobody else may touch it. */
+    /**
+     * The worker died in the middle of its work: another one removes what it made, as nobody else may touch it. Unless the
+     * client is gone altogether: then somebody is about to unmount the root directory, and nothing may hold it.
+     */
     private void clean(RootDirectory root) {
         List<@Nullable Object> existing = listener.existing();
-        if (existing == null) {
-            // it had not come to its first write
+        if (existing == null || isUnread()) {
+            // without the worker's word it had not come to its first write
             return;
         }
         try (Worker worker = workers.take(maps).get(WorkerConversation.START_MILLIS, TimeUnit.MILLISECONDS)) {

@@ -147,11 +147,11 @@ public final class ServerCall {
         long deadline = System.nanoTime() + timeoutMillis * 1_000_000;
         while (true) {
             long left = Math.max(0, (deadline - System.nanoTime() + 999_999) / 1_000_000);
-            int wanted = channel.hasOutgoing() ? Poll.POLLOUT : 0;
+            int wanted = Poll.POLLRDHUP | (channel.hasOutgoing() ? Poll.POLLOUT : 0);
             poll.set(0, channel.socket().number(), wanted).set(1, fd, Poll.POLLIN);
             poll.await(2, left);
-            // a client that has only ended its sending still reads, and still gets its reply: POLLHUP is both
-            if ((poll.result(0) & (Poll.POLLHUP | Poll.POLLERR)) != 0) {
+            // a client that has only ended its sending wants the call to end too, and waits for that
+            if ((poll.result(0) & (Poll.POLLHUP | Poll.POLLRDHUP | Poll.POLLERR)) != 0) {
                 return Readiness.PEER_GONE;
             }
             if ((poll.result(0) & Poll.POLLOUT) != 0) {
@@ -166,8 +166,14 @@ public final class ServerCall {
         }
     }
 
-    /** Whether the client has closed its connection. */
+    /** Whether the client has ended its side of the connection, or is gone. */
     public boolean isPeerGone() throws ErrnoException {
         return await(-1, 0) == Readiness.PEER_GONE;
+    }
+
+    /** Whether nobody is there any more who could read a reply. */
+    public boolean isUnread() throws ErrnoException {
+        poll.set(0, channel.socket().number(), 0).await(1, 0);
+        return poll.result(0) != 0;
     }
 }

@@ -259,6 +259,15 @@ class VarlinkServerTest {
     }
 
     @Test
+    void end_of_the_clients_sending_ends_the_call_at_work() throws Exception {
+        client.send(Map.of("method", "org.example.test.AwaitEnd"));
+        Thread.sleep(50);
+        client.channel().socket().shutdownSending();
+        thread.join(1_000);
+        assertThat(ended).containsExactly("PEER_GONE", "served");
+    }
+
+    @Test
     void client_that_does_not_read_gets_the_latest_progress_only() throws Exception {
         client.send(TestClient.more("org.example.test.Flood", Map.of("count", 20_000, "size", 1_000)));
         Thread.sleep(300);
