@@ -3,6 +3,7 @@ package pve.oci.layer;
 import java.io.IOException;
 import java.io.InterruptedIOException;
 import java.nio.ByteBuffer;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.BlockingQueue;
@@ -22,6 +23,7 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
     private static final int SLOTS = 8;
     private static final ByteBuffer NOTHING = ByteBuffer.allocateDirect(0);
 
+    private final List<Slot> slots = new ArrayList<>();
     private final BlockingQueue<Slot> free = new ArrayBlockingQueue<>(SLOTS);
     private final BlockingQueue<Slot> toHash = new ArrayBlockingQueue<>(SLOTS);
     private final BlockingQueue<Slot> toApply = new ArrayBlockingQueue<>(SLOTS);
@@ -34,8 +36,9 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
 
     public LayerPipeline(List<Layer> layers, LayerLimits limits, Progress progress) {
         for (int i = 0; i < SLOTS; i++) {
-            free.add(new Slot(free));
+            slots.add(new Slot(free));
         }
+        free.addAll(slots);
         LayerReader work = new LayerReader(layers, limits, progress, this::takeFree, this::publish);
         reader = start("layer-reader", work::run);
         hasher = start("layer-hasher", this::hash);
@@ -51,7 +54,7 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
                     } catch (RuntimeException e) {
                         bug = e;
                         toApply.clear();
-                        toApply.add(new Slot(free));
+                        toApply.add(slots.get(0));
                     }
                 },
                 name);
@@ -217,7 +220,10 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
         }
     }
 
-    /** Stops both threads; what they hold is closed when this returns. */
+    /**
+     * Stops both threads; what they hold is closed when this returns. Whoever retained a slot must have released it: its
+     * memory is used again.
+     */
     @Override
     public void close() {
         reader.interrupt();
@@ -232,6 +238,7 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
                 }
             }
         }
+        slots.forEach(Slot::discard);
         if (isInterrupted) {
             Thread.currentThread().interrupt();
         }

@@ -12,6 +12,7 @@ import pve.oci.compress.Decompressor;
 import pve.oci.compress.UnsupportedCompressionException;
 import pve.oci.compress.WindowLimitException;
 import pve.oci.linux.NativeBuffer;
+import pve.oci.linux.NativeBufferPool;
 import pve.oci.oci.Digest;
 import pve.oci.oci.ImageException;
 
@@ -20,14 +21,14 @@ import pve.oci.oci.ImageException;
  * that fails ends with a slot that says why, and the work ends with it.
  */
 final class LayerReader {
-    private static final int INPUT_SIZE = 256 << 10;
+    private static final NativeBufferPool POOL = new NativeBufferPool(256 << 10);
 
     private final List<Layer> layers;
     private final LayerLimits limits;
     private final Progress progress;
     private final SlotSupplier free;
     private final SlotConsumer publish;
-    private final NativeBuffer input = NativeBuffer.allocate(INPUT_SIZE);
+    private final NativeBuffer input = POOL.take();
     private final Throttle throttle;
     private @Nullable Slot slot;
     private long uncompressed;
@@ -52,6 +53,14 @@ final class LayerReader {
     }
 
     void run() throws InterruptedException {
+        try {
+            readAll();
+        } finally {
+            POOL.give(input);
+        }
+    }
+
+    private void readAll() throws InterruptedException {
         for (Layer layer : layers) {
             IOException failure = null;
             try {

@@ -5,6 +5,7 @@ import java.util.Queue;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.jspecify.annotations.Nullable;
 import pve.oci.linux.NativeBuffer;
+import pve.oci.linux.NativeBufferPool;
 import pve.oci.oci.Digest;
 
 /**
@@ -15,7 +16,9 @@ final class Slot {
     /** A multiple of tar's 512. */
     static final int SIZE = 512 << 10;
 
-    final NativeBuffer memory = NativeBuffer.allocate(SIZE);
+    private static final NativeBufferPool POOL = new NativeBufferPool(SIZE);
+
+    final NativeBuffer memory = POOL.take();
 
     /** Where it goes when nobody reads it any more. */
     private final Queue<Slot> free;
@@ -49,6 +52,11 @@ final class Slot {
     /** One more reader, while there is one. */
     void retain() {
         readers.incrementAndGet();
+    }
+
+    /** For the end of the pipeline, when all threads that read slots have been stopped. */
+    void discard() {
+        POOL.give(memory);
     }
 
     void release() {

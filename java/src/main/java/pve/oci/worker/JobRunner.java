@@ -207,8 +207,9 @@ public final class JobRunner {
             Image image = open.images().select(request.selector());
             listener.notify(Map.of("existing", rootfs.existing().toTexts()));
             begin(Progress.Phase.EXTRACTING, image);
-            try (LayerApplier applier = new LayerApplier(
-                    rootfs, request.uids(), request.gids(), request.isPrivileged(), request.limits(), progress)) {
+            LayerApplier applier = new LayerApplier(
+                    rootfs, request.uids(), request.gids(), request.isPrivileged(), request.limits(), progress);
+            try {
                 apply(image, applier);
                 progress.phase(Progress.Phase.FINISHING);
                 return result(image, applier);
@@ -231,7 +232,9 @@ public final class JobRunner {
 
     private void apply(Image image, LayerApplier applier) throws IOException {
         List<Layer> layers = layers(image);
-        try (LayerPipeline pipeline = new LayerPipeline(layers, request.limits(), progress)) {
+        try (LayerPipeline pipeline = new LayerPipeline(layers, request.limits(), progress);
+                // closed first: it may still write from the pipeline's memory
+                applier) {
             for (Layer layer : layers) {
                 try {
                     applier.apply(layer, pipeline);

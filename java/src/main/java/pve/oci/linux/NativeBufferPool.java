@@ -1,0 +1,32 @@
+package pve.oci.linux;
+
+import java.util.ArrayDeque;
+import java.util.Deque;
+
+/**
+ * Buffers of one size that are used again. Memory of direct buffers is given back by the garbage collector only, which a
+ * process that makes little garbage hardly runs: without this, every job would leave its buffers behind.
+ */
+public final class NativeBufferPool {
+    private final int size;
+    private final Deque<NativeBuffer> free = new ArrayDeque<>();
+
+    public NativeBufferPool(int size) {
+        this.size = size;
+    }
+
+    /** A buffer of the pool's size; what is in it is somebody's leftovers. */
+    public synchronized NativeBuffer take() {
+        NativeBuffer buffer = free.poll();
+        if (buffer == null) {
+            return NativeBuffer.allocate(size);
+        }
+        buffer.buffer().clear();
+        return buffer;
+    }
+
+    /** Gives a buffer back that nobody uses any more. */
+    public synchronized void give(NativeBuffer buffer) {
+        free.push(buffer);
+    }
+}
