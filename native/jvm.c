@@ -7,9 +7,12 @@
 #include <dlfcn.h>
 #include <jni.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <string.h>
 
 typedef jint (*create_function)(JavaVM **, void **, void *);
+
+#define CREATED_BEFORE "create Java virtual machine: this process, or one that it was forked from, has had one already"
 
 struct run {
     const struct jvm_call *call;
@@ -49,7 +52,10 @@ static const char *create_vm(const struct jvm_call *call, JavaVM **vm, JNIEnv **
         .ignoreUnrecognized = JNI_FALSE,
     };
     void *created = NULL;
-    if (create(vm, &created, &init) != JNI_OK)
+    jint result = create(vm, &created, &init);
+    if (result == JNI_EEXIST)
+        return CREATED_BEFORE;
+    if (result != JNI_OK)
         return "create Java virtual machine: JNI_CreateJavaVM failed";
     *env = created;
     return NULL;
@@ -109,7 +115,11 @@ const char *jvm_run(const struct jvm_call *call)
     size_t stack_size = call->stack_size != 0 ? call->stack_size : JVM_DEFAULT_STACK;
     pthread_attr_t attributes;
     pthread_t thread;
+    static bool is_created; /* a forked child has this, but none of the machine's threads: calls would hang */
 
+    if (is_created)
+        return CREATED_BEFORE;
+    is_created = true;
     if (pthread_attr_init(&attributes) != 0)
         return "start Java thread: no attributes";
     if (pthread_attr_setstacksize(&attributes, stack_size) != 0)

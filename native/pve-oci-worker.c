@@ -1,47 +1,26 @@
 /*
- * pve-oci-worker: starts a Java worker in a sandbox, for the daemon. Reads nothing of an image.
- *
- * Two halves: the parent half stays outside the worker's pid and user namespaces, writes the id maps, waits and passes
- * on the exit status; its child becomes the worker, process 1 of its namespaces: connection on fd 0, log on fds 1 and
- * 2, a read-only tree with the JDK and the jars, no /proc, no network, no execve. Killing either half, or the daemon,
- * ends all of it.
- *
- * Host first: mount, pid, net, ipc and uts namespaces are made before the user namespace, so that they belong to the
- * host's and the worker's capabilities do not count in them.
+ * pve-oci-worker: starts a Java worker in a sandbox, for the daemon: reads the command line, connects to the daemon.
+ * Reads nothing of an image. Killing it, the worker, or the daemon ends all of it.
  */
-#include <dlfcn.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
-#include <grp.h>
-#include <limits.h>
-#include <linux/capability.h>
-#include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "die.h"
-#include "jvm.h"
-#include "seccomp.h"
-#include "tree.h"
+#include "sandbox.h"
 
 #define MAX_LIST 32
-#define NAMESPACES (CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
 
 struct list {
     const char *items[MAX_LIST];
@@ -146,179 +125,10 @@ static void connect_daemon(void)
         die("close %s: %m", options.socket);
 }
 
-/*
- * Libraries that the virtual machine, its natives and JNA ask the loader for later, when no system library directory
- * exists any more: found by their soname among the loaded. One that is missing is not needed, or Java says so.
- */
-static void load_libraries(const char *jvm)
-{
-    static const char *const runtime[] = {"libz.so.1", "libgcc_s.so.1", "libdl.so.2", "libpthread.so.0", "librt.so.1"};
-
-    const char *error = jvm_load(jvm);
-    if (error != NULL)
-        die("load %s: %s", jvm, error);
-    for (size_t i = 0; i < sizeof runtime / sizeof *runtime; i++)
-        (void) dlopen(runtime[i], RTLD_NOW);
-    for (size_t i = 0; i < options.preloads.count; i++)
-        (void) dlopen(options.preloads.items[i], RTLD_NOW);
-}
-
-/* Neither limit is raised above the hard one, which would need a capability. */
-static void limit_resources(void)
-{
-    static const struct rlimit no_core = {0, 0};
-    struct rlimit limit;
-
-    if (setrlimit(RLIMIT_CORE, &no_core) != 0)
-        die("set limit of core files: %m");
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        die("get limit of open files: %m");
-    if (limit.rlim_max > options.open_files)
-        limit.rlim_max = options.open_files;
-    limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
-        die("set limit of open files: %m");
-    if (getrlimit(RLIMIT_FSIZE, &limit) != 0)
-        die("get limit of file size: %m");
-    limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_FSIZE, &limit) != 0)
-        die("set limit of file size: %m");
-}
-
-/* Keeps exactly these capabilities, none to be got back. */
-static void limit_capabilities(uint64_t keep)
-{
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct data[2];
-
-    for (int i = 0; i < 64; i++)
-        if ((keep >> i & 1) == 0 && prctl(PR_CAPBSET_DROP, i, 0, 0, 0) != 0 && errno != EINVAL)
-            die("drop capability %d: %m", i); /* EINVAL: the kernel knows no such capability */
-    if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0)
-        die("clear ambient capabilities: %m");
-    for (int i = 0; i < 2; i++) {
-        data[i].effective = data[i].permitted = (uint32_t) (keep >> 32 * i);
-        data[i].inheritable = 0;
-    }
-    if (syscall(SYS_capset, &header, data) != 0)
-        die("set capabilities: %m");
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
-        die("set no_new_privs: %m");
-}
-
-static void write_map(int proc, pid_t child, const char *name, const char *map)
-{
-    char path[64], lines[4096];
-    size_t length = strlen(map);
-
-    if (length >= sizeof lines)
-        die("write %s: too long", name);
-    for (size_t i = 0; i <= length; i++)
-        lines[i] = map[i] == ',' ? '\n' : map[i];
-    (void) snprintf(path, sizeof path, "%d/%s", (int) child, name);
-    int fd = openat(proc, path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0)
-        die("open %s: %m", name);
-    /* The kernel takes a map in one write or not at all. */
-    if (write(fd, lines, length) != (ssize_t) length)
-        die("write %s %s: %m", name, map);
-    if (close(fd) != 0)
-        die("close %s: %m", name);
-}
-
-/* The child: takes its ids, gives up the rest, becomes Java. PARENT is the parent half's end of a socket pair. */
-static _Noreturn void become_worker(int parent, const char *jvm, bool log_only)
-{
-    bool privileged = options.uid_map == NULL;
-    uint64_t keep = 1 << CAP_CHOWN | 1 << CAP_DAC_OVERRIDE | 1 << CAP_FOWNER | 1 << CAP_FSETID | 1ULL << CAP_SETFCAP;
-    char byte = 0;
-
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
-        die("set parent-death signal: %m");
-    /* kill(0) of a root worker would reach the daemon's process group; and no terminal. */
-    if (setsid() < 0)
-        die("make session: %m");
-    if (!privileged && unshare(CLONE_NEWUSER) != 0)
-        die("unshare user namespace: %m");
-    if (write(parent, &byte, 1) != 1 || read(parent, &byte, 1) != 1)
-        _exit(1); /* the parent half is gone, and said why */
-    if (setgroups(0, NULL) != 0)
-        die("clear supplementary groups: %m");
-    if (setresgid(0, 0, 0) != 0)
-        die("set group id 0: %m");
-    if (setresuid(0, 0, 0) != 0)
-        die("set user id 0: %m");
-    limit_capabilities(privileged ? keep | 1 << CAP_MKNOD : keep);
-    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
-        die("set not dumpable: %m");
-
-    /* New ids have cleared it. Had the parent half died meanwhile, its end of the pair would be closed. */
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
-        die("set parent-death signal: %m");
-    struct pollfd hangup = {.fd = parent, .events = POLLIN};
-    if (poll(&hangup, 1, 0) != 0)
-        _exit(1);
-    if (close_range(3, ~0U, 0) != 0)
-        die("close descriptors: %m");
-    umask(0); /* of the image's files */
-    if (restrict_system_calls(privileged, log_only) != 0)
-        die("install seccomp filter: %m");
-
-    const struct jvm_call call = {
-        .library = jvm,
-        .options = options.jvm_options,
-        .option_count = options.jvm_option_count,
-        .main_class = options.class,
-    };
-    const char *failed = jvm_run(&call);
-    if (failed != NULL)
-        die("%s", failed);
-    _exit(0);
-}
-
-/* The parent half: maps, then nothing but waiting. Returns the exit status. */
-static int supervise(pid_t child, int pair, int proc, int daemon)
-{
-    int status;
-    char byte;
-
-    /* A copy of the connection here would hide the worker's death from the daemon. */
-    if (close(STDIN_FILENO) != 0 || close(STDOUT_FILENO) != 0)
-        die("close connection: %m");
-    if (read(pair, &byte, 1) != 1)
-        goto reap; /* the child failed, and said why */
-    if (options.uid_map != NULL) {
-        write_map(proc, child, "uid_map", options.uid_map);
-        write_map(proc, child, "gid_map", options.gid_map);
-    }
-    if (close(proc) != 0)
-        die("close /proc: %m");
-    limit_capabilities(0);
-    if (write(pair, &byte, 1) != 1)
-        goto reap;
-
-    struct pollfd ends[] = {{.fd = pidfd_open(child, 0), .events = POLLIN}, {.fd = daemon, .events = POLLIN}};
-    if (ends[0].fd < 0)
-        die("open pidfd of worker: %m");
-    while (poll(ends, 2, -1) < 0)
-        if (errno != EINTR)
-            die("wait for worker: %m");
-    /* Our own end kills the child, see PR_SET_PDEATHSIG. */
-    if (ends[0].revents == 0)
-        die("serve daemon: it is gone");
-reap:
-    while (waitpid(child, &status, 0) < 0)
-        if (errno != EINTR)
-            die("wait for worker: %m");
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
 int main(int argc, char **argv)
 {
     const char *seccomp_mode = getenv("PVE_OCI_SECCOMP");
     bool log_only = seccomp_mode != NULL && strcmp(seccomp_mode, "log") == 0;
-    char jvm[PATH_MAX];
-    int pair[2];
 
     parse_options(argc, argv);
     forget_caller();
@@ -331,28 +141,24 @@ int main(int argc, char **argv)
     if (daemon < 0 && getppid() != 0)
         die("open pidfd of parent: %m");
     connect_daemon();
-    if (realpath(options.jvm, jvm) == NULL)
-        die("resolve %s: %m", options.jvm);
-    load_libraries(jvm);
-    limit_resources();
-    int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (proc < 0)
-        die("open /proc: %m");
-    enter_tree(jvm, options.binds.items, options.binds.count);
-    if (unshare(NAMESPACES) != 0)
-        die("unshare pid, net, ipc, uts and cgroup namespaces: %m");
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
-        die("make socket pair: %m");
 
-    pid_t child = fork();
-    if (child < 0)
-        die("fork: %m");
-    if (child == 0) {
-        if (close(pair[0]) != 0 || close(proc) != 0)
-            die("close parent's descriptors: %m");
-        become_worker(pair[1], jvm, log_only);
-    }
-    if (close(pair[1]) != 0)
-        die("close child's descriptors: %m");
-    return supervise(child, pair[0], proc, daemon);
+    const struct sandbox sandbox = {
+        .call = {
+            .library = options.jvm,
+            .options = options.jvm_options,
+            .option_count = options.jvm_option_count,
+            .main_class = options.class,
+        },
+        .binds = options.binds.items,
+        .bind_count = options.binds.count,
+        .preloads = options.preloads.items,
+        .preload_count = options.preloads.count,
+        .uid_map = options.uid_map,
+        .gid_map = options.gid_map,
+        .open_files = options.open_files,
+        .owner = daemon,
+        .makes_devices = options.uid_map == NULL,
+        .log_only = log_only,
+    };
+    return run_in_sandbox(&sandbox);
 }

@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* Newer than libseccomp 2.5; one number on every architecture. */
 #define NR_FCHMODAT2 452
@@ -57,7 +58,7 @@ static const int always[] = {
     /* threads, signals, time */
     SCMP_SYS(futex), SCMP_SYS(set_robust_list), SCMP_SYS(set_tid_address), SCMP_SYS(rseq), SCMP_SYS(arch_prctl),
     SCMP_SYS(sched_yield), SCMP_SYS(sched_getaffinity), SCMP_SYS(sched_getparam), SCMP_SYS(sched_getscheduler),
-    SCMP_SYS(getcpu), SCMP_SYS(getpriority), SCMP_SYS(tgkill), SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask),
+    SCMP_SYS(getcpu), SCMP_SYS(getpriority), SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask),
     SCMP_SYS(rt_sigpending), SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigtimedwait), SCMP_SYS(sigaltstack),
     SCMP_SYS(restart_syscall), SCMP_SYS(exit), SCMP_SYS(exit_group), SCMP_SYS(nanosleep), SCMP_SYS(clock_nanosleep),
     SCMP_SYS(clock_gettime), SCMP_SYS(clock_getres), SCMP_SYS(gettimeofday), SCMP_SYS(wait4), SCMP_SYS(waitid),
@@ -95,9 +96,6 @@ static const struct {
     {SCMP_SYS(prctl), {0, SCMP_CMP_EQ, PR_GET_NAME, 0}},
     {SCMP_SYS(prctl), {0, SCMP_CMP_EQ, PR_SET_VMA, 0}},
 
-    /* the worker is process 1 of its namespace; no process group, where a root worker's peers could be */
-    {SCMP_SYS(kill), {0, SCMP_CMP_EQ, 1, 0}},
-
     /* a thread's own priority, not that of all processes of a user */
     {SCMP_SYS(setpriority), {0, SCMP_CMP_EQ, PRIO_PROCESS, 0}},
 
@@ -123,12 +121,16 @@ static int allow(scmp_filter_ctx filter, int call, const struct scmp_arg_cmp *co
 
 static int add_rules(scmp_filter_ctx filter, bool make_devices)
 {
+    /* signals to this process only; no process group, where a root worker's peers could be */
+    const struct scmp_arg_cmp self = {0, SCMP_CMP_EQ, (scmp_datum_t) getpid(), 0};
     int error = 0;
 
     for (size_t i = 0; error == 0 && i < LENGTH(always); i++)
         error = allow(filter, always[i], NULL);
     for (size_t i = 0; error == 0 && i < LENGTH(conditional); i++)
         error = allow(filter, conditional[i].call, &conditional[i].condition);
+    error = error == 0 ? allow(filter, SCMP_SYS(kill), &self) : error;
+    error = error == 0 ? allow(filter, SCMP_SYS(tgkill), &self) : error;
     for (size_t i = 0; error == 0 && make_devices && i < LENGTH(devices); i++)
         error = allow(filter, SCMP_SYS(mknodat), &devices[i]);
 
