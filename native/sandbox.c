@@ -73,19 +73,23 @@ static void limit_resources(const struct sandbox *sandbox)
         die("set limit of file size: %m");
 }
 
-/* Keeps exactly these capabilities, none to be got back. */
+/* Keeps these capabilities, where it has them, none to be got back. */
 static void limit_capabilities(uint64_t keep)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct data[2];
 
-    for (int i = 0; i < 64; i++)
+    if (syscall(SYS_capget, &header, data) != 0)
+        die("get capabilities: %m");
+    /* Without CAP_SETPCAP the bounding set stays; it only counts at execve, which no_new_privs keeps from giving any. */
+    bool may_drop = (data[0].effective >> CAP_SETPCAP & 1) != 0;
+    for (int i = 0; may_drop && i < 64; i++)
         if ((keep >> i & 1) == 0 && prctl(PR_CAPBSET_DROP, i, 0, 0, 0) != 0 && errno != EINVAL)
             die("drop capability %d: %m", i); /* EINVAL: the kernel knows no such capability */
     if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0)
         die("clear ambient capabilities: %m");
     for (int i = 0; i < 2; i++) {
-        data[i].effective = data[i].permitted = (uint32_t) (keep >> 32 * i);
+        data[i].effective = data[i].permitted &= (uint32_t) (keep >> 32 * i);
         data[i].inheritable = 0;
     }
     if (syscall(SYS_capset, &header, data) != 0)

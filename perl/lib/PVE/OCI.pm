@@ -1,7 +1,8 @@
 package PVE::OCI;
 
-# OCI image archives for Perl code: detects, inspects, verifies and extracts them by calling pve-ocid.
-# Loads no PVE module, connects to nothing before a function is called, safe under taint mode.
+# OCI image archives for Perl code: detects, inspects, verifies and extracts them by calling pve-ocid, or
+# where there is none by the same engine in a child of this process. Loads no PVE module, connects to
+# nothing before a function is called, safe under taint mode.
 #
 # What comes back is data out of an image unless its documentation says otherwise: untrusted.
 
@@ -10,6 +11,7 @@ use v5.36;
 use Fcntl qw(O_DIRECTORY O_NONBLOCK O_RDONLY);
 use File::Spec ();
 
+use PVE::OCI::IdMap;
 use PVE::OCI::Text;
 use PVE::OCI::Varlink;
 
@@ -61,6 +63,40 @@ my sub call ($method, $parameters, $options, $call_options = {}) {
     my $socket = $options->{socket} // $ENV{PVE_OCI_SOCKET} // $DEFAULT_SOCKET;
     $method = "io.pve.oci.$method" if $method !~ /\./;
     return PVE::OCI::Varlink::call($socket, $method, $parameters, $call_options);
+}
+
+my sub call_embedded ($method, $parameters, $options, $call_options) {
+    require PVE::OCI::Embedded; # not above: most callers never need it
+    my $more = { map { $_ => $options->{$_} } grep { defined($options->{$_}) } qw(home java) };
+    return PVE::OCI::Embedded::call($method, $parameters, { $call_options->%*, $more->%* });
+}
+
+# Without a daemon: by the embedded engine, if there is one.
+my sub call_without_daemon ($method, $parameters, $options, $call_options) {
+    my $error = PVE::OCI::Varlink::last_error();
+    require PVE::OCI::Embedded;
+    my $reason = PVE::OCI::Embedded::unavailable($options);
+    PVE::OCI::Varlink::fail($error->{name}, "$error->{message}; $reason", $error->{parameters})
+        if defined($reason);
+    return call_embedded($method, $parameters, $options, $call_options);
+}
+
+# Calls one of the methods that work on an image: by the daemon when it can be reached from the initial
+# user namespace, by the embedded engine otherwise. Who names a socket wants the daemon.
+my sub call_for_image ($method, $parameters, $options, $call_options) {
+    my $mode = $options->{mode} // (defined($options->{socket}) ? 'daemon' : '');
+    invalid("mode is neither 'daemon' nor 'embedded': '$mode'")
+        if $mode !~ /\A(?:daemon|embedded)?\z/;
+    return call($method, $parameters, $options, $call_options) if $mode eq 'daemon';
+    return call_embedded($method, $parameters, $options, $call_options)
+        if $mode eq 'embedded' || !PVE::OCI::IdMap::is_initial_namespace();
+    my $reply = eval { call($method, $parameters, $options, $call_options) };
+    return $reply if defined($reply);
+    my $error = $@;
+    my $name = (PVE::OCI::Varlink::last_error() // {})->{name} // '';
+    return call_without_daemon($method, $parameters, $options, $call_options)
+        if $name eq 'ConnectFailed';
+    die $error;
 }
 
 # A whole number, as JSON number. Digits only: PVE hands numbers around as strings.
@@ -201,14 +237,14 @@ sub check_config ($config) {
 sub detect_archive ($archive, $options = {}) {
     my ($parameters, $call_options, $opened) = ({}, {}, []);
     add_archive($parameters, $archive, $call_options, $opened);
-    return call('DetectArchive', $parameters, $options, $call_options);
+    return call_for_image('DetectArchive', $parameters, $options, $call_options);
 }
 
 sub inspect_image ($archive, $options = {}) {
     my ($parameters, $call_options, $opened) = ({}, {}, []);
     add_archive($parameters, $archive, $call_options, $opened);
     add_selector($parameters, $options);
-    my $reply = call('InspectImage', $parameters, $options, $call_options);
+    my $reply = call_for_image('InspectImage', $parameters, $options, $call_options);
     invalid_reply('no image configuration in the reply') if ref($reply->{config}) ne 'HASH';
     return $reply;
 }
@@ -218,7 +254,7 @@ sub verify_image ($archive, $options = {}) {
     my $call_options = { more => 1, on_reply => reply_handler($options), wait_on_abort => 1 };
     add_archive($parameters, $archive, $call_options, $opened);
     add_selector($parameters, $options);
-    my $reply = call('VerifyImage', $parameters, $options, $call_options);
+    my $reply = call_for_image('VerifyImage', $parameters, $options, $call_options);
     invalid_reply('no list of verified blobs in the reply') if ref($reply->{verified}) ne 'ARRAY';
     return $reply;
 }
@@ -233,7 +269,7 @@ sub extract_image ($archive, $rootdir, $options = {}) {
     add_selector($parameters, $options);
     add_archive($parameters, $archive, $call_options, $opened);
     add_object($parameters, 'rootDirectory', $rootdir, $call_options, $opened, O_DIRECTORY, 0);
-    my $reply = call('ParseAndExtractImage', $parameters, $options, $call_options);
+    my $reply = call_for_image('ParseAndExtractImage', $parameters, $options, $call_options);
     invalid_reply('no result in the last reply') if ref($reply->{result}) ne 'HASH';
     invalid_reply('no image configuration in the last reply') if ref($reply->{config}) ne 'HASH';
     report_warnings($reply->{result}, $options->{on_warning}) if $options->{on_warning};

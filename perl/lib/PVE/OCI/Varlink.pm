@@ -38,6 +38,9 @@ sub last_error() { return $last_error; }
 
 sub clear_error() { undef $last_error; return; }
 
+# Puts back what last_error() has returned.
+sub set_error ($error) { $last_error = $error; return; }
+
 # Dies with the message as one clean line and remembers the rest for last_error().
 sub fail ($name, $message, $parameters = {}) {
     my $line = PVE::OCI::Text::one_line($message);
@@ -54,6 +57,11 @@ my sub untaint_socket_path ($path) {
     return $clean;
 }
 
+# A connection by a socket that is connected; $peer is its other end, for messages.
+sub make_connection ($socket, $peer) {
+    return { socket => $socket, peer => $peer, buffer => '', scanned => 0 };
+}
+
 # Connects to the socket at $path; returns the connection.
 sub connect_socket ($path) {
     $path = untaint_socket_path($path);
@@ -66,7 +74,7 @@ sub connect_socket ($path) {
         my $parameters = { path => $path, errno => $! + 0, errnoName => $errno_name };
         fail('ConnectFailed', "cannot connect to pve-ocid at '$path': $!", $parameters);
     }
-    return { socket => $socket, buffer => '', scanned => 0 };
+    return make_connection($socket, 'pve-ocid');
 }
 
 # EPIPE is no error yet: the daemon may have answered before it hung up, and reading tells.
@@ -79,7 +87,7 @@ my sub send_all ($connection, $bytes) {
         } elsif ($!{EPIPE} || $!{ECONNRESET}) {
             return;
         } elsif (!$!{EINTR}) {
-            fail('ConnectionLost', "connection to pve-ocid lost while sending: $!");
+            fail('ConnectionLost', "connection to $connection->{peer} lost while sending: $!");
         }
     }
     return;
@@ -103,7 +111,8 @@ my sub send_with_descriptors ($connection, $byte, $descriptors) {
     do {
         $sent = syscall($number, $socket_fd, $message, MSG_NOSIGNAL + 0);
     } while ($sent < 0 && $!{EINTR});
-    fail('ConnectionLost', "cannot pass file descriptors to pve-ocid: $!") if $sent != 1;
+    fail('ConnectionLost', "cannot pass file descriptors to $connection->{peer}: $!")
+        if $sent != 1;
     return;
 }
 
@@ -120,6 +129,19 @@ my sub send_call ($connection, $method, $parameters, $options) {
     return;
 }
 
+# Waits until there is something to read, at most for the seconds of $connection->{patience}.
+my sub await_bytes ($connection) {
+    my $deadline = Time::HiRes::time() + $connection->{patience};
+    while ((my $rest = $deadline - Time::HiRes::time()) > 0) {
+        vec(my $readable = '', fileno($connection->{socket}), 1) = 1;
+        return if select($readable, undef, undef, $rest) > 0;
+    }
+    fail(
+        'Silence',
+        "$connection->{peer} gave no sign of life for $connection->{patience} s"
+    );
+}
+
 # Returns the next frame without its NUL.
 my sub read_frame ($connection) {
     while (1) {
@@ -133,44 +155,46 @@ my sub read_frame ($connection) {
         my $length = $connection->{scanned} = length($connection->{buffer});
         fail(
             'InvalidReply',
-            "connection to pve-ocid lost: reply of more than $MAX_REPLY_SIZE bytes"
+            "connection to $connection->{peer} lost: reply of more than $MAX_REPLY_SIZE bytes"
         ) if $length > $MAX_REPLY_SIZE;
+        await_bytes($connection) if $connection->{patience};
         my $count = sysread($connection->{socket}, $connection->{buffer}, $READ_SIZE, $length);
         if (!defined($count)) {
             next if $!{EINTR}; # the caller's signal handler has run, and did not die
-            fail('ConnectionLost', "connection to pve-ocid lost: $!");
+            fail('ConnectionLost', "connection to $connection->{peer} lost: $!");
         }
         next if $count > 0;
         my $where = $length > 0 ? 'in the middle of a reply' : 'before the last reply';
-        fail('ConnectionLost', "connection to pve-ocid lost: it was closed $where");
+        fail('ConnectionLost', "connection to $connection->{peer} lost: it was closed $where");
     }
 }
 
-my sub fail_with_reply ($reply) {
+my sub fail_with_reply ($connection, $reply) {
     my ($name, $parameters) = $reply->@{qw(error parameters)};
     my $message = $parameters->{message};
     if (!defined($message) || ref($message) || $message eq '') {
         my @details = map { "$_=" . $parameters->{$_} }
             grep { defined($parameters->{$_}) && !ref($parameters->{$_}) }
             sort keys $parameters->%*;
-        $message = "pve-ocid answered " . join(' ', $name, @details);
+        $message = "$connection->{peer} answered " . join(' ', $name, @details);
     }
+    $connection->{is_answered} = 1;
     fail($name, $message, $parameters);
 }
 
-my sub parse_reply ($frame) {
+my sub parse_reply ($connection, $frame) {
+    my $invalid =
+        sub ($what) { fail('InvalidReply', "connection to $connection->{peer} lost: $what") };
     my $reply = eval { JSON->new->utf8->decode($frame) };
-    fail('InvalidReply', 'connection to pve-ocid lost: a reply is not JSON') if $@;
-    fail('InvalidReply', 'connection to pve-ocid lost: a reply is not an object')
-        if ref($reply) ne 'HASH';
+    $invalid->('a reply is not JSON') if $@;
+    $invalid->('a reply is not an object') if ref($reply) ne 'HASH';
     $reply->{parameters} //= {};
-    fail('InvalidReply', 'connection to pve-ocid lost: a reply without parameters')
-        if ref($reply->{parameters}) ne 'HASH';
+    $invalid->('a reply without parameters') if ref($reply->{parameters}) ne 'HASH';
     my $error = $reply->{error};
     return $reply if !defined($error);
-    fail('InvalidReply', 'connection to pve-ocid lost: an error without a name')
+    $invalid->('an error without a name')
         if ref($error) || $error !~ /\A[A-Za-z][A-Za-z0-9.-]*\z/;
-    fail_with_reply($reply);
+    fail_with_reply($connection, $reply);
 }
 
 # Says that nothing more will come, which cancels the job, and waits for the daemon to hang up.
@@ -188,23 +212,25 @@ my sub hang_up ($connection) {
     return;
 }
 
-# Calls one method and returns the parameters of the last reply.
-#
-# Options: more (several replies are wanted), descriptors (list of file descriptor numbers to send
-# along), on_reply (called with the parameters of each reply but the last), wait_on_abort (see
+# Sends one call over a connection and returns the parameters of the last reply. Options: more (several
+# replies are wanted), descriptors (list of file descriptor numbers to send along), on_reply (called
+# with the parameters of each reply but the last).
+sub exchange ($connection, $method, $parameters, $options = {}) {
+    send_call($connection, $method, $parameters, $options);
+    while (1) {
+        my $reply = parse_reply($connection, read_frame($connection));
+        return $reply->{parameters} if !$reply->{continues};
+        $options->{on_reply}->($reply->{parameters}) if $options->{on_reply};
+    }
+}
+
+# Calls one method of the service at the socket. Options: those of exchange, and wait_on_abort (see
 # $ABORT_WAIT). The connection is closed whatever happens, also when a signal handler or on_reply
 # dies.
 sub call ($path, $method, $parameters, $options = {}) {
     clear_error();
     my $connection = connect_socket($path);
-    my $result = eval {
-        send_call($connection, $method, $parameters, $options);
-        while (1) {
-            my $reply = parse_reply(read_frame($connection));
-            return $reply->{parameters} if !$reply->{continues};
-            $options->{on_reply}->($reply->{parameters}) if $options->{on_reply};
-        }
-    };
+    my $result = eval { exchange($connection, $method, $parameters, $options) };
     my $error = $@;
     my $answered = defined($result) || $last_error;
     eval { hang_up($connection) } if !$answered && $options->{wait_on_abort};
@@ -243,15 +269,19 @@ and closes the connection.
 Returns the parameters of the last reply, a hash. Dies with one line otherwise. C<$options> may hold
 C<more>, C<descriptors>, C<on_reply> and C<wait_on_abort>.
 
-=item connect_socket($path)
+=item connect_socket($path), make_connection($socket, $peer)
 
-Returns a connection; used by C<call>.
+Return a connection; C<$peer> is its other end's name in messages.
+
+=item exchange($connection, $method, $parameters, $options)
+
+As C<call>, over a connection that is there, and stays.
 
 =item fail($name, $message, $parameters)
 
 Dies with the message on one line and keeps the three for C<last_error>.
 
-=item last_error(), clear_error()
+=item last_error(), clear_error(), set_error($error)
 
 The last failure as a hash C<{ name, message, parameters }>, or undef.
 
@@ -260,6 +290,6 @@ The last failure as a hash C<{ name, message, parameters }>, or undef.
 =head1 ERRORS
 
 Names without a dot come from this side of the socket: C<ConnectFailed>, C<ConnectionLost>,
-C<InvalidReply>, C<InvalidArgument>, C<Unsupported>. All others are those of the daemon.
+C<InvalidReply>, C<InvalidArgument>, C<Silence>, C<Unsupported>. All others are those of the daemon.
 
 =cut

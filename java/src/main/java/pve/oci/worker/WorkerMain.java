@@ -37,28 +37,42 @@ public final class WorkerMain {
         new WorkerMain(new MessageSocket(0)).serve();
     }
 
+    /** Serves one call on descriptor 0, unannounced. */
+    public static void serveOnce() throws IOException {
+        new WorkerMain(new MessageSocket(0)).serveNext();
+    }
+
     private void serve() throws IOException {
         Map<String, @Nullable Object> ready = new LinkedHashMap<>();
         ready.put("ready", true);
         ready.put("pid", ProcessHandle.current().pid());
         send(ready, true);
-        for (byte[] frame = readFrame(); frame != null; frame = readFrame()) {
-            Iterator<Fd> descriptors = socket.takeDescriptors().iterator();
-            Fd archive = null;
-            Fd root = null;
-            Map<String, @Nullable Object> call = Json.parseObject(frame, REQUEST_LIMITS);
-            if (!(call.get("parameters") instanceof Map<?, ?> parameters)) {
-                throw new IllegalArgumentException("a call without parameters");
-            }
-            JobRequest request = JobRequest.of(Json.asObject(parameters));
-            if (request.action() != JobRequest.Action.CLEAN && descriptors.hasNext()) {
-                archive = descriptors.next();
-            }
-            if (descriptors.hasNext()) {
-                root = descriptors.next();
-            }
-            run(request, archive, root);
+        while (serveNext()) {
+            // the end of the connection is the end
         }
+    }
+
+    private boolean serveNext() throws IOException {
+        byte[] frame = readFrame();
+        if (frame == null) {
+            return false;
+        }
+        Iterator<Fd> descriptors = socket.takeDescriptors().iterator();
+        Fd archive = null;
+        Fd root = null;
+        Map<String, @Nullable Object> call = Json.parseObject(frame, REQUEST_LIMITS);
+        if (!(call.get("parameters") instanceof Map<?, ?> parameters)) {
+            throw new IllegalArgumentException("a call without parameters");
+        }
+        JobRequest request = JobRequest.of(Json.asObject(parameters));
+        if (request.action() != JobRequest.Action.CLEAN && descriptors.hasNext()) {
+            archive = descriptors.next();
+        }
+        if (descriptors.hasNext()) {
+            root = descriptors.next();
+        }
+        run(request, archive, root);
+        return true;
     }
 
     private byte @Nullable [] readFrame() throws IOException {

@@ -1,0 +1,5 @@
+/** The engine inside of the calling Perl process: the worker's code for one job, without a daemon. */
+@NullMarked
+package pve.oci.embedded;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,379 @@
+package PVE::OCI::Embedded;
+
+# Calls of io.pve.oci without a daemon: this process does what the daemon does around a worker, opens
+# archive and rootfs, checks ID maps, listens to the engine, kills it, takes back what it made, in the
+# daemon's words; PVE::OCI::JVM starts the engine, for each call anew. Parses nothing of an image.
+
+use v5.36;
+
+use Errno qw(EINTR EPERM);
+use Fcntl qw(F_SETFL O_DIRECTORY O_NOCTTY O_NONBLOCK O_RDONLY S_ISBLK S_ISCHR S_ISDIR S_ISFIFO S_ISREG
+    S_ISSOCK);
+use JSON;
+use Socket qw(AF_UNIX PF_UNSPEC SOCK_STREAM);
+
+use PVE::OCI::IdMap;
+use PVE::OCI::JVM;
+use PVE::OCI::Text;
+use PVE::OCI::Varlink;
+
+# How long the engine may be silent, in seconds, as a worker of the daemon.
+our $PATIENCE = 60;
+
+my $WORKER_METHOD = 'io.pve.oci.worker.Run';
+my $O_PATH = 0x200000; # Fcntl does not know it
+my $MAX_DEPTH = 64;
+my $MAX_LOG_SIZE = 64 * 1024;
+
+my $ACTIONS = {
+    DetectArchive => 'detect',
+    InspectImage => 'inspect',
+    VerifyImage => 'verify',
+    ParseAndExtractImage => 'extract',
+};
+
+# signal(7): numbers that x86-64 and arm64 share.
+my $SIGNALS = {
+    1 => 'SIGHUP', 2 => 'SIGINT', 3 => 'SIGQUIT', 4 => 'SIGILL', 6 => 'SIGABRT', 7 => 'SIGBUS',
+    8 => 'SIGFPE', 9 => 'SIGKILL', 11 => 'SIGSEGV', 13 => 'SIGPIPE', 14 => 'SIGALRM',
+    15 => 'SIGTERM', 24 => 'SIGXCPU', 25 => 'SIGXFSZ', 31 => 'SIGSYS',
+};
+
+my sub fail ($name, $message, $parameters = {}) {
+    PVE::OCI::Varlink::fail("io.pve.oci.$name", $message, $parameters);
+}
+
+my sub system_error ($what, $path, $operation) {
+    my $errno = $! + 0;
+    my ($name) = sort grep { $!{$_} } keys %!;
+    fail(
+        'SystemError', "$what: $operation: $! ($name)",
+        { operation => $operation, path => $path, errno => $errno, errnoName => $name },
+    );
+}
+
+# The bytes of a path that came as characters.
+my sub path_bytes ($path) {
+    utf8::encode($path);
+    return $path;
+}
+
+# The descriptor that a call's parameter names, as a handle of its own; undef when it names none.
+my sub passed_handle ($parameters, $field, $descriptors) {
+    my $index = $parameters->{$field} // return;
+    open(my $handle, '<&', $descriptors->[$index]) or system_error($field, undef, 'dup');
+    return $handle;
+}
+
+my sub clone_mount ($handle, $name, $is_read_only) {
+    my $fd = PVE::OCI::JVM::clone_mount(fileno($handle), $is_read_only);
+    if ($fd < 0) {
+        return $handle if $! == EPERM; # who may not mount works without
+        system_error($name, $name, 'open_tree');
+    }
+    open(my $tree, '<&=', $fd) or system_error($name, $name, 'fdopen');
+    return $tree;
+}
+
+# { handle, name, is_directory }
+my sub open_archive ($parameters, $descriptors) {
+    my $name = 'archive';
+    my $path = $parameters->{archivePath};
+    my $handle = passed_handle($parameters, 'archiveFileDescriptor', $descriptors);
+    my @status;
+    if (defined($path)) {
+        $name = PVE::OCI::Text::one_line($path);
+        @status = stat(path_bytes($path)) or system_error($name, $path, 'openat');
+    } else {
+        @status = stat($handle) or system_error($name, undef, 'statx');
+    }
+    my $mode = $status[2];
+    if (!S_ISREG($mode) && !S_ISDIR($mode)) {
+        my $type =
+              S_ISFIFO($mode) ? 'a FIFO'
+            : S_ISSOCK($mode) ? 'a socket'
+            : S_ISBLK($mode) || S_ISCHR($mode) ? 'a device'
+            : 'no file';
+        my $parameter = defined($path) ? 'archivePath' : 'archiveFileDescriptor';
+        fail(
+            'InvalidArgument', "$name is $type: neither a regular file nor a directory",
+            { parameter => $parameter },
+        );
+    }
+    if (defined($path)) {
+        sysopen($handle, path_bytes($path), O_RDONLY | O_NONBLOCK | O_NOCTTY)
+            or system_error($name, $path, 'openat');
+    }
+    my $is_directory = S_ISDIR($mode) ? 1 : 0;
+    $handle = clone_mount($handle, $name, 1) if $is_directory;
+    return { handle => $handle, name => $name, is_directory => $is_directory };
+}
+
+# The first entry that is no directory, relative to the top. A directory that may not be read is left to
+# the engine.
+my sub first_file ($top, $path, $depth) {
+    opendir(my $directory, "$top/$path") or return;
+    for my $entry (grep { $_ ne '.' && $_ ne '..' } readdir($directory)) {
+        my $relative = $path eq '' ? $entry : "$path/$entry";
+        my @status = lstat("$top/$relative") or next;
+        return $relative if !S_ISDIR($status[2]) || $depth >= $MAX_DEPTH;
+        my $found = first_file($top, $relative, $depth + 1);
+        return $found if defined($found);
+    }
+    return;
+}
+
+# The host's root, or a directory above the engine's own files, whatever name it goes by.
+my sub require_unprotected ($handle, $name, $settings) {
+    my ($device, $inode) = stat($handle);
+    for my $protected ('/', $settings->{binds}->@*, $settings->{library}) {
+        for (my $path = $protected; $path ne ''; $path =~ s{/[^/]*\z}{}) {
+            my @status = stat($path) or next;
+            next if $status[0] != $device || $status[1] != $inode;
+            fail(
+                'InvalidArgument', "$name cannot be a root directory: it holds $protected",
+                { parameter => 'rootDirectory' },
+            );
+        }
+    }
+    return;
+}
+
+# { handle, path, owner }: owner is set when it was changed.
+my sub open_root ($parameters, $descriptors, $settings, $maps) {
+    my $path = $parameters->{rootDirectory};
+    my $name = defined($path) ? PVE::OCI::Text::one_line($path) : 'root directory';
+    my $handle = passed_handle($parameters, 'rootDirectoryFileDescriptor', $descriptors);
+    if (!$handle) {
+        sysopen($handle, path_bytes($path), $O_PATH | O_DIRECTORY)
+            or system_error($name, $path, 'openat');
+    }
+    my @status = stat($handle) or system_error($name, $path, 'statx');
+    fail('InvalidArgument', "$name is not a directory", { parameter => 'rootDirectory' })
+        if !S_ISDIR($status[2]);
+    require_unprotected($handle, $name, $settings);
+    my $tree = clone_mount($handle, $name, 0);
+    my $link = '/proc/self/fd/' . fileno($tree);
+    if (defined(my $found = first_file($link, '', 0))) {
+        fail(
+            'RootDirectoryNotEmpty',
+            "root directory $name is not empty: it holds " . PVE::OCI::Text::one_line($found),
+            { rootDirectory => $path },
+        );
+    }
+    my $root = { handle => $tree, link => $link };
+    if ($maps->{is_own} || $status[4] == $maps->{uid} && $status[5] == $maps->{gid}) {
+        return $root;
+    }
+    # the engine may write where its own root is the owner
+    chown($maps->{uid}, $maps->{gid}, $link) or system_error($name, $path, 'fchownat');
+    $root->{owner} = [@status[4, 5]];
+    return $root;
+}
+
+# ID maps of the call, or those of the user namespace that this process is in already.
+my sub id_maps ($parameters) {
+    my $is_own = !PVE::OCI::IdMap::is_initial_namespace();
+    my ($uid_map, $gid_map) =
+        $is_own
+        ? map { PVE::OCI::IdMap::own($_) } qw(uid_map gid_map)
+        : map { $_ // [] } $parameters->@{qw(uidMap gidMap)};
+    PVE::OCI::IdMap::check_both($uid_map, $gid_map) if !$is_own;
+    return {
+        uid_map => $uid_map,
+        gid_map => $gid_map,
+        uid => PVE::OCI::IdMap::mapped_root($uid_map),
+        gid => PVE::OCI::IdMap::mapped_root($gid_map),
+        is_own => $is_own,
+    };
+}
+
+my sub is_setgroups_denied() {
+    open(my $handle, '<', '/proc/self/setgroups') or return 0;
+    return (readline($handle) // '') =~ /\Adeny/ ? 1 : 0;
+}
+
+# What PVE::OCI::JVM::start has to know of this process and of the call.
+my sub complete_settings ($settings, $action, $maps) {
+    my $is_extracting = $action eq 'extract';
+    if ($is_extracting && $> != 0) {
+        fail(
+            'PermissionDenied',
+            "extraction is for root only, not for uid $>;"
+                . ' others may pass a file descriptor to detect, inspect and verify',
+        );
+    }
+    my $has_map = $is_extracting && !$maps->{is_own} && $maps->{uid_map}->@*;
+    return {
+        $settings->%*,
+        $has_map
+        ? (
+            uid_map => PVE::OCI::IdMap::argument($maps->{uid_map}),
+            gid_map => PVE::OCI::IdMap::argument($maps->{gid_map}),
+            )
+        : (),
+        makes_devices => $is_extracting && !$maps->{is_own} && !$has_map ? 1 : 0,
+        needs_namespace => $> != 0 ? 1 : 0,
+        keeps_groups => is_setgroups_denied(),
+    };
+}
+
+my sub start_engine ($settings) {
+    socketpair(my $ours, my $theirs, AF_UNIX, SOCK_STREAM, PF_UNSPEC)
+        or die "cannot make a socket pair: $!\n";
+    pipe(my $log, my $log_writer) or die "cannot make a pipe: $!\n";
+    pipe(my $owner, my $owner_writer) or die "cannot make a pipe: $!\n";
+    # what does not fit is lost; a full pipe must not stop anybody
+    for my $handle ($log, $log_writer) {
+        fcntl($handle, F_SETFL, O_NONBLOCK) or die "cannot set a pipe to non-blocking: $!\n";
+    }
+    my $pid = PVE::OCI::JVM::start($settings, map { fileno($_) } $theirs, $log_writer, $owner);
+    die "cannot fork: $!\n" if $pid < 0;
+    my $connection = PVE::OCI::Varlink::make_connection($ours, 'worker');
+    $connection->{patience} = $PATIENCE;
+    return { pid => $pid, connection => $connection, owner => $owner_writer, log => $log };
+}
+
+# Ends the engine, if it has not ended; returns how, and what it wrote to standard error. When this
+# returns, nothing of it is left. Signals are blocked.
+my sub end_engine ($engine) {
+    close($engine->{owner});
+    local $?;
+    my $pid;
+    do { $pid = waitpid($engine->{pid}, 0) } while ($pid < 0 && $! == EINTR);
+    my $status = $pid < 0 ? undef : $? & 127 ? 128 + ($? & 127) : $? >> 8;
+    close($engine->{connection}->{socket});
+    sysread($engine->{log}, my $log, $MAX_LOG_SIZE);
+    my @lines = map { PVE::OCI::Text::one_line($_) }
+        map { s/\A<[0-7]>(?:pve-oci-worker: )?//r } grep { /\S/ } split(/\n/, $log // '');
+    return ($status, \@lines);
+}
+
+# "was killed by SIGKILL", as the daemon says it; and why, when the engine said so.
+my sub fail_without_answer ($error, $status, $lines) {
+    my $last = PVE::OCI::Varlink::last_error() // die $error; # the caller's own exception
+    fail('WorkerFailed', $last->{message}) if $last->{name} eq 'Silence';
+    if ($last->{name} eq 'InvalidReply') {
+        fail('WorkerFailed', 'worker sent an invalid reply: ' . ($last->{message} =~ s/.*?: //r));
+    }
+    die $error if $last->{name} ne 'ConnectionLost';
+    my ($signal, $how);
+    if (!defined($status)) {
+        $how = 'is gone';
+    } elsif ($status > 128) {
+        $signal = $SIGNALS->{ $status - 128 } // 'signal ' . ($status - 128);
+        $how = "was killed by $signal";
+    } else {
+        $how = "left with exit status $status";
+    }
+    $how .= ": $lines->[-1]" if $lines->@*;
+    fail(
+        'WorkerFailed', "worker $how",
+        { exitStatus => $signal ? undef : $status, signal => $signal },
+    );
+}
+
+# One engine from its start to its end. Returns the reply, or dies. $state->{mask} is the signal mask to
+# listen with; signals are blocked before and after.
+my sub hold ($settings, $request, $handles, $on_reply, $state) {
+    my $engine;
+    my $reply = eval {
+        $engine = start_engine($settings);
+        PVE::OCI::JVM::restore_signals($state->{mask}) if $state->{mask};
+        PVE::OCI::Varlink::exchange(
+            $engine->{connection},
+            $WORKER_METHOD,
+            $request,
+            {
+                more => 1,
+                descriptors => [map { fileno($_) } $handles->@*],
+                on_reply => $on_reply,
+            },
+        );
+    };
+    my $error = $@;
+    PVE::OCI::JVM::block_signals();
+    die $error if !$engine;
+    my ($status, $lines) = end_engine($engine);
+    if (defined($reply)) {
+        warn "pve-oci: $_\n" for $lines->@*;
+        return $reply;
+    }
+    $state->{is_answered} = $engine->{connection}->{is_answered};
+    die $error if $state->{is_answered};
+    fail_without_answer($error, $status, $lines);
+}
+
+# Another engine removes what one that died has made, with signals blocked.
+my sub clean ($settings, $maps, $root, $existing) {
+    my $last_error = PVE::OCI::Varlink::last_error();
+    my $request = {
+        action => 'clean',
+        existing => $existing,
+        uidMap => $maps->{uid_map},
+        gidMap => $maps->{gid_map},
+    };
+    eval { hold($settings, $request, [$root->{handle}], undef, {}); 1 }
+        or warn "pve-oci: root directory not cleaned: $@";
+    PVE::OCI::Varlink::set_error($last_error);
+    return;
+}
+
+my sub run ($settings, $request, $maps, $archive, $root, $on_reply) {
+    my $state = { mask => PVE::OCI::JVM::block_signals() };
+    # a reaper, or none, would take the engine's exit status away
+    local $SIG{CHLD} = 'DEFAULT';
+    my $existing;
+    my $listen = sub ($reply) {
+        $existing = $reply->{existing} if ref($reply->{existing}) eq 'ARRAY';
+        if (ref($reply->{log}) eq 'HASH') {
+            warn 'pve-oci: ' . PVE::OCI::Text::one_line($reply->{log}->{message} // '') . "\n";
+        }
+        $on_reply->($reply) if $on_reply && $reply->{progress};
+    };
+    my @handles = map { $_->{handle} } grep { defined } $archive, $root;
+    my $reply = eval { hold($settings, $request, \@handles, $listen, $state) };
+    my $error = $@;
+    if (!defined($reply) && $root) {
+        clean($settings, $maps, $root, $existing) if $existing && !$state->{is_answered};
+        chown($root->{owner}->@*, $root->{link}) if $root->{owner};
+    }
+    close($_) for @handles;
+    PVE::OCI::JVM::restore_signals($state->{mask}); # a handler that waited runs now, and may die
+    die $error if !defined($reply);
+    return $reply;
+}
+
+# Why no engine can be started here, as one line; undef when it can.
+sub unavailable ($options = {}) {
+    return if eval { PVE::OCI::JVM::settings($options); 1 };
+    return PVE::OCI::Text::one_line("$@");
+}
+
+# As PVE::OCI::Varlink::call for the four methods that work on an image. Options: descriptors, on_reply;
+# java and home for PVE::OCI::JVM::settings.
+sub call ($method, $parameters, $call_options = {}) {
+    PVE::OCI::Varlink::clear_error();
+    my $action = $ACTIONS->{$method};
+    my $settings = eval { PVE::OCI::JVM::settings($call_options) }
+        // PVE::OCI::Varlink::fail('EngineUnavailable', "$@");
+    my $maps = id_maps($action eq 'extract' ? $parameters : {});
+    my $descriptors = $call_options->{descriptors} // [];
+    $settings = complete_settings($settings, $action, $maps);
+    my $archive = open_archive($parameters, $descriptors);
+    my $root =
+        $action eq 'extract' ? open_root($parameters, $descriptors, $settings, $maps) : undef;
+    my $request = {
+        action => $action,
+        archiveName => $archive->{name},
+        archiveIsDirectory => $archive->{is_directory} ? JSON::true : JSON::false,
+        selector => $parameters->{selector} // {},
+        options => $parameters->{options} // {},
+        limits => {},
+        uidMap => $maps->{uid_map},
+        gidMap => $maps->{gid_map},
+    };
+    return run($settings, $request, $maps, $archive, $root, $call_options->{on_reply});
+}
+
+1;

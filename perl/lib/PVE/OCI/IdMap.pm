@@ -1,0 +1,110 @@
+package PVE::OCI::IdMap;
+
+# ID maps of user namespaces, checked as the daemon checks them: root may write any map to
+# /proc/PID/uid_map, so what must not be mapped is refused here, in the daemon's words.
+
+use v5.36;
+
+use PVE::OCI::Varlink;
+
+# user_namespaces(7): (uid_t) -1 is no ID, and the kernel takes 340 lines.
+my $IDS = 0xffff_ffff;
+my $MAXIMUM_RANGES = 340;
+
+our %SUBORDINATE_FILE = (uidMap => '/etc/subuid', gidMap => '/etc/subgid');
+
+# What root has on every Proxmox VE host, where its file says nothing.
+my $USUAL = [100000, 65536];
+
+# Not by join: numbers that were once used as strings become strings in JSON.
+my sub text_of ($range) { return sprintf('%d %d %d', $range->@{qw(inside outside count)}); }
+
+my sub subordinate_ids ($file) {
+    my @ranges;
+    if (open(my $handle, '<', $file)) {
+        while (my $line = <$handle>) {
+            push @ranges, [$1, $2] if $line =~ /\A\s*(?:root|0):([0-9]{1,10}):([0-9]{1,10})\s*\z/;
+        }
+    }
+    return @ranges ? @ranges : ($USUAL);
+}
+
+my sub is_within_ids ($first, $count) { return $first < $IDS && $count <= $IDS - $first; }
+
+my sub require_disjoint ($fail, $side, $ranges) {
+    my @sorted = sort { $a->{$side} <=> $b->{$side} } $ranges->@*;
+    my $where = $side eq 'inside' ? 'inside' : 'on the host';
+    for my $i (1 .. $#sorted) {
+        my ($before, $range) = @sorted[$i - 1, $i];
+        next if $before->{$side} + $before->{count} <= $range->{$side};
+        $fail->("ranges '" . text_of($before) . "' and '" . text_of($range) . "' overlap $where");
+    }
+    return;
+}
+
+# Dies unless the list of ranges of the parameter uidMap or gidMap may be a container's map.
+sub check ($parameter, $ranges) {
+    my $fail = sub ($reason) {
+        PVE::OCI::Varlink::fail(
+            'io.pve.oci.InvalidArgument', "invalid ID map: $reason", { parameter => $parameter },
+        );
+    };
+    return if !$ranges->@*;
+    $fail->("more than $MAXIMUM_RANGES ranges") if $ranges->@* > $MAXIMUM_RANGES;
+    my $file = $SUBORDINATE_FILE{$parameter};
+    my @allowed = subordinate_ids($file);
+    for my $range ($ranges->@*) {
+        my ($inside, $outside, $count) = $range->@{qw(inside outside count)};
+        my $text = "range '" . text_of($range) . "'";
+        $fail->("$text: count is not valid") if $count <= 0 || $count > $IDS;
+        $fail->("$text: ID out of range")
+            if !is_within_ids($inside, $count) || !is_within_ids($outside, $count);
+        $fail->("$text maps the host's root") if $outside == 0;
+        $fail->("$text is not within root's ranges in $file")
+            if !grep { $outside >= $_->[0] && $outside + $count <= $_->[0] + $_->[1] } @allowed;
+    }
+    require_disjoint($fail, $_, $ranges) for qw(inside outside);
+    $fail->('root is not mapped') if !grep { $_->{inside} == 0 } $ranges->@*;
+    return;
+}
+
+# Dies unless both maps of a call are what they may be.
+sub check_both ($uid_map, $gid_map) {
+    if (!$uid_map->@* != !$gid_map->@*) {
+        PVE::OCI::Varlink::fail(
+            'io.pve.oci.InvalidArgument', 'uidMap and gidMap must be given together',
+            { parameter => $uid_map->@* ? 'gidMap' : 'uidMap' },
+        );
+    }
+    check('uidMap', $uid_map);
+    check('gidMap', $gid_map);
+    return;
+}
+
+# "0 100000 65536,65536 200000 1": as the launcher of the sandbox takes it.
+sub argument ($ranges) { return join(',', map { text_of($_) } $ranges->@*); }
+
+# The host's ID of the container's root, 0 without a map.
+sub mapped_root ($ranges) {
+    my ($root) = grep { $_->{inside} == 0 } $ranges->@*;
+    return $root ? $root->{outside} : 0;
+}
+
+# The maps of the user namespace that this process is in, as ranges.
+sub own ($name) {
+    open(my $handle, '<', "/proc/self/$name") or die "cannot read /proc/self/$name: $!\n";
+    my @ranges;
+    while (my $line = <$handle>) {
+        my ($inside, $outside, $count) = $line =~ /\A\s*([0-9]+)\s+([0-9]+)\s+([0-9]+)\s*\z/ or next;
+        push @ranges, { inside => $inside + 0, outside => $outside + 0, count => $count + 0 };
+    }
+    return \@ranges;
+}
+
+# Is this process in the user namespace that the machine has been started with? Others have no such map.
+sub is_initial_namespace() {
+    my $ranges = eval { own('uid_map') } // return 1; # no /proc, or a kernel without user namespaces
+    return $ranges->@* == 1 && text_of($ranges->[0]) eq '0 0 4294967295';
+}
+
+1;
