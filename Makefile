@@ -28,7 +28,7 @@ PACKAGES_TEST = acl attr libarchive-tools libtest-mockmodule-perl lxc mmdebstrap
 	pigz python3 qemu-user-static shellcheck umoci zstd
 PACKAGES = $(PACKAGES_BUILD) $(PACKAGES_RUN) $(PACKAGES_TEST)
 
-all: $(T)/pve-oci.jar native class-data
+all: $(T)/pve-oci.jar native perl-xs class-data
 
 deps:
 	@missing=$$(dpkg-query -Wf '$${db:Status-Abbrev} $${Package}\n' $(PACKAGES) 2>/dev/null \
@@ -52,6 +52,10 @@ $(NATIVE)/libjnidispatch.so: $(T)/pve-oci.jar
 native: $(NATIVE)/libjnidispatch.so
 	@$(MAKE) -sC native JDK=$(JAVA_HOME)
 	@$(MAKE) -sf native/pve-init.mk
+
+# PVE::OCI::JVM, the engine embedded in Perl
+perl-xs:
+	@$(MAKE) -sC perl/xs JDK=$(JAVA_HOME)
 
 # Made from the jars and the launcher's libraries; needed again whenever a jar changes.
 class-data: $(T)/worker.jsa
@@ -81,4 +85,4 @@ tidy:
 clean:
 	rm -rf $(T)
 
-.PHONY: all deps native class-data demo check check-installed tidy clean
+.PHONY: all deps native perl-xs class-data demo check check-installed tidy clean

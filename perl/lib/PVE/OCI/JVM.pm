@@ -121,6 +121,7 @@ my sub java_options ($home, $libraries, $version) {
     );
     push @options, "-XX:SharedArchiveFile=$home/embedded.jsa" if -e "$home/embedded.jsa";
     push @options, '--enable-native-access=ALL-UNNAMED' if $version >= 24;
+    push @options, map { /\A(-[A-Za-z0-9:+=.,\/_-]+)\z/ } split(/ /, $ENV{PVE_OCI_JAVA_OPTIONS} // '');
     return @options;
 }
 
@@ -177,6 +178,8 @@ Private to L<PVE::OCI>. A virtual machine has many threads, so it can neither en
 survive a fork, and a handler of C<%SIG> that runs on one of its threads crashes perl. C<start>
 therefore forks: its child, in C from then on, becomes what C<pve-oci-worker> is to the daemon, with
 every signal blocked. A machine is made once in such a child; libjvm is never loaded into the caller.
+
+The environment variable C<PVE_OCI_JAVA_OPTIONS> adds options for the machine.
 
 Paths must consist of plain characters; tainted ones are refused by C<start>.
 

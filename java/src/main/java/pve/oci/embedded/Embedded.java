@@ -10,9 +10,13 @@ import pve.oci.worker.WorkerMain;
 public final class Embedded {
     private Embedded() {}
 
-    /** Does the job and ends the process at once: its end is what the parent waits for. */
+    /**
+     * Does the job and ends the process at once: its end is what the parent waits for.
+     *
+     * @param arguments the number of jobs, when it is not one: class-data archives are made so
+     */
     public static void main(String[] arguments) throws IOException {
-        WorkerMain.serveOnce();
+        WorkerMain.serve(arguments.length == 0 ? 1 : Integer.parseInt(arguments[0]));
         Runtime.getRuntime().halt(0);
     }
 }

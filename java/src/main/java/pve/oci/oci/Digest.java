@@ -2,6 +2,7 @@ package pve.oci.oci;
 
 import java.util.Map;
 import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A content digest, {@code algorithm:encoded} (descriptor.md, Digests). Only the registered algorithms are known; their
@@ -39,6 +40,18 @@ public record Digest(String algorithm, String encoded) {
     /** The blob's place in a layout (image-layout.md, Blobs). */
     public String blobPath() {
         return "blobs/" + algorithm + "/" + encoded;
+    }
+
+    // equals, hashCode: a record's own are made at their first call, by method handles that take longer than an index
+
+    @Override
+    public boolean equals(@Nullable Object other) {
+        return other instanceof Digest digest && algorithm.equals(digest.algorithm) && encoded.equals(digest.encoded);
+    }
+
+    @Override
+    public int hashCode() {
+        return encoded.hashCode();
     }
 
     @Override

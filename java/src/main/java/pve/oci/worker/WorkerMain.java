@@ -37,9 +37,12 @@ public final class WorkerMain {
         new WorkerMain(new MessageSocket(0)).serve();
     }
 
-    /** Serves one call on descriptor 0, unannounced. */
-    public static void serveOnce() throws IOException {
-        new WorkerMain(new MessageSocket(0)).serveNext();
+    /** Serves so many calls on descriptor 0, unannounced. */
+    public static void serve(int calls) throws IOException {
+        WorkerMain worker = new WorkerMain(new MessageSocket(0));
+        for (int i = 0; i < calls && worker.serveNext(); i++) {
+            // the end of the connection is an end as well
+        }
     }
 
     private void serve() throws IOException {
