@@ -364,7 +364,7 @@ for my $case (@INVALID) {
 
 subtest 'no daemon' => sub {
     local $ENV{PVE_OCI_SOCKET} = "$DIRECTORY/none";
-    eval { PVE::OCI::detect_archive($ARCHIVE) };
+    eval { PVE::OCI::detect_archive($ARCHIVE, { mode => 'daemon' }) };
     is(
         $@, "cannot connect to pve-ocid at '$DIRECTORY/none': No such file or directory\n",
         'message'

@@ -142,8 +142,11 @@ subtest 'everything else goes to the original function, untouched' => sub {
     );
 };
 
-subtest 'no daemon is an error for a tar archive' => sub {
+subtest 'neither daemon nor engine is an error for a tar archive' => sub {
     local $ENV{PVE_OCI_SOCKET} = "$DIRECTORY/none";
+    local $ENV{JAVA_HOME} = '/nonexistent';
+    require PVE::OCI::JVM;
+    local @PVE::OCI::JVM::JVM_PATTERNS = ();
     eval {
         PVE::LXC::OCI::restore_archive(
             $STORAGE, 'local:vztmpl/image.tar', '/rootdir', {}, 0,

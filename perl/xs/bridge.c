@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -63,11 +64,16 @@ static bool enter_own_namespace(void)
 
     if (unshare(CLONE_NEWUSER) != 0)
         return false;
+    /* A process that was root before has a /proc of root's, until it may be dumped; the worker may not. */
+    if (prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) != 0)
+        die("set dumpable: %m");
     write_file("/proc/self/setgroups", "deny"); /* else his gid map is refused */
     (void) snprintf(map, sizeof map, "0 %u 1", uid);
     write_file("/proc/self/uid_map", map);
     (void) snprintf(map, sizeof map, "0 %u 1", gid);
     write_file("/proc/self/gid_map", map);
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+        die("set not dumpable: %m");
     return true;
 }
 

@@ -158,6 +158,8 @@ my sub client_options ($given) {
         my $key = $PVE::OCI::CLI::Verbs::OPTIONS->{$name}->{key} // next;
         $options->{$key} = $given->{$name};
     }
+    usage_error(undef, '--daemon excludes --embedded') if $given->{daemon} && $given->{embedded};
+    ($options->{mode}) = grep { $given->{$_} } qw(daemon embedded);
     if (defined(my $id_map = id_map($given))) {
         $options->{id_map} = $id_map;
     }

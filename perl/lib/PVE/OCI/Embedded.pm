@@ -7,7 +7,8 @@ package PVE::OCI::Embedded;
 use v5.36;
 
 use Errno qw(EINTR EPERM);
-use Fcntl qw(F_SETFL O_DIRECTORY O_NOCTTY O_NONBLOCK O_RDONLY S_ISBLK S_ISCHR S_ISDIR S_ISFIFO S_ISREG
+use Fcntl
+    qw(F_SETFL O_DIRECTORY O_NOCTTY O_NONBLOCK O_RDONLY S_ISBLK S_ISCHR S_ISDIR S_ISFIFO S_ISREG
     S_ISSOCK);
 use JSON;
 use Socket qw(AF_UNIX PF_UNSPEC SOCK_STREAM);
@@ -40,7 +41,8 @@ my $SIGNALS = {
 };
 
 my sub fail ($name, $message, $parameters = {}) {
-    PVE::OCI::Varlink::fail("io.pve.oci.$name", $message, $parameters);
+    my $line = PVE::OCI::Text::one_line($message);
+    PVE::OCI::Varlink::fail("io.pve.oci.$name", $line, { $parameters->%*, message => $line });
 }
 
 my sub system_error ($what, $path, $operation) {
@@ -117,7 +119,7 @@ my sub first_file ($top, $path, $depth) {
         my $relative = $path eq '' ? $entry : "$path/$entry";
         my @status = lstat("$top/$relative") or next;
         return $relative if !S_ISDIR($status[2]) || $depth >= $MAX_DEPTH;
-        my $found = first_file($top, $relative, $depth + 1);
+        my $found = __SUB__->($top, $relative, $depth + 1);
         return $found if defined($found);
     }
     return;

@@ -19,6 +19,14 @@ my $USUAL = [100000, 65536];
 # Not by join: numbers that were once used as strings become strings in JSON.
 my sub text_of ($range) { return sprintf('%d %d %d', $range->@{qw(inside outside count)}); }
 
+my sub invalid ($parameter, $message) {
+    PVE::OCI::Varlink::fail(
+        'io.pve.oci.InvalidArgument',
+        $message,
+        { parameter => $parameter, message => $message },
+    );
+}
+
 my sub subordinate_ids ($file) {
     my @ranges;
     if (open(my $handle, '<', $file)) {
@@ -44,11 +52,7 @@ my sub require_disjoint ($fail, $side, $ranges) {
 
 # Dies unless the list of ranges of the parameter uidMap or gidMap may be a container's map.
 sub check ($parameter, $ranges) {
-    my $fail = sub ($reason) {
-        PVE::OCI::Varlink::fail(
-            'io.pve.oci.InvalidArgument', "invalid ID map: $reason", { parameter => $parameter },
-        );
-    };
+    my $fail = sub ($reason) { invalid($parameter, "invalid ID map: $reason") };
     return if !$ranges->@*;
     $fail->("more than $MAXIMUM_RANGES ranges") if $ranges->@* > $MAXIMUM_RANGES;
     my $file = $SUBORDINATE_FILE{$parameter};
@@ -70,19 +74,17 @@ sub check ($parameter, $ranges) {
 
 # Dies unless both maps of a call are what they may be.
 sub check_both ($uid_map, $gid_map) {
-    if (!$uid_map->@* != !$gid_map->@*) {
-        PVE::OCI::Varlink::fail(
-            'io.pve.oci.InvalidArgument', 'uidMap and gidMap must be given together',
-            { parameter => $uid_map->@* ? 'gidMap' : 'uidMap' },
-        );
-    }
+    invalid($uid_map->@* ? 'gidMap' : 'uidMap', 'uidMap and gidMap must be given together')
+        if !$uid_map->@* != !$gid_map->@*;
     check('uidMap', $uid_map);
     check('gidMap', $gid_map);
     return;
 }
 
 # "0 100000 65536,65536 200000 1": as the launcher of the sandbox takes it.
-sub argument ($ranges) { return join(',', map { text_of($_) } $ranges->@*); }
+sub argument ($ranges) {
+    return join(',', map { text_of($_) } $ranges->@*);
+}
 
 # The host's ID of the container's root, 0 without a map.
 sub mapped_root ($ranges) {
@@ -95,7 +97,8 @@ sub own ($name) {
     open(my $handle, '<', "/proc/self/$name") or die "cannot read /proc/self/$name: $!\n";
     my @ranges;
     while (my $line = <$handle>) {
-        my ($inside, $outside, $count) = $line =~ /\A\s*([0-9]+)\s+([0-9]+)\s+([0-9]+)\s*\z/ or next;
+        my ($inside, $outside, $count) = $line =~ /\A\s*([0-9]+)\s+([0-9]+)\s+([0-9]+)\s*\z/
+            or next;
         push @ranges, { inside => $inside + 0, outside => $outside + 0, count => $count + 0 };
     }
     return \@ranges;

@@ -9,7 +9,7 @@ package PVE::OCI::JVM;
 use v5.36;
 
 use Config;
-use File::Spec ();
+use Cwd ();
 use XSLoader;
 
 our $VERSION = '0.1.0';
@@ -17,8 +17,7 @@ our $VERSION = '0.1.0';
 our $MINIMUM_VERSION = 17;
 
 # Where Debian has its JDKs; the first that is usable, of each pattern the newest.
-our @JVM_PATTERNS =
-    ('/usr/lib/jvm/default-java', '/usr/lib/jvm/java-*-openjdk*', '/usr/lib/jvm/*');
+our @JVM_PATTERNS = ('/usr/lib/jvm/default-java', '/usr/lib/jvm/java-*-openjdk*', '/usr/lib/jvm/*');
 
 # What the engine needs of the jars; the others are the daemon's.
 my @JARS = qw(pve-oci.jar lib/jackson-core-*.jar lib/jna-*.jar lib/zstd-jni-*.jar);
@@ -37,7 +36,7 @@ my sub clean_path ($path) {
 
 # The directories that hold this module: a source tree, or where packages install to.
 my sub tree() {
-    my ($tree) = File::Spec->rel2abs(__FILE__) =~ m{\A(/.+)/perl/lib/PVE/OCI/JVM\.pm\z}s;
+    my ($tree) = Cwd::realpath(__FILE__) =~ m{\A(/.+)/perl/lib/PVE/OCI/JVM\.pm\z}s;
     return defined($tree) ? clean_path($tree) : undef;
 }
 
@@ -52,8 +51,10 @@ my sub find_home ($wanted) {
     my @homes =
         grep { defined } defined($wanted)
         ? ($wanted)
-        : ($ENV{PVE_OCI_HOME}, defined($tree) ? "$tree/target" : (), '/usr/lib/pve-oci',
-            '/usr/share/pve-oci');
+        : (
+            $ENV{PVE_OCI_HOME}, defined($tree) ? "$tree/target" : (), '/usr/lib/pve-oci',
+            '/usr/share/pve-oci'
+        );
     for my $home (map { clean_path($_) // () } @homes) {
         next if !-e "$home/pve-oci.jar";
         for my $directory (map { clean_path($_) // () } library_directories($home)) {
@@ -73,7 +74,8 @@ my sub version_of ($java_home) {
 }
 
 my sub by_version ($pattern) {
-    my %version = map { $_ => version_of($_) } grep { defined } map { clean_path($_) } glob($pattern);
+    my %version =
+        map { $_ => version_of($_) } grep { defined } map { clean_path($_) } glob($pattern);
     return sort { $version{$b} <=> $version{$a} || $a cmp $b } keys %version;
 }
 
@@ -96,11 +98,15 @@ sub find_library ($wanted = undef) {
     my @looked =
         defined($wanted)
         ? ($wanted)
-        : (defined($ENV{JAVA_HOME}) ? "JAVA_HOME ($ENV{JAVA_HOME})" : 'JAVA_HOME (not set)',
-            @JVM_PATTERNS);
+        : (
+            defined($ENV{JAVA_HOME}) ? "JAVA_HOME ($ENV{JAVA_HOME})" : 'JAVA_HOME (not set)',
+            @JVM_PATTERNS
+        );
     my $rejected = @rejected ? '; ' . join(', ', @rejected) : '';
     die "no Java virtual machine of version $MINIMUM_VERSION or newer: looked for"
-        . " lib/server/libjvm.so in " . join(', ', @looked) . "$rejected\n";
+        . " lib/server/libjvm.so in "
+        . join(', ', @looked)
+        . "$rejected\n";
 }
 
 my sub java_options ($home, $libraries, $version) {
@@ -108,9 +114,9 @@ my sub java_options ($home, $libraries, $version) {
     my @options = (
         # cold start and memory: one compiler, one collector thread
         '-Xmx64m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Xshare:auto',
-        # no files in /tmp, no handlers, no look at cgroups, no report of a crash: none of it is there
-        '-XX:-UsePerfData', '-Xrs', '-XX:-UseContainerSupport', '-XX:+SuppressFatalErrorMessage',
-        '-Xlog:disable', '-Xlog:all=error:stderr',
+      # no files in /tmp, no handlers, no look at cgroups, no report of a crash: none of it is there
+        '-XX:-UsePerfData', '-Xrs', '-XX:-UseContainerSupport',
+        '-XX:+SuppressFatalErrorMessage',
         '-XX:+UnlockDiagnosticVMOptions', '-XX:-PrintWarnings',
         '-Djava.class.path=' . join(':', @jars),
         "-Dpve.oci.home=$home",
@@ -119,9 +125,13 @@ my sub java_options ($home, $libraries, $version) {
         '-Djna.platform.library.path=',
         "-DZstdNativePath=$libraries/libzstd-jni.so",
     );
+    # an archive of another JVM's is passed over in silence
+    my $silent = join('', map { ",$_*=off" } 'cds', $version >= 25 ? 'aot' : ());
+    push @options, '-Xlog:disable', "-Xlog:all=error$silent:stderr";
     push @options, "-XX:SharedArchiveFile=$home/embedded.jsa" if -e "$home/embedded.jsa";
     push @options, '--enable-native-access=ALL-UNNAMED' if $version >= 24;
-    push @options, map { /\A(-[A-Za-z0-9:+=.,\/_-]+)\z/ } split(/ /, $ENV{PVE_OCI_JAVA_OPTIONS} // '');
+    push @options,
+        map { /\A(-[A-Za-z0-9:+=.,\/_-]+)\z/ } split(/ /, $ENV{PVE_OCI_JAVA_OPTIONS} // '');
     return @options;
 }
 

@@ -20,7 +20,7 @@ our @EXIT_CODES = (
     [$EXIT_DONE, 'done'],
     [$EXIT_FAILED, 'the answer is no, or the operation failed'],
     [$EXIT_USAGE, 'wrong usage'],
-    [$EXIT_UNAVAILABLE, 'pve-ocid cannot be reached'],
+    [$EXIT_UNAVAILABLE, 'pve-ocid cannot be reached, and there is no embedded engine'],
     [$EXIT_PERMISSION, 'permission denied'],
     [130, 'interrupted by SIGINT, the job is cancelled'],
     [143, 'interrupted by SIGTERM, the job is cancelled'],
@@ -30,6 +30,7 @@ our @EXIT_CODES = (
 our $ERROR_EXIT_CODES = {
     'ConnectFailed' => $EXIT_UNAVAILABLE,
     'ConnectionLost' => $EXIT_UNAVAILABLE,
+    'EngineUnavailable' => $EXIT_UNAVAILABLE,
     'InvalidArgument' => $EXIT_USAGE,
     'io.pve.oci.InvalidArgument' => $EXIT_USAGE,
     'io.pve.oci.PermissionDenied' => $EXIT_PERMISSION,
@@ -55,6 +56,11 @@ our $OPTIONS = {
         help => 'the words after ROOTFS are the command; none: show it',
     },
     'config' => { spec => '', help => 'print only the config object, as JSON' },
+    'daemon' => { spec => '', help => 'by pve-ocid only, an error where it cannot be reached' },
+    'embedded' => {
+        spec => '',
+        help => 'by the engine in a process of our own; else only where there is no daemon',
+    },
     'gidmap' => {
         spec => 's@', value => 'C:H:N',
         help => 'as --uidmap, for groups; the same as --uidmap if left out',
@@ -105,6 +111,7 @@ our $OPTIONS = {
 our @COMMON_OPTIONS = qw(socket output-format json noheader quiet verbose help version);
 
 my @SELECTOR = qw(arch variant reference manifest);
+my @MODE = qw(daemon embedded);
 
 # Columns are [title, field, format]; fields of fields are joined by dots. Verbs without rows print
 # their fields one a line.
@@ -114,6 +121,7 @@ our @VERBS = (
         method => 'DetectArchive',
         summary => 'tell whether ARCHIVE is an OCI image archive',
         arguments => ['ARCHIVE'],
+        options => [@MODE],
         run =>
             sub ($arguments, $options) { PVE::OCI::detect_archive($arguments->[0], $options) },
         columns => [['format', 'format'], ['layout version', 'layoutVersion']],
@@ -126,7 +134,7 @@ our @VERBS = (
         method => 'InspectImage',
         summary => 'show what images and layers ARCHIVE holds',
         arguments => ['ARCHIVE'],
-        options => [@SELECTOR, qw(config raw)],
+        options => [@SELECTOR, @MODE, qw(config raw)],
         run =>
             sub ($arguments, $options) { PVE::OCI::inspect_image($arguments->[0], $options) },
         columns => [
@@ -166,7 +174,7 @@ our @VERBS = (
         method => 'VerifyImage',
         summary => 'check digest and size of every blob of an image',
         arguments => ['ARCHIVE'],
-        options => [@SELECTOR],
+        options => [@SELECTOR, @MODE],
         progress => 1,
         run => sub ($arguments, $options) { PVE::OCI::verify_image($arguments->[0], $options) },
         columns => [],
@@ -184,7 +192,9 @@ our @VERBS = (
         method => 'ParseAndExtractImage',
         summary => 'extract an image into the empty directory ROOTFS',
         arguments => ['ARCHIVE', 'ROOTFS'],
-        options => [@SELECTOR, qw(uidmap gidmap privileged max-bytes max-entries bwlimit)],
+        options => [
+            @SELECTOR, @MODE, qw(uidmap gidmap privileged max-bytes max-entries bwlimit),
+        ],
         progress => 1,
         run => sub ($arguments, $options) { PVE::OCI::extract_image($arguments->@*, $options) },
         columns => [
