@@ -19,9 +19,6 @@ our $MINIMUM_VERSION = 17;
 # Where Debian has its JDKs; the first that is usable, of each pattern the newest.
 our @JVM_PATTERNS = ('/usr/lib/jvm/default-java', '/usr/lib/jvm/java-*-openjdk*', '/usr/lib/jvm/*');
 
-# What the engine needs of the jars; the others are the daemon's.
-my @JARS = qw(pve-oci.jar lib/jackson-core-*.jar lib/jna-*.jar lib/zstd-jni-*.jar);
-
 # Loaded before the sandbox is entered, which has no /usr/lib. What is missing is done without.
 my @PRELOADS = qw(libisal.so.2 libcrypto.so.3);
 
@@ -76,7 +73,8 @@ my sub version_of ($java_home) {
 my sub by_version ($pattern) {
     my %version =
         map { $_ => version_of($_) } grep { defined } map { clean_path($_) } glob($pattern);
-    return sort { $version{$b} <=> $version{$a} || $a cmp $b } keys %version;
+    my @sorted = sort { $version{$b} <=> $version{$a} || $a cmp $b } keys %version;
+    return @sorted;
 }
 
 # Returns path of libjvm.so and the JDK's version. $wanted is the path of a JDK or of the library itself,
@@ -110,7 +108,8 @@ sub find_library ($wanted = undef) {
 }
 
 my sub java_options ($home, $libraries, $version) {
-    my @jars = map { clean_path((sort(glob("$home/$_")))[-1]) // () } @JARS;
+    # an archive of classes is only of use with the same class path, in the same order
+    my @jars = ("$home/pve-oci.jar", sort map { clean_path($_) // () } glob("$home/lib/*.jar"));
     my @options = (
         # cold start and memory: one compiler, one collector thread
         '-Xmx64m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Xshare:auto',
