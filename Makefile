@@ -79,6 +79,7 @@ check-installed:
 PREFIX = /usr
 HOME_DIR = $(DESTDIR)$(PREFIX)/lib/pve-oci
 PERL_DIR = $(DESTDIR)$(PREFIX)/share/perl5
+MAN_DIR = $(DESTDIR)$(PREFIX)/share/man
 COMPLETIONS = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 
 install:
@@ -91,6 +92,10 @@ install:
 	install -Dm 755 -t $(DESTDIR)$(PREFIX)/sbin bin/pve-ocid
 	install -Dm 755 -t $(DESTDIR)$(PREFIX)/bin bin/pve-oci
 	cd perl/lib && find PVE -name '*.p[ml]' -exec install -Dm 644 {} $(abspath $(PERL_DIR))/{} \;
+	mkdir -p $(T)/man $(DESTDIR)/etc
+	man/make-pages $(T)/man
+	for n in 1 3 5 7 8; do install -Dm 644 -t $(MAN_DIR)/man$$n $(T)/man/*.$$n* || exit 1; done
+	bin/pve-ocid --print-config > $(DESTDIR)/etc/pve-ocid.conf
 	install -d $(COMPLETIONS) && bin/pve-oci completion > $(COMPLETIONS)/pve-oci
 
 # The packages, in target/deb. Needs debhelper and lintian: apt-get build-dep . lintian
