@@ -3,6 +3,7 @@
 #   make deps   installs what building, running and testing need (apt, as root)
 #   make demo   makes a real image, extracts it by a private daemon, shows the result
 #   make check  runs every check and test
+#   make deb    packages, in target/deb
 #   make tidy   mends the format of Java and Perl
 # The default JDK is used; another one: make JAVA_HOME=/usr/lib/jvm/...
 
@@ -78,6 +79,41 @@ check-installed:
 	@$(MAKE) -s all
 	prove -r t/
 
+# As far as the package needs it; debian/rules calls it. What Java is made of is built already.
+PREFIX = /usr
+HOME_DIR = $(DESTDIR)$(PREFIX)/lib/pve-oci
+PERL_DIR = $(DESTDIR)$(PREFIX)/share/perl5
+MAN_DIR = $(DESTDIR)$(PREFIX)/share/man
+COMPLETIONS = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+
+install:
+	install -Dm 644 -t $(HOME_DIR) $(T)/pve-oci.jar
+	install -Dm 644 -t $(HOME_DIR)/lib $(T)/lib/*.jar
+	install -Dm 644 -t $(HOME_DIR)/native $(NATIVE)/*.so
+	install -Dm 755 -t $(HOME_DIR)/native $(NATIVE)/pve-oci-worker
+	for a in amd64 arm64; do install -D -t $(HOME_DIR)/init/$$a $(NATIVE)/init/$$a/pve.init || exit 1; done
+	install -Dm 755 -t $(HOME_DIR) bin/pve-oci-class-data
+	install -Dm 755 -t $(DESTDIR)$(PREFIX)/sbin bin/pve-ocid
+	install -Dm 755 -t $(DESTDIR)$(PREFIX)/bin bin/pve-oci
+	cd perl/lib && find PVE -name '*.p[ml]' -exec install -Dm 644 {} $(abspath $(PERL_DIR))/{} \;
+	mkdir -p $(T)/man $(DESTDIR)/etc
+	man/make-pages $(T)/man
+	for n in 1 3 5 7 8; do install -Dm 644 -t $(MAN_DIR)/man$$n $(T)/man/*.$$n* || exit 1; done
+	bin/pve-ocid --print-config > $(DESTDIR)/etc/pve-ocid.conf
+	install -d $(COMPLETIONS) && bin/pve-oci completion > $(COMPLETIONS)/pve-oci
+
+# The packages, in target/deb. Needs debhelper and lintian: apt-get build-dep . lintian
+VERSION = $(shell dpkg-parsechangelog -SVersion)
+DEB_BUILD = $(T)/deb/pve-oci-$(VERSION)
+
+deb: $(T)/pve-oci.jar
+	rm -rf $(T)/deb
+	mkdir -p $(DEB_BUILD)/target
+	cp -a $(shell git ls-files | cut -d/ -f1 | sort -u) $(DEB_BUILD)
+	cp -a $(T)/pve-oci.jar $(T)/lib $(DEB_BUILD)/target
+	cd $(DEB_BUILD) && dpkg-buildpackage -us -uc
+	lintian --fail-on error,warning $(T)/deb/*.changes
+
 tidy:
 	$(MVN) -q spotless:apply
 	perltidy -b -bext=/ $$(git ls-files 'perl/*.pm' 't/*.t' 't/*.pm' bin/pve-oci)
@@ -85,4 +121,4 @@ tidy:
 clean:
 	rm -rf $(T)
 
-.PHONY: all deps native perl-xs class-data demo check check-installed tidy clean
+.PHONY: all deps native perl-xs class-data demo check check-installed install deb tidy clean

@@ -9,7 +9,7 @@ CC_arm64 ?= aarch64-linux-gnu-gcc
 
 # No C library and no start files. -fno-tree-loop-distribute-patterns: gcc would call memset, which is not there.
 INIT_CFLAGS := -std=c11 -Os -static -nostdlib -ffreestanding -fno-pie -no-pie -fno-stack-protector \
-	-fno-asynchronous-unwind-tables -fno-tree-loop-distribute-patterns \
+	-fno-asynchronous-unwind-tables -fno-ident -fno-tree-loop-distribute-patterns \
 	-Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 INIT_LDFLAGS := -s -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,norelro -Wl,-z,noseparate-code \
 	-Wl,-z,max-page-size=4096

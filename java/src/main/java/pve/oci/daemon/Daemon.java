@@ -71,6 +71,13 @@ final class Daemon {
         }
     }
 
+    /** For jobs that begin after it. Called from another thread. */
+    void reload(ServiceSettings settings, int maximumSpares) {
+        service.reload(settings);
+        workers.setMaximumSpares(maximumSpares);
+        workers.prepare(IdMaps.DEFAULT);
+    }
+
     private void accept() throws IOException {
         long watchdog = systemd.watchdogMillis();
         poll.set(0, listener.socket().number(), Poll.POLLIN)

@@ -3,7 +3,6 @@ package pve.oci.daemon;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -32,15 +31,17 @@ public final class DaemonMain {
             return EXIT_USAGE;
         }
         if (options.wantsHelp()) {
-            System.out.print(DaemonOptions.USAGE);
+            System.out.print(DaemonOptions.usage());
+            return 0;
+        }
+        String printed = options.printed();
+        if (printed != null) {
+            System.out.print(printed);
             return 0;
         }
         if (options.wantsVersion()) {
             System.out.println("pve-ocid " + version());
             return 0;
-        }
-        if (options.isVerbose()) {
-            LogConfigurator.setVerbose();
         }
         try {
             Daemon daemon = create(options);
@@ -62,6 +63,8 @@ public final class DaemonMain {
     }
 
     private static Daemon create(DaemonOptions options) throws IOException {
+        Configuration configuration = Configuration.read(options.config(), options.settings());
+        LogConfigurator.setVerbose(configuration.isOn(Setting.VERBOSE));
         Path home = directory("pve.oci.home", null);
         Path libraries = directory("pve.oci.libraries", home.resolve("native"));
         Path javaHome = Path.of(System.getProperty("java.home")).toRealPath();
@@ -74,25 +77,31 @@ public final class DaemonMain {
         SandboxLauncher launcher =
                 new SandboxLauncher(options.launcher(libraries), home, libraries, javaHome, options.workerOptions());
         WorkerStarter starter = new WorkerStarter(launcher, SocketFile.listen(runtime.toString()));
-        WorkerPool workers = new WorkerPool(starter, new WarmUp(idl, new WarmUpImage()), options.spares());
+        WorkerPool workers =
+                new WorkerPool(starter, new WarmUp(idl, new WarmUpImage()), configuration.number(Setting.SPARES));
         List<Path> protectedPaths = List.of(Path.of("/"), home, libraries, javaHome, runtime);
-        return new Daemon(listener, workers, idl, settings(options, protectedPaths), SystemdNotifier.ofEnvironment());
+        Daemon daemon = new Daemon(
+                listener, workers, idl, settings(configuration, protectedPaths), SystemdNotifier.ofEnvironment());
+        HangupSignal.handle(new Reload(options, configuration, daemon, x -> settings(x, protectedPaths)));
+        return daemon;
     }
 
-    private static ServiceSettings settings(DaemonOptions options, List<Path> protectedPaths) {
+    private static ServiceSettings settings(Configuration configuration, List<Path> protectedPaths) {
         return new ServiceSettings(
-                subordinateIds(options, "/etc/subuid"),
-                subordinateIds(options, "/etc/subgid"),
-                options.jobs(),
-                options.queue(),
-                options.hangMillis(),
+                subordinateIds(configuration, "/etc/subuid"),
+                subordinateIds(configuration, "/etc/subgid"),
+                configuration.number(Setting.JOBS),
+                configuration.number(Setting.QUEUE),
+                configuration.value(Setting.HANG) * 1000,
                 ServiceSettings.DEFAULT_CLEAN_MILLIS,
                 protectedPaths,
-                Map.of());
+                configuration.workerOptions());
     }
 
-    private static SubordinateIds subordinateIds(DaemonOptions options, String file) {
-        return options.allowsAnyIdMap() ? SubordinateIds.any() : SubordinateIds.ofFile(Path.of(file));
+    private static SubordinateIds subordinateIds(Configuration configuration, String file) {
+        return configuration.isOn(Setting.ALLOW_ANY_ID_MAP)
+                ? SubordinateIds.any()
+                : SubordinateIds.ofFile(Path.of(file));
     }
 
     private static Path directory(String property, @Nullable Path otherwise) throws IOException {

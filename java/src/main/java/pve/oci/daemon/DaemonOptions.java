@@ -2,13 +2,14 @@ package pve.oci.daemon;
 
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.EnumMap;
 import java.util.List;
+import java.util.Map;
 import org.jspecify.annotations.Nullable;
-import pve.oci.service.ServiceSettings;
 
 /** The daemon's options, with their defaults. */
 final class DaemonOptions {
-    static final String USAGE = """
+    private static final String USAGE = """
             usage: pve-ocid [OPTION]...
             Serves io.pve.oci: reads OCI image archives and extracts them into root file systems.
 
@@ -16,17 +17,15 @@ final class DaemonOptions {
               --worker-socket PATH  where workers connect (default: "worker" beside the socket)
               --launcher PATH       program that starts workers (default: below the home directory)
               --worker-option OPT   option for the worker's JVM; may be given several times
-              --jobs N              jobs that run at once (default: twice the number of processors)
-              --queue N             jobs that wait for their turn (default: 64)
-              --spares N            ID maps for which a spare worker is kept (default: 4; 0: none)
-              --hang SECONDS        a worker that is silent for so long is killed (default: 60)
-              --allow-any-id-map    ID maps need not be within root's ranges in /etc/subuid and /etc/subgid
-              --verbose             log more
+              --config FILE         settings (default: /etc/pve-ocid.conf)
+              --print-config        print a FILE that has every key with its default
               --help, --version
+
+            Settings, which take precedence over those of FILE:
+
             """;
 
     private static final String DEFAULT_SOCKET = "/run/pve-ocid/io.pve.oci";
-    private static final int DEFAULT_SPARES = 4;
 
     /** A command line that cannot be understood. */
     static final class UsageException extends Exception {
@@ -41,12 +40,9 @@ final class DaemonOptions {
     private @Nullable String workerSocket;
     private @Nullable String launcher;
     private final List<String> workerOptions = new ArrayList<>();
-    private int jobs = ServiceSettings.defaultMaximumRunningJobs();
-    private int queue = ServiceSettings.DEFAULT_MAXIMUM_QUEUED_JOBS;
-    private int spares = DEFAULT_SPARES;
-    private int hangSeconds = (int) (ServiceSettings.DEFAULT_HANG_MILLIS / 1000);
-    private boolean anyIdMap;
-    private boolean verbose;
+    private final Map<Setting, Long> settings = new EnumMap<>(Setting.class);
+    private Path config = Configuration.DEFAULT_FILE;
+    private @Nullable String printed;
     private boolean help;
     private boolean version;
 
@@ -71,15 +67,12 @@ final class DaemonOptions {
             case "--worker-socket" -> workerSocket = value(option, rest);
             case "--launcher" -> launcher = value(option, rest);
             case "--worker-option" -> workerOptions.add(value(option, rest));
-            case "--jobs" -> jobs = number(option, rest, 1);
-            case "--queue" -> queue = number(option, rest, 0);
-            case "--spares" -> spares = number(option, rest, 0);
-            case "--hang" -> hangSeconds = number(option, rest, 1);
-            case "--allow-any-id-map" -> anyIdMap = true;
-            case "--verbose" -> verbose = true;
+            case "--config" -> config = Path.of(value(option, rest)).toAbsolutePath();
+            case "--print-config" -> printed = ConfigurationTemplate.asFile();
+            case "--print-config-pod" -> printed = ConfigurationTemplate.asPod();
             case "--help" -> help = true;
             case "--version" -> version = true;
-            default -> throw new UsageException("unknown option: " + option);
+            default -> takeSetting(option, rest);
         }
     }
 
@@ -90,17 +83,28 @@ final class DaemonOptions {
         return rest.remove(0);
     }
 
-    private static int number(String option, List<String> rest, int minimum) throws UsageException {
-        String value = value(option, rest);
-        try {
-            int number = Integer.parseInt(value);
-            if (number >= minimum) {
-                return number;
-            }
-        } catch (NumberFormatException e) {
-            // said below
+    private void takeSetting(String option, List<String> rest) throws UsageException {
+        Setting setting = option.startsWith("--") ? Setting.of(option.substring(2)) : null;
+        if (setting == null) {
+            throw new UsageException("unknown option: " + option);
         }
-        throw new UsageException("option " + option + " needs a number of at least " + minimum + ", not: " + value);
+        try {
+            // a flag alone is on
+            boolean isAlone = setting.unit == Setting.Unit.FLAG
+                    && (rest.isEmpty() || rest.get(0).startsWith("-"));
+            settings.put(setting, isAlone ? 1L : setting.parse(value(option, rest)));
+        } catch (Setting.ValueException e) {
+            throw new UsageException("option " + option + ": " + e.getMessage());
+        }
+    }
+
+    static String usage() {
+        StringBuilder usage = new StringBuilder(USAGE);
+        for (Setting setting : Setting.values()) {
+            usage.append(String.format(
+                    "  --%-24s %s (%s)%n", setting.key, setting.description, setting.format(setting.defaultValue)));
+        }
+        return usage.toString();
     }
 
     String socket() {
@@ -123,28 +127,19 @@ final class DaemonOptions {
         return workerOptions;
     }
 
-    int jobs() {
-        return jobs;
+    /** Of the command line only. */
+    Map<Setting, Long> settings() {
+        return settings;
     }
 
-    int queue() {
-        return queue;
+    Path config() {
+        return config;
     }
 
-    int spares() {
-        return spares;
-    }
-
-    long hangMillis() {
-        return hangSeconds * 1000L;
-    }
-
-    boolean allowsAnyIdMap() {
-        return anyIdMap;
-    }
-
-    boolean isVerbose() {
-        return verbose;
+    /** What is to be printed in place of serving. */
+    @Nullable
+    String printed() {
+        return printed;
     }
 
     boolean wantsHelp() {

@@ -27,10 +27,9 @@ public final class LogConfigurator extends ContextAwareBase implements Configura
         return ExecutionStatus.DO_NOT_INVOKE_NEXT_IF_ANY;
     }
 
-    /** For --verbose. */
-    static void setVerbose() {
+    static void setVerbose(boolean verbose) {
         if (LoggerFactory.getLogger(Logger.ROOT_LOGGER_NAME) instanceof Logger root) {
-            root.setLevel(Level.DEBUG);
+            root.setLevel(verbose ? Level.DEBUG : Level.INFO);
         }
     }
 }

@@ -22,7 +22,7 @@ final class WorkerPool implements WorkerSource, AutoCloseable {
 
     private final WorkerStarter starter;
     private final @Nullable WarmUp warmUp;
-    private final int maximumSpares;
+    private int maximumSpares;
     private final Map<IdMaps, Spare> spares = new HashMap<>();
     private final Map<IdMaps, Long> usedNanos = new HashMap<>();
     private boolean closed;
@@ -51,6 +51,13 @@ final class WorkerPool implements WorkerSource, AutoCloseable {
         CompletableFuture<Worker> worker = fresh.claim();
         start(fresh);
         return worker;
+    }
+
+    synchronized void setMaximumSpares(int maximum) {
+        maximumSpares = maximum;
+        while (spares.size() > maximum) {
+            dropLeastRecentlyUsed();
+        }
     }
 
     @Override

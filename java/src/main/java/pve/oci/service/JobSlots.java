@@ -14,14 +14,20 @@ final class JobSlots {
         void look() throws VarlinkException;
     }
 
-    private final int maximumRunning;
-    private final int maximumQueued;
+    private int maximumRunning;
+    private int maximumQueued;
     private final Deque<Thread> queue = new ArrayDeque<>();
     private int running;
 
     JobSlots(int maximumRunning, int maximumQueued) {
         this.maximumRunning = maximumRunning;
         this.maximumQueued = maximumQueued;
+    }
+
+    synchronized void setMaximum(int running, int queued) {
+        maximumRunning = running;
+        maximumQueued = queued;
+        LockSupport.unpark(queue.peek());
     }
 
     /** Returns when the job may run. */

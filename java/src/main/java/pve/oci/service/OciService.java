@@ -17,7 +17,7 @@ public final class OciService {
     /** What jobs share. */
     record Context(Idl idl, ServiceSettings settings, JobSlots slots, WorkerSource workers) {}
 
-    private final Context context;
+    private volatile Context context;
     private final JobTable jobs = new JobTable();
     private final Parameters parameters;
     private final Metrics metrics;
@@ -43,6 +43,13 @@ public final class OciService {
                         "ListJobs", this::listJobs,
                         "CancelJob", this::cancelJob,
                         "GetMetrics", this::getMetrics));
+    }
+
+    /** For jobs that begin after it. */
+    public void reload(ServiceSettings settings) {
+        Context old = context;
+        old.slots().setMaximum(settings.maximumRunningJobs(), settings.maximumQueuedJobs());
+        context = new Context(old.idl(), settings, old.slots(), old.workers());
     }
 
     /** Takes no more jobs and ends those there are, each with an error that says so. */

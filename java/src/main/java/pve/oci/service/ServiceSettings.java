@@ -9,7 +9,7 @@ import java.util.Map;
  *
  * @param protectedPaths directories that no root directory may hold: the daemon's own files
  * @param hangMillis how long a worker may be silent
- * @param workerLimits the member "limits" of every request to a worker
+ * @param workerLimits limits of the engine, by their names among the options of a request to a worker
  */
 public record ServiceSettings(
         SubordinateIds subordinateUids,
@@ -19,7 +19,7 @@ public record ServiceSettings(
         long hangMillis,
         long cleanMillis,
         List<Path> protectedPaths,
-        Map<String, Object> workerLimits) {
+        Map<String, Long> workerLimits) {
     public static final long DEFAULT_HANG_MILLIS = 60_000;
     public static final long DEFAULT_CLEAN_MILLIS = 60_000;
     public static final int DEFAULT_MAXIMUM_QUEUED_JOBS = 64;

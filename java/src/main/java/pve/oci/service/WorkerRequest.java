@@ -15,9 +15,26 @@ public final class WorkerRequest {
             Action action, ImageArchive archive, JobParameters parameters, IdMaps maps, ServiceSettings settings) {
         Map<String, @Nullable Object> request = request(action.request(), archive.name(), archive.isDirectory(), maps);
         request.put("selector", parameters.selector() == null ? Map.of() : Parameters.tree(parameters.selector()));
-        request.put("options", parameters.options() == null ? Map.of() : Parameters.tree(parameters.options()));
-        request.put("limits", settings.workerLimits());
+        request.put("options", options(parameters.options(), settings.workerLimits()));
         return request;
+    }
+
+    /** Those of the client and those of the daemon; of what both limit, the smaller. */
+    private static Map<String, @Nullable Object> options(@Nullable ExtractOptions client, Map<String, Long> limits) {
+        Map<String, @Nullable Object> options = new LinkedHashMap<>(limits);
+        if (client != null) {
+            limit(options, "maximumSize", client.maximumSize());
+            limit(options, "maximumEntries", client.maximumEntries());
+            limit(options, "bandwidthLimit", client.bandwidthLimit());
+        }
+        return options;
+    }
+
+    private static void limit(Map<String, @Nullable Object> options, String name, @Nullable Long value) {
+        // 0 is no limit, of the bandwidth
+        if (value != null && (!(options.get(name) instanceof Long limit) || limit == 0 || value < limit)) {
+            options.put(name, value);
+        }
     }
 
     /** For a spare worker, on an image of our own. */
@@ -25,7 +42,6 @@ public final class WorkerRequest {
         Map<String, @Nullable Object> request = request("extract", "warm-up", false, maps);
         request.put("selector", Map.of());
         request.put("options", Map.of());
-        request.put("limits", Map.of());
         return request;
     }
 

@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import pve.oci.archive.Selector;
+import pve.oci.json.JsonLimits;
 import pve.oci.layer.IdMap;
 import pve.oci.layer.LayerLimits;
 import pve.oci.oci.Platform;
@@ -24,6 +25,7 @@ public record JobRequest(
         IdMap uids,
         IdMap gids,
         LayerLimits limits,
+        JsonLimits jsonLimits,
         @Nullable List<?> existing) {
     /** What a worker can do. */
     public enum Action {
@@ -49,6 +51,7 @@ public record JobRequest(
                 idMap(parameters.get("uidMap")),
                 idMap(parameters.get("gidMap")),
                 limits(options),
+                jsonLimits(options),
                 parameters.get("existing") instanceof List<?> list ? list : null);
     }
 
@@ -81,6 +84,14 @@ public record JobRequest(
                 (int) number(options, "zstdWindowLog", defaults.zstdWindowLog()),
                 number(options, "bandwidthLimit", defaults.bandwidth()),
                 tarLimits(options));
+    }
+
+    private static JsonLimits jsonLimits(Map<?, ?> options) {
+        JsonLimits defaults = JsonLimits.DEFAULT;
+        return new JsonLimits(
+                (int) number(options, "maximumJsonDepth", defaults.maximumDepth()),
+                (int) number(options, "maximumJsonSize", defaults.maximumSize()),
+                (int) number(options, "maximumJsonValues", defaults.maximumValues()));
     }
 
     private static TarLimits tarLimits(Map<?, ?> options) {

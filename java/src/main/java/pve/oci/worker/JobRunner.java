@@ -13,7 +13,6 @@ import pve.oci.archive.ImageArchive;
 import pve.oci.archive.Summaries;
 import pve.oci.compress.Compression;
 import pve.oci.compress.UnsupportedCompressionException;
-import pve.oci.json.JsonLimits;
 import pve.oci.layer.Layer;
 import pve.oci.layer.LayerApplier;
 import pve.oci.layer.LayerPipeline;
@@ -101,7 +100,7 @@ public final class JobRunner {
     private Map<String, @Nullable Object> detect(Fd archive) throws IOException {
         Map<String, @Nullable Object> reply = new LinkedHashMap<>();
         ImageArchive.Format format = ImageArchive.Format.UNKNOWN;
-        try (ImageArchive open = ImageArchive.open(archive, JsonLimits.DEFAULT)) {
+        try (ImageArchive open = ImageArchive.open(archive, request.jsonLimits())) {
             format = open.format();
             String version = format == ImageArchive.Format.OCI_ARCHIVE ? open.layoutVersion() : null;
             if (version != null) {
@@ -118,7 +117,7 @@ public final class JobRunner {
     }
 
     private Map<String, @Nullable Object> inspect(Fd archive) throws IOException {
-        try (ImageArchive open = ImageArchive.open(archive, JsonLimits.DEFAULT)) {
+        try (ImageArchive open = ImageArchive.open(archive, request.jsonLimits())) {
             var images = open.images();
             Image image = images.select(request.selector());
             Map<String, @Nullable Object> reply = new LinkedHashMap<>();
@@ -176,7 +175,7 @@ public final class JobRunner {
     }
 
     private Map<String, @Nullable Object> verify(Fd archive) throws IOException {
-        try (ImageArchive open = ImageArchive.open(archive, JsonLimits.DEFAULT)) {
+        try (ImageArchive open = ImageArchive.open(archive, request.jsonLimits())) {
             Image image = open.images().select(request.selector());
             List<Layer> layers = layers(image);
             begin(Progress.Phase.VERIFYING, image);
@@ -203,7 +202,7 @@ public final class JobRunner {
         // everything is made with the mode that the image says
         Libc.umask(0);
         try (Rootfs rootfs = open(root);
-                ImageArchive open = ImageArchive.open(archive, JsonLimits.DEFAULT)) {
+                ImageArchive open = ImageArchive.open(archive, request.jsonLimits())) {
             Image image = open.images().select(request.selector());
             listener.notify(Map.of("existing", rootfs.existing().toTexts()));
             begin(Progress.Phase.EXTRACTING, image);

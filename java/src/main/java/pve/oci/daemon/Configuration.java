@@ -1,0 +1,111 @@
+package pve.oci.daemon;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.EnumMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * The settings in force: the defaults, above them the file's, above them those of the command line. Does not change; a
+ * reload makes another one.
+ */
+final class Configuration {
+    static final Path DEFAULT_FILE = Path.of("/etc/pve-ocid.conf");
+
+    private static final int MAXIMUM_FILE_SIZE = 1 << 20;
+
+    private final Map<Setting, Long> values;
+
+    private Configuration(Map<Setting, Long> values) {
+        this.values = values;
+    }
+
+    /**
+     * Reads the file and lays the command line's values over it. Only the default file may be missing.
+     *
+     * @throws IOException with the file's name and the line's number
+     */
+    static Configuration read(Path file, Map<Setting, Long> commandLine) throws IOException {
+        Map<Setting, Long> values = new EnumMap<>(Setting.class);
+        if (!file.equals(DEFAULT_FILE) || Files.exists(file)) {
+            if (Files.size(file) > MAXIMUM_FILE_SIZE) {
+                throw new IOException(file + " is too large for a configuration");
+            }
+            // bytes that are not UTF-8 are no value that a key could have
+            String text = new String(Files.readAllBytes(file), StandardCharsets.UTF_8);
+            values.putAll(parse(text.lines().toList(), file.toString()));
+        }
+        values.putAll(commandLine);
+        return new Configuration(values);
+    }
+
+    private static Map<Setting, Long> parse(List<String> lines, String file) throws IOException {
+        Map<Setting, Long> values = new EnumMap<>(Setting.class);
+        for (int number = 1; number <= lines.size(); number++) {
+            String line = lines.get(number - 1).strip();
+            if (line.isEmpty() || line.startsWith("#")) {
+                continue;
+            }
+            try {
+                parse(line, values);
+            } catch (Setting.ValueException e) {
+                throw new IOException(file + ":" + number + ": " + e.getMessage());
+            }
+        }
+        return values;
+    }
+
+    private static void parse(String line, Map<Setting, Long> values) throws Setting.ValueException {
+        int equals = line.indexOf('=');
+        if (equals < 0) {
+            throw new Setting.ValueException("not of the form key = value: " + line);
+        }
+        String key = line.substring(0, equals).strip();
+        Setting setting = Setting.of(key);
+        if (setting == null) {
+            throw new Setting.ValueException("unknown key: " + key);
+        }
+        long value = setting.parse(line.substring(equals + 1).strip());
+        if (values.put(setting, value) != null) {
+            throw new Setting.ValueException(key + " is set a second time");
+        }
+    }
+
+    long value(Setting setting) {
+        return values.getOrDefault(setting, setting.defaultValue);
+    }
+
+    int number(Setting setting) {
+        return Math.toIntExact(value(setting));
+    }
+
+    boolean isOn(Setting setting) {
+        return value(setting) != 0;
+    }
+
+    /** The limits of the engine that are not its own defaults, by their names in a worker's options. */
+    Map<String, Long> workerOptions() {
+        Map<String, Long> options = new LinkedHashMap<>();
+        values.forEach((setting, value) -> {
+            if (setting.workerOption != null) {
+                options.put(setting.workerOption, value);
+            }
+        });
+        return options;
+    }
+
+    /** What differs, as key=value words for the log. */
+    String differenceFrom(Configuration other) {
+        StringBuilder difference = new StringBuilder();
+        for (Setting setting : Setting.values()) {
+            if (value(setting) != other.value(setting)) {
+                difference.append(' ').append(setting.key).append('=').append(setting.format(value(setting)));
+            }
+        }
+        return difference.toString();
+    }
+}

@@ -1,0 +1,230 @@
+package pve.oci.daemon;
+
+import java.util.Locale;
+import org.jspecify.annotations.Nullable;
+import pve.oci.json.JsonLimits;
+import pve.oci.service.ServiceSettings;
+
+/**
+ * What an administrator may set, in {@code /etc/pve-ocid.conf} or by an option of the same name. Parsing, the file's
+ * template and its manual page are made from this table. The engine, which is
+ * another program, has the same defaults.
+ */
+enum Setting {
+    JOBS(
+            "jobs",
+            Unit.COUNT,
+            1,
+            1024,
+            ServiceSettings.defaultMaximumRunningJobs(),
+            "jobs that run at once; the default is twice the number of processors"),
+    QUEUE(
+            "queue",
+            Unit.COUNT,
+            0,
+            100_000,
+            ServiceSettings.DEFAULT_MAXIMUM_QUEUED_JOBS,
+            "jobs that wait for their turn; one more is refused"),
+    SPARES("spares", Unit.COUNT, 0, 64, 4, "ID maps for which a spare worker waits; 0: every job starts its own"),
+    HANG(
+            "hang",
+            Unit.SECONDS,
+            1,
+            86_400,
+            ServiceSettings.DEFAULT_HANG_MILLIS / 1000,
+            "a worker that is silent for so long is killed"),
+    ALLOW_ANY_ID_MAP(
+            "allow-any-id-map",
+            Unit.FLAG,
+            0,
+            1,
+            0,
+            "ID maps need not be within root's ranges in /etc/subuid and /etc/subgid"),
+    VERBOSE("verbose", Unit.FLAG, 0, 1, 0, "log more"),
+    MAXIMUM_SIZE(
+            "maximum-size",
+            Unit.BYTES,
+            1,
+            1L << 60,
+            1L << 40,
+            "what one image may write, sparse files counted expanded",
+            "maximumSize"),
+    MAXIMUM_ENTRIES(
+            "maximum-entries",
+            Unit.COUNT,
+            1,
+            1L << 40,
+            10_000_000,
+            "entries of all layers of one image",
+            "maximumEntries"),
+    MAXIMUM_RATIO(
+            "maximum-ratio",
+            Unit.COUNT,
+            1,
+            1L << 30,
+            5_000,
+            "uncompressed to compressed bytes of a layer that decompresses to more than 1 GiB",
+            "maximumRatio"),
+    BANDWIDTH_LIMIT(
+            "bandwidth-limit",
+            Unit.BYTES,
+            0,
+            1L << 50,
+            0,
+            "bytes of an archive that a job reads in a second; 0: no limit",
+            "bandwidthLimit"),
+    ZSTD_WINDOW_LOG(
+            "zstd-window-log",
+            Unit.LOGARITHM,
+            10,
+            31,
+            27,
+            "window that a zstd frame may ask for; 27 are 128 MiB",
+            "zstdWindowLog"),
+    MAXIMUM_JSON_SIZE(
+            "maximum-json-size",
+            Unit.BYTES,
+            1024,
+            64 << 20,
+            JsonLimits.DEFAULT.maximumSize(),
+            "an index, manifest or configuration",
+            "maximumJsonSize"),
+    MAXIMUM_JSON_DEPTH(
+            "maximum-json-depth",
+            Unit.COUNT,
+            8,
+            1000,
+            JsonLimits.DEFAULT.maximumDepth(),
+            "nested objects and arrays in it",
+            "maximumJsonDepth"),
+    MAXIMUM_JSON_VALUES(
+            "maximum-json-values",
+            Unit.COUNT,
+            100,
+            10_000_000,
+            JsonLimits.DEFAULT.maximumValues(),
+            "values of any kind in it",
+            "maximumJsonValues"),
+    MAXIMUM_NAME_SIZE(
+            "maximum-name-size", Unit.BYTES, 255, 4096, 4096, "name and link name of an entry", "maximumNameSize"),
+    MAXIMUM_PAX_SIZE(
+            "maximum-pax-size", Unit.BYTES, 1024, 64 << 20, 1 << 20, "one PAX extended header", "maximumPaxSize"),
+    MAXIMUM_XATTR_SIZE(
+            "maximum-xattr-size",
+            Unit.BYTES,
+            1,
+            64 << 10,
+            64 << 10,
+            "value of an extended attribute",
+            "maximumXattrSize"),
+    MAXIMUM_XATTRS("maximum-xattrs", Unit.COUNT, 0, 100_000, 1024, "extended attributes of one entry", "maximumXattrs"),
+    MAXIMUM_SPARSE_REGIONS(
+            "maximum-sparse-regions",
+            Unit.COUNT,
+            0,
+            1 << 24,
+            1 << 16,
+            "regions in the map of a sparse file",
+            "maximumSparseRegions");
+
+    /** What a value is. */
+    enum Unit {
+        COUNT("a number"),
+        SECONDS("seconds"),
+        BYTES("bytes; K, M, G, T: times 1024, ..."),
+        LOGARITHM("binary logarithm of bytes"),
+        FLAG("yes or no");
+
+        final String description;
+
+        Unit(String description) {
+            this.description = description;
+        }
+    }
+
+    /** A value that a setting cannot have. */
+    static final class ValueException extends Exception {
+        private static final long serialVersionUID = 1;
+
+        ValueException(String message) {
+            super(message);
+        }
+    }
+
+    private static final String SUFFIXES = "KMGT";
+
+    final String key;
+    final Unit unit;
+    final long minimum;
+    final long maximum;
+    final long defaultValue;
+    final String description;
+
+    /** Name among the options of a request to a worker, or null for what concerns the daemon only. */
+    final @Nullable String workerOption;
+
+    Setting(String key, Unit unit, long minimum, long maximum, long defaultValue, String description) {
+        this(key, unit, minimum, maximum, defaultValue, description, null);
+    }
+
+    Setting(
+            String key,
+            Unit unit,
+            long minimum,
+            long maximum,
+            long defaultValue,
+            String description,
+            @Nullable String workerOption) {
+        this.key = key;
+        this.unit = unit;
+        this.minimum = minimum;
+        this.maximum = maximum;
+        this.defaultValue = defaultValue;
+        this.description = description;
+        this.workerOption = workerOption;
+    }
+
+    static @Nullable Setting of(String key) {
+        for (Setting setting : values()) {
+            if (setting.key.equals(key)) {
+                return setting;
+            }
+        }
+        return null;
+    }
+
+    long parse(String text) throws ValueException {
+        if (unit == Unit.FLAG) {
+            return switch (text.toLowerCase(Locale.ROOT)) {
+                case "yes", "on", "true", "1" -> 1;
+                case "no", "off", "false", "0" -> 0;
+                default -> throw new ValueException(key + " is yes or no, not: " + text);
+            };
+        }
+        int suffix = unit == Unit.BYTES && !text.isEmpty() ? SUFFIXES.indexOf(text.charAt(text.length() - 1)) + 1 : 0;
+        try {
+            long number = Long.parseLong(suffix == 0 ? text : text.substring(0, text.length() - 1));
+            long value = Math.multiplyExact(number, 1L << (10 * suffix));
+            if (value >= minimum && value <= maximum) {
+                return value;
+            }
+        } catch (NumberFormatException | ArithmeticException e) {
+            // said below
+        }
+        throw new ValueException(
+                key + " is a number from " + format(minimum) + " to " + format(maximum) + ", not: " + text);
+    }
+
+    /** As it may be written in the file. */
+    String format(long value) {
+        if (unit == Unit.FLAG) {
+            return value == 0 ? "no" : "yes";
+        }
+        int suffix = 0;
+        while (unit == Unit.BYTES && suffix < SUFFIXES.length() && value != 0 && value % 1024 == 0) {
+            value /= 1024;
+            suffix++;
+        }
+        return value + (suffix == 0 ? "" : SUFFIXES.substring(suffix - 1, suffix));
+    }
+}
