@@ -3,6 +3,7 @@
 #   make deps   installs what building, running and testing need (apt, as root)
 #   make demo   makes a real image, extracts it by a private daemon, shows the result
 #   make check  runs every check and test
+#   make bench  measures beside other programs, BENCH='...' says how much (bench/README.md)
 #   make tidy   mends the format of Java and Perl
 # The default JDK is used; another one: make JAVA_HOME=/usr/lib/jvm/...
 
@@ -78,7 +79,11 @@ tidy:
 	$(MVN) -q spotless:apply
 	perltidy -b -bext=/ $$(git ls-files 'perl/*.pm' 't/*.t' 't/*.pm' bin/pve-oci)
 
+# As root. BENCH='--rounds 3 --images debian' says how much of it, see bench/README.md.
+bench: all
+	bench/run $(BENCH)
+
 clean:
 	rm -rf $(T)
 
-.PHONY: all deps native class-data demo check check-installed tidy clean
+.PHONY: all deps native class-data demo check check-installed bench tidy clean
