@@ -75,7 +75,11 @@ class Bench:
         engine.prepare()
         target = self.new_tree()
         engine.target(target)
-        engine.run(image, target)
+        try:
+            engine.run(image, target)
+        except engines.Failed:
+            self.remove(target)
+            raise
         mapped = engine.maps_ids or engine.in_namespace
         lines = tree.lines(target, engines.OFFSET if mapped else 0)
         if keep:
@@ -93,7 +97,11 @@ class Bench:
         for engine in others:
             if not engine.knows(image):
                 continue
-            lines = self.listing(engine, image)
+            try:
+                lines = self.listing(engine, image)
+            except engines.Failed as failure:
+                equal[engine.name] = f"fails: {failure}"
+                continue
             if reference is None:
                 reference = lines
             equal[engine.name] = tree.difference(reference, lines)
