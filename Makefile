@@ -4,6 +4,7 @@
 #   make demo   makes a real image, extracts it by a private daemon, shows the result
 #   make check  runs every check and test
 #   make deb    packages, in target/deb
+#   make bench  measures beside other programs, BENCH='...' says how much (bench/README.md)
 #   make tidy   mends the format of Java and Perl
 # The default JDK is used; another one: make JAVA_HOME=/usr/lib/jvm/...
 
@@ -118,7 +119,11 @@ tidy:
 	$(MVN) -q spotless:apply
 	perltidy -b -bext=/ $$(git ls-files 'perl/*.pm' 't/*.t' 't/*.pm' bin/pve-oci)
 
+# As root. BENCH='--rounds 3 --images debian' says how much of it, see bench/README.md.
+bench: all
+	bench/run $(BENCH)
+
 clean:
 	rm -rf $(T)
 
-.PHONY: all deps native perl-xs class-data demo check check-installed install deb tidy clean
+.PHONY: all deps native perl-xs class-data demo check check-installed bench install deb tidy clean
