@@ -24,6 +24,10 @@ final class DirectoryResolver implements AutoCloseable {
 
     private static final int OPEN_DIRECTORY = Libc.O_RDONLY | Libc.O_DIRECTORY | Libc.O_CLOEXEC;
     private static final int CACHE_CAPACITY = 512;
+
+    /** Small enough that one look-up does not push the result of the one before it out of the cache. */
+    private static final int KEPT_AT_ONCE = 100;
+
     private static final int IMPLICIT_MODE = 0755;
 
     private Directory root;
@@ -93,12 +97,33 @@ final class DirectoryResolver implements AutoCloseable {
             known = lastSlash(bytes, known);
             directory = known == 0 ? root : cache.get(bytes, known);
         }
-        while (known < length) {
-            int start = known == 0 ? 0 : known + 1;
+        return walk(directory, bytes, known, length, makes);
+    }
+
+    /** From an open directory on. Of a very long way only the beginning and the end are kept open. */
+    private Directory walk(Directory from, byte[] bytes, int known, int length, boolean makes) throws ErrnoException {
+        Directory directory = from;
+        boolean isKept = true;
+        int count = 0;
+        int at = known;
+        while (at < length) {
+            int start = at == 0 ? 0 : at + 1;
             int end = nextSlash(bytes, start, length);
-            directory = step(directory, bytes, start, end, makes);
-            cache.put(bytes, end, directory);
-            known = end;
+            Directory next;
+            try {
+                next = step(directory, bytes, start, end, makes);
+            } finally {
+                if (!isKept) {
+                    directory.close();
+                }
+            }
+            count++;
+            isKept = end == length || count < KEPT_AT_ONCE;
+            if (isKept) {
+                cache.put(bytes, end, next);
+            }
+            directory = next;
+            at = end;
         }
         return directory;
     }
