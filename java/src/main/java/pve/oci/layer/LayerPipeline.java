@@ -188,6 +188,9 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
         if (last == null || !last.isLast) {
             throw new IllegalStateException("the layer was not read to its end");
         }
+        if (last.failure != null) {
+            throw last.failure;
+        }
         Digest actual = awaitDigest(last);
         current = null;
         last.release();

@@ -243,9 +243,9 @@ public final class JobRunner {
         }
     }
 
-    /** An archive that is not what its digests say is better called that than malformed. */
+    /** A layer that is not what its digests say is better called that than malformed, or full of odd entries. */
     private static IOException preferDigest(ImageException failure, Layer layer, LayerPipeline pipeline) {
-        if (!failure.error().equals("MalformedArchive") || failure.getCause() == null) {
+        if (!failure.error().equals("MalformedArchive") && !failure.error().equals("RefusedEntry")) {
             return failure;
         }
         try {
