@@ -25,6 +25,7 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
     private final BlockingQueue<Slot> free = new ArrayBlockingQueue<>(SLOTS);
     private final BlockingQueue<Slot> toHash = new ArrayBlockingQueue<>(SLOTS);
     private final BlockingQueue<Slot> toApply = new ArrayBlockingQueue<>(SLOTS);
+    private final List<Layer> layers;
     private final Thread reader;
     private final Thread hasher;
     private volatile @Nullable RuntimeException bug;
@@ -36,6 +37,7 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
         for (int i = 0; i < SLOTS; i++) {
             free.add(new Slot(free));
         }
+        this.layers = layers;
         LayerReader work = new LayerReader(layers, limits, progress, this::takeFree, this::publish);
         reader = start("layer-reader", work::run);
         hasher = start("layer-hasher", this::hash);
@@ -200,8 +202,19 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
                     .with("actualDigest", actual.toString())
                     .with("checked", "diffId")
                     .message(layer + ": uncompressed content has the digest " + actual
-                            + ", which does not match the config's diff_id " + layer.diffId());
+                            + ", which does not match the config's diff_id " + layer.diffId() + inOtherOrder(actual));
         }
+    }
+
+    /** Some tools write diff_ids from the last layer to the first; config.md wants them from first to last. */
+    private String inOtherOrder(Digest actual) {
+        for (Layer other : layers) {
+            if (other.diffId().equals(actual)) {
+                return "; it is that of layer " + (other.index() + 1)
+                        + ": the config has the same digests in another order";
+            }
+        }
+        return "";
     }
 
     private static Digest awaitDigest(Slot last) throws IOException {
