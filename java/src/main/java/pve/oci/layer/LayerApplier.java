@@ -37,6 +37,10 @@ public final class LayerApplier implements AutoCloseable {
     private final EntryPath linkTarget = new EntryPath();
     private final FileWriter writer;
     private long whiteouts;
+    private long entries;
+
+    /** Content of whiteouts: it is not written, but decompressed like any other. */
+    private long ignoredBytes;
 
     /**
      * @param uids ids inside the container's namespace; empty for a privileged container
@@ -96,7 +100,7 @@ public final class LayerApplier implements AutoCloseable {
         long trailer = 0;
         while (source.advance()) {
             trailer += source.buffer().remaining();
-            if (trailer > limits.maximumSize() - progress.bytesWritten()) {
+            if (trailer > allowance()) {
                 throw limit(
                         layer, "maximumSize", limits.maximumSize(), "too large after the end of the archive", false);
             }
@@ -105,11 +109,17 @@ public final class LayerApplier implements AutoCloseable {
 
     private void apply(Layer layer, TarReader reader, LayerPipeline source) throws IOException {
         TarEntry entry = reader.entry();
-        if (progress.entriesWritten() >= limits.maximumEntries()) {
+        setPath(layer, path, entry.name(), entry.nameLength(), "name");
+        if (++entries > limits.maximumEntries()) {
             throw limit(layer, "maximumEntries", limits.maximumEntries(), "too many entries", true);
         }
-        setPath(layer, path, entry.name(), entry.nameLength(), "name");
+        if (entry.size() > allowance()) {
+            throw limit(layer, "maximumSize", limits.maximumSize(), "content is too large", true);
+        }
         Whiteout whiteout = Whiteout.of(path, entry.type());
+        if (whiteout != Whiteout.NONE) {
+            ignoredBytes += entry.size();
+        }
         switch (whiteout) {
             case NONE -> {
                 create(layer, reader, entry, source);
@@ -119,6 +129,11 @@ public final class LayerApplier implements AutoCloseable {
             case INVALID -> throw refused(layer, "whiteout without a name to remove");
             case ENTRY, OPAQUE -> remove(whiteout);
         }
+    }
+
+    /** How many bytes may still be written, or passed over. */
+    private long allowance() {
+        return limits.maximumSize() - progress.bytesWritten() - ignoredBytes;
     }
 
     private void setPath(Layer layer, EntryPath into, byte[] name, int length, String what) throws ImageException {
@@ -174,9 +189,6 @@ public final class LayerApplier implements AutoCloseable {
     }
 
     private void file(Layer layer, TarReader reader, TarEntry entry, LayerPipeline source) throws IOException {
-        if (entry.size() > limits.maximumSize() - progress.bytesWritten()) {
-            throw limit(layer, "maximumSize", limits.maximumSize(), "content is too large", true);
-        }
         Directory parent = rootfs.makeParent(path);
         FileWriter.AttributeStep attributes = entry.xattrs().isEmpty()
                 ? null
