@@ -68,6 +68,9 @@ final class FileWriter implements AutoCloseable {
                 writePieces(fd, reader, source);
             }
             if (entry.isSparse()) {
+                if (!hasData) {
+                    progress.wroteBytes(entry.size());
+                }
                 Libc.ftruncate(fd, entry.size());
             }
             rootfs.finishFile(parent, fd, entry.mode(), (int) entry.uid(), (int) entry.gid());

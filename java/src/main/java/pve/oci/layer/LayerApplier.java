@@ -36,7 +36,12 @@ public final class LayerApplier implements AutoCloseable {
     private final EntryPath path = new EntryPath();
     private final EntryPath linkTarget = new EntryPath();
     private final FileWriter writer;
+    private Pass pass = Pass.ALL;
     private long whiteouts;
+    private long entries;
+
+    /** Content of whiteouts: it is not written, but decompressed like any other. */
+    private long ignoredBytes;
 
     /**
      * @param uids ids inside the container's namespace; empty for a privileged container
@@ -60,9 +65,26 @@ public final class LayerApplier implements AutoCloseable {
         return whiteouts;
     }
 
-    /** Applies the layer that the pipeline gives next, to its end. The content is verified by the caller. */
-    public void apply(Layer layer, LayerPipeline source) throws IOException {
-        rootfs.beginLayer(layer.index() == 0);
+    /** What is done with a layer's entries while it is read once. */
+    public enum Pass {
+        /** Everything, in one go. */
+        ALL,
+        /** Only its whiteouts. */
+        WHITEOUTS,
+        /** All but its whiteouts. */
+        ENTRIES
+    }
+
+    /**
+     * Applies the layer that the pipeline gives next, to its end. The content is verified by the caller.
+     *
+     * @throws pve.oci.rootfs.MarkerOrderException in the pass ALL, when it has to be two
+     */
+    public void apply(Layer layer, LayerPipeline source, Pass thisPass) throws IOException {
+        pass = thisPass;
+        long entriesBefore = entries;
+        long ignoredBefore = ignoredBytes;
+        rootfs.beginLayer(layer.index() == 0, pass == Pass.ALL);
         progress.layer(layer.index());
         source.beginLayer();
         source.beforeWaiting(writer.deferred()::flush);
@@ -78,6 +100,11 @@ public final class LayerApplier implements AutoCloseable {
             writer.deferred().drain();
             checkDeferred();
             directoryTimes.apply(rootfs);
+            if (pass == Pass.WHITEOUTS) {
+                // all of it comes once more
+                entries = entriesBefore;
+                ignoredBytes = ignoredBefore;
+            }
         } catch (ErrnoException e) {
             throw failed(layer, e);
         } catch (TarLimitException e) {
@@ -96,7 +123,7 @@ public final class LayerApplier implements AutoCloseable {
         long trailer = 0;
         while (source.advance()) {
             trailer += source.buffer().remaining();
-            if (trailer > limits.maximumSize() - progress.bytesWritten()) {
+            if (trailer > allowance()) {
                 throw limit(
                         layer, "maximumSize", limits.maximumSize(), "too large after the end of the archive", false);
             }
@@ -105,20 +132,37 @@ public final class LayerApplier implements AutoCloseable {
 
     private void apply(Layer layer, TarReader reader, LayerPipeline source) throws IOException {
         TarEntry entry = reader.entry();
-        if (progress.entriesWritten() >= limits.maximumEntries()) {
+        setPath(layer, path, entry.name(), entry.nameLength(), "name");
+        if (++entries > limits.maximumEntries()) {
             throw limit(layer, "maximumEntries", limits.maximumEntries(), "too many entries", true);
         }
-        setPath(layer, path, entry.name(), entry.nameLength(), "name");
+        if (entry.size() > allowance()) {
+            throw limit(layer, "maximumSize", limits.maximumSize(), "content is too large", true);
+        }
         Whiteout whiteout = Whiteout.of(path, entry.type());
+        if (whiteout != Whiteout.NONE || pass == Pass.WHITEOUTS) {
+            ignoredBytes += entry.size();
+        }
         switch (whiteout) {
             case NONE -> {
-                create(layer, reader, entry, source);
-                progress.wroteEntry();
+                if (pass != Pass.WHITEOUTS) {
+                    create(layer, reader, entry, source);
+                    progress.wroteEntry();
+                }
             }
             case METADATA -> {}
             case INVALID -> throw refused(layer, "whiteout without a name to remove");
-            case ENTRY, OPAQUE -> remove(whiteout);
+            case ENTRY, OPAQUE -> {
+                if (pass != Pass.ENTRIES) {
+                    remove(whiteout);
+                }
+            }
         }
+    }
+
+    /** How many bytes may still be written, or passed over. */
+    private long allowance() {
+        return limits.maximumSize() - progress.bytesWritten() - ignoredBytes;
     }
 
     private void setPath(Layer layer, EntryPath into, byte[] name, int length, String what) throws ImageException {
@@ -135,7 +179,8 @@ public final class LayerApplier implements AutoCloseable {
     private void remove(Whiteout whiteout) throws ErrnoException {
         Directory parent = rootfs.findParent(path);
         whiteouts++;
-        if (parent == null) {
+        if (parent == null || parent.isViaMadeLink()) {
+            // a link of this layer has replaced what lower layers have there
             return;
         }
         if (whiteout == Whiteout.OPAQUE) {
@@ -174,9 +219,6 @@ public final class LayerApplier implements AutoCloseable {
     }
 
     private void file(Layer layer, TarReader reader, TarEntry entry, LayerPipeline source) throws IOException {
-        if (entry.size() > limits.maximumSize() - progress.bytesWritten()) {
-            throw limit(layer, "maximumSize", limits.maximumSize(), "content is too large", true);
-        }
         Directory parent = rootfs.makeParent(path);
         FileWriter.AttributeStep attributes = entry.xattrs().isEmpty()
                 ? null

@@ -5,9 +5,9 @@ import pve.oci.tar.TarLimits;
 /**
  * What the layers of one image may grow to.
  *
- * @param maximumSize bytes written for all entries of all layers, sparse files counted expanded, and bytes that follow a
- *     layer's end
- * @param maximumEntries entries of all layers
+ * @param maximumSize bytes written for all entries of all layers, sparse files counted expanded, bytes that follow a
+ *     layer's end, and what whiteouts have of content
+ * @param maximumEntries entries of all layers, whiteouts among them
  * @param maximumRatio of uncompressed to compressed bytes of a layer, once it is past {@link #RATIO_FREE_SIZE}
  * @param zstdWindowLog binary logarithm of the window that a zstd frame may ask for
  * @param bandwidth bytes of the archive read in a second; 0: as fast as it goes

@@ -27,6 +27,7 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
     private final BlockingQueue<Slot> free = new ArrayBlockingQueue<>(SLOTS);
     private final BlockingQueue<Slot> toHash = new ArrayBlockingQueue<>(SLOTS);
     private final BlockingQueue<Slot> toApply = new ArrayBlockingQueue<>(SLOTS);
+    private final List<Layer> layers;
     private final Thread reader;
     private final Thread hasher;
     private volatile @Nullable RuntimeException bug;
@@ -39,6 +40,7 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
             slots.add(new Slot(free));
         }
         free.addAll(slots);
+        this.layers = layers;
         LayerReader work = new LayerReader(layers, limits, progress, this::takeFree, this::publish);
         reader = start("layer-reader", work::run);
         hasher = start("layer-hasher", this::hash);
@@ -191,6 +193,9 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
         if (last == null || !last.isLast) {
             throw new IllegalStateException("the layer was not read to its end");
         }
+        if (last.failure != null) {
+            throw last.failure;
+        }
         Digest actual = awaitDigest(last);
         current = null;
         last.release();
@@ -200,8 +205,19 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
                     .with("actualDigest", actual.toString())
                     .with("checked", "diffId")
                     .message(layer + ": uncompressed content has the digest " + actual
-                            + ", which does not match the config's diff_id " + layer.diffId());
+                            + ", which does not match the config's diff_id " + layer.diffId() + inOtherOrder(actual));
         }
+    }
+
+    /** Some tools write diff_ids from the last layer to the first; config.md wants them from first to last. */
+    private String inOtherOrder(Digest actual) {
+        for (Layer other : layers) {
+            if (other.diffId().equals(actual)) {
+                return "; it is that of layer " + (other.index() + 1)
+                        + ": the config has the same digests in another order";
+            }
+        }
+        return "";
     }
 
     private static Digest awaitDigest(Slot last) throws IOException {

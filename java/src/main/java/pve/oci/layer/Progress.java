@@ -25,6 +25,8 @@ public final class Progress {
     private volatile int layerIndex = -1;
     private volatile int layersCount = -1;
     private volatile long bytesTotal;
+    private volatile long entriesShown;
+    private volatile long bytesShown;
     private final AtomicLong bytesRead = new AtomicLong();
     private final AtomicLong entriesWritten = new AtomicLong();
     private final AtomicLong bytesWritten = new AtomicLong();
@@ -33,6 +35,13 @@ public final class Progress {
         layersCount = layers;
         bytesTotal = bytes;
         phase = next;
+    }
+
+    /** Everything is done anew: the counters begin again, but what is shown only grows. */
+    public void restart(long bytes) {
+        entriesShown = entriesWritten.getAndSet(0);
+        bytesShown = bytesWritten.getAndSet(0);
+        bytesTotal = bytesRead.get() + bytes;
     }
 
     public void phase(Phase next) {
@@ -75,8 +84,8 @@ public final class Progress {
         }
         json.put("bytesRead", bytesRead.get());
         json.put("bytesTotal", bytesTotal);
-        json.put("entriesWritten", entriesWritten.get());
-        json.put("bytesWritten", bytesWritten.get());
+        json.put("entriesWritten", Math.max(entriesShown, entriesWritten.get()));
+        json.put("bytesWritten", Math.max(bytesShown, bytesWritten.get()));
         return json;
     }
 }

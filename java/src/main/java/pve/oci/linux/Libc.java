@@ -57,6 +57,7 @@ public final class Libc {
 
     // linux/unistd.h: from 424 on every architecture has the same numbers
     private static final long SYS_OPEN_TREE = 428;
+    private static final int OPENAT2_ATTEMPTS = 1000;
     private static final long SYS_OPENAT2 = 437;
     private static final long SYS_MOUNT_SETATTR = 442;
 
@@ -432,10 +433,20 @@ public final class Libc {
     /**
      * {@code long syscall(SYS_openat2, int dirfd, const char *path, struct open_how *how, size_t size)}
      *
+     * <p>EAGAIN, a rename or mount anywhere on the machine while ".." was resolved, is tried again.
+     *
      * @param how address of a struct open_how: flags, mode and resolve, 64 bits each
      */
     public static int openat2(int dirfd, long path, long how) throws ErrnoException {
-        return (int) syscall("openat2", SYS_OPENAT2, dirfd, path, how, 24, 0);
+        for (int attempt = 0; ; attempt++) {
+            try {
+                return (int) syscall("openat2", SYS_OPENAT2, dirfd, path, how, 24, 0);
+            } catch (ErrnoException e) {
+                if (e.errno() != Errno.EAGAIN || attempt == OPENAT2_ATTEMPTS) {
+                    throw e;
+                }
+            }
+        }
     }
 
     /** {@code int open_tree(int dirfd, const char *path, unsigned int flags)} */

@@ -137,10 +137,12 @@ final class DirectoryCache implements AutoCloseable {
             return this;
         }
 
+        /** The path without components is the root, and everything within it. */
         boolean isWithin(byte[] tree) {
-            return length >= tree.length
-                    && Arrays.equals(bytes, 0, tree.length, tree, 0, tree.length)
-                    && (length == tree.length || bytes[tree.length] == '/');
+            return tree.length == 0
+                    || (length >= tree.length
+                            && Arrays.equals(bytes, 0, tree.length, tree, 0, tree.length)
+                            && (length == tree.length || bytes[tree.length] == '/'));
         }
 
         @Override

@@ -1,8 +1,5 @@
 package pve.oci.rootfs;
 
-import java.util.ArrayDeque;
-import java.util.Arrays;
-import java.util.Deque;
 import org.jspecify.annotations.Nullable;
 import pve.oci.linux.CString;
 import pve.oci.linux.Errno;
@@ -15,15 +12,16 @@ import pve.oci.linux.NativeBuffer;
 /**
  * Opens the directories that entries are made in, and makes those that are missing. A path is walked component by
  * component from the deepest directory that is open already; a symbolic link on the way is followed inside the root
- * (openat2(2), RESOLVE_IN_ROOT), as "extracted like a regular tar archive" (layer.md) has it. A link that leads nowhere
+ * ({@link LinkWalk}), as "extracted like a regular tar archive" (layer.md) has it. A link that leads nowhere
  * has its target made, inside the root.
  */
 final class DirectoryResolver implements AutoCloseable {
-    /** include/linux/namei.h: MAXSYMLINKS */
-    private static final int MAXIMUM_LINKS = 40;
-
     private static final int OPEN_DIRECTORY = Libc.O_RDONLY | Libc.O_DIRECTORY | Libc.O_CLOEXEC;
     private static final int CACHE_CAPACITY = 512;
+
+    /** Small enough that one look-up does not push the result of the one before it out of the cache. */
+    private static final int KEPT_AT_ONCE = 100;
+
     private static final int IMPLICIT_MODE = 0755;
 
     private Directory root;
@@ -33,31 +31,40 @@ final class DirectoryResolver implements AutoCloseable {
     private final FileStatus status = new FileStatus();
     private final ExtendedAttributes extended;
     private final NativeBuffer openHow = NativeBuffer.allocate(24);
-    private final NativeBuffer link = NativeBuffer.allocate(EntryPath.PATH_MAX);
-    private final MadeListener madeListener;
+    private final LinkWalk linkWalk = new LinkWalk(new LinkSteps());
+    private final Listener listener;
+    private boolean isViaMadeLink;
 
-    /** Learns of directories that an entry's path made, and of files that had to go for them. */
-    interface MadeListener {
+    /** Learns of directories that an entry's path made, of files that had to go for them, and of links on the way. */
+    interface Listener {
         void madeDirectory(Directory parent, byte[] bytes, int offset, int length) throws ErrnoException;
 
         void replaceByDirectory(Directory parent, byte[] bytes, int offset, int length) throws ErrnoException;
+
+        /** Says whether the layer at work made the link. */
+        boolean followedLink(long device, long inode, byte[] name);
     }
 
-    DirectoryResolver(Fd root, ExistingEntries existing, ExtendedAttributes extended, MadeListener madeListener)
+    DirectoryResolver(Fd root, ExistingEntries existing, ExtendedAttributes extended, Listener listener)
             throws ErrnoException {
         this.existing = existing;
         this.extended = extended;
-        this.madeListener = madeListener;
-        this.root = describe(new Fd(openBeneath(root.number(), new byte[] {'.'}, 0, 1)), false);
+        this.listener = listener;
+        this.root = describe(new Fd(openBeneath(root.number(), new byte[] {'.'}, 0, 1)), false, false);
     }
 
     Directory root() {
         return root;
     }
 
+    /** Reads the root directory's attributes again. */
+    void describeRoot() throws ErrnoException {
+        root = describe(root.fd(), false, false);
+    }
+
     /** New entries of the root directory take over its group or ACL from now on, or no longer do. */
     void setRootInherits(boolean inherits) {
-        root = new Directory(root.fd(), root.device(), root.inode(), root.existed(), root.isViaLink(), inherits);
+        root = new Directory(root.fd(), root.device(), root.inode(), root.existed(), false, false, inherits);
     }
 
     DirectoryCache cache() {
@@ -93,12 +100,33 @@ final class DirectoryResolver implements AutoCloseable {
             known = lastSlash(bytes, known);
             directory = known == 0 ? root : cache.get(bytes, known);
         }
-        while (known < length) {
-            int start = known == 0 ? 0 : known + 1;
+        return walk(directory, bytes, known, length, makes);
+    }
+
+    /** From an open directory on. Of a very long way only the beginning and the end are kept open. */
+    private Directory walk(Directory from, byte[] bytes, int known, int length, boolean makes) throws ErrnoException {
+        Directory directory = from;
+        boolean isKept = true;
+        int count = 0;
+        int at = known;
+        while (at < length) {
+            int start = at == 0 ? 0 : at + 1;
             int end = nextSlash(bytes, start, length);
-            directory = step(directory, bytes, start, end, makes);
-            cache.put(bytes, end, directory);
-            known = end;
+            Directory next;
+            try {
+                next = step(directory, bytes, start, end, makes);
+            } finally {
+                if (!isKept) {
+                    directory.close();
+                }
+            }
+            count++;
+            isKept = end == length || count < KEPT_AT_ONCE;
+            if (isKept) {
+                cache.put(bytes, end, next);
+            }
+            directory = next;
+            at = end;
         }
         return directory;
     }
@@ -122,7 +150,8 @@ final class DirectoryResolver implements AutoCloseable {
     /** One component of a path whose directory is open. */
     private Directory step(Directory parent, byte[] bytes, int start, int end, boolean makes) throws ErrnoException {
         try {
-            return describe(new Fd(openBeneath(parent.number(), bytes, start, end - start)), parent.isViaLink());
+            Fd fd = new Fd(openBeneath(parent.number(), bytes, start, end - start));
+            return describe(fd, parent.isViaLink(), parent.isViaMadeLink());
         } catch (ErrnoException e) {
             if (e.errno() == Errno.ELOOP) {
                 return throughLink(bytes, end, makes);
@@ -132,7 +161,7 @@ final class DirectoryResolver implements AutoCloseable {
             }
             if (e.errno() == Errno.ENOTDIR) {
                 // a file of a lower layer, or an earlier entry, has become a directory: the later entry counts
-                madeListener.replaceByDirectory(parent, bytes, start, end - start);
+                listener.replaceByDirectory(parent, bytes, start, end - start);
             }
             return makeDirectory(parent, bytes, start, end);
         }
@@ -146,101 +175,36 @@ final class DirectoryResolver implements AutoCloseable {
             Libc.fchmod(fd.number(), IMPLICIT_MODE);
             extended.clear(fd.number());
         }
-        madeListener.madeDirectory(parent, bytes, start, end - start);
-        return describe(fd, parent.isViaLink());
+        listener.madeDirectory(parent, bytes, start, end - start);
+        return describe(fd, parent.isViaLink(), parent.isViaMadeLink());
     }
 
+    /** Of a path whose last component is a link. */
     private Directory throughLink(byte[] bytes, int end, boolean makes) throws ErrnoException {
-        try {
-            int fd = openat2(root.number(), path.set(bytes, 0, end), Libc.RESOLVE_IN_ROOT | Libc.RESOLVE_NO_MAGICLINKS);
-            return describe(new Fd(fd), true);
-        } catch (ErrnoException e) {
-            if (e.errno() != Errno.ENOENT || !makes) {
-                throw e;
-            }
-            return describe(makeThroughLinks(bytes, end), true);
-        }
+        isViaMadeLink = false;
+        Fd fd = linkWalk.open(root.fd(), bytes, end, makes);
+        return describe(fd, true, isViaMadeLink);
     }
 
-    /**
-     * Walks a path by hand, following links inside the root, and makes what is missing. The directories on the way stay
-     * open, so that ".." is the one that was come from.
-     */
-    private Fd makeThroughLinks(byte[] bytes, int end) throws ErrnoException {
-        Deque<byte[]> components = new ArrayDeque<>();
-        pushComponents(components, bytes, end);
-        Deque<Fd> way = new ArrayDeque<>();
-        int links = 0;
-        try {
-            way.push(new Fd(openBeneath(root.number(), new byte[] {'.'}, 0, 1)));
-            while (!components.isEmpty()) {
-                byte[] component = components.pop();
-                if (isParent(component)) {
-                    if (way.size() > 1) {
-                        way.pop().close();
-                    }
-                    continue;
-                }
-                byte[] target = enter(way, component);
-                if (target != null) {
-                    if (++links > MAXIMUM_LINKS) {
-                        throw new ErrnoException("openat2", Errno.ELOOP);
-                    }
-                    if (target[0] == '/') {
-                        while (way.size() > 1) {
-                            way.pop().close();
-                        }
-                    }
-                    pushComponents(components, target, target.length);
-                }
-            }
-            return way.pop();
-        } finally {
-            way.forEach(Fd::close);
+    /** What {@link LinkWalk} asks for. */
+    private final class LinkSteps implements LinkWalk.Steps {
+        @Override
+        public Fd open(byte[] bytes, int length) throws ErrnoException {
+            byte[] self = {'.'};
+            return new Fd(openBeneath(root.number(), length == 0 ? self : bytes, 0, Math.max(1, length)));
         }
-    }
 
-    private static boolean isParent(byte[] component) {
-        return component.length == 2 && component[0] == '.' && component[1] == '.';
-    }
-
-    private static void pushComponents(Deque<byte[]> components, byte[] bytes, int end) {
-        int at = end;
-        while (at > 0) {
-            int start = at - 1;
-            while (start >= 0 && bytes[start] != '/') {
-                start--;
-            }
-            byte[] component = Arrays.copyOfRange(bytes, start + 1, at);
-            if (component.length > 0 && !(component.length == 1 && component[0] == '.')) {
-                components.push(component);
-            }
-            at = start;
+        @Override
+        public void make(Fd parent, byte[] name) throws ErrnoException {
+            // closed by the caller, who owns the parent
+            Directory above = describe(new Fd(parent.number()), true, false);
+            makeDirectory(above, name, 0, name.length).close();
         }
-    }
 
-    /** Opens or makes the component and puts it on the way; a symbolic link's target is returned instead. */
-    private byte @Nullable [] enter(Deque<Fd> way, byte[] component) throws ErrnoException {
-        int parent = way.element().number();
-        try {
-            way.push(new Fd(openBeneath(parent, component, 0, component.length)));
-            return null;
-        } catch (ErrnoException e) {
-            if (e.errno() == Errno.ELOOP) {
-                int length = (int)
-                        Libc.readlinkat(parent, path.set(component, 0, component.length), link.address(), link.size());
-                byte[] target = new byte[length];
-                link.buffer().get(0, target);
-                return target;
-            }
-            if (e.errno() != Errno.ENOENT) {
-                throw e;
-            }
+        @Override
+        public void followed(long device, long inode, byte[] name) {
+            isViaMadeLink |= listener.followedLink(device, inode, name);
         }
-        Directory above = describe(way.pop(), true);
-        way.push(above.fd());
-        way.push(makeDirectory(above, component, 0, component.length).fd());
-        return null;
     }
 
     private int openBeneath(int parent, byte[] bytes, int offset, int length) throws ErrnoException {
@@ -256,12 +220,13 @@ final class DirectoryResolver implements AutoCloseable {
         return Libc.openat2(parent, name, openHow.address());
     }
 
-    private Directory describe(Fd fd, boolean isViaLink) throws ErrnoException {
+    private Directory describe(Fd fd, boolean isViaLink, boolean isViaNewLink) throws ErrnoException {
         status.read(fd.number());
         long device = status.device();
         long inode = status.inode();
         boolean inherits = (status.mode() & 02000) != 0 || extended.has(fd.number(), ExtendedAttributes.ACL_DEFAULT);
-        return new Directory(fd, device, inode, existing.isExistingDirectory(device, inode), isViaLink, inherits);
+        return new Directory(
+                fd, device, inode, existing.isExistingDirectory(device, inode), isViaLink, isViaNewLink, inherits);
     }
 
     @Override

@@ -32,6 +32,10 @@ public final class Rootfs implements AutoCloseable {
     private final ExtendedAttributes extended = new ExtendedAttributes();
     private final DirectoryResolver resolver;
     private final LongSet made = new LongSet();
+
+    /** Symbolic links that the layer's entries were reached through. */
+    private final LongSet followed = new LongSet();
+
     private final TreeRemoval wholeRemoval;
     private final TreeRemoval lowerRemoval;
     private final CString name = new CString(EntryPath.PATH_MAX);
@@ -39,6 +43,7 @@ public final class Rootfs implements AutoCloseable {
     private final FileStatus status = new FileStatus();
     private final NativeBuffer times = NativeBuffer.allocate(32);
     private boolean isBaseLayer = true;
+    private boolean mindsOrder;
 
     /** Takes the descriptor over. Refuses a directory that holds more than {@link ExistingEntries} lets pass. */
     public Rootfs(Fd root) throws ErrnoException {
@@ -54,7 +59,7 @@ public final class Rootfs implements AutoCloseable {
         this.mount = mount;
         this.rootFd = root;
         this.existing = reader.read(root);
-        resolver = new DirectoryResolver(root, existing, extended, new DirectoryResolver.MadeListener() {
+        resolver = new DirectoryResolver(root, existing, extended, new DirectoryResolver.Listener() {
             @Override
             public void madeDirectory(Directory parent, byte[] bytes, int offset, int length) {
                 markMade(parent, bytes, offset, length);
@@ -64,6 +69,13 @@ public final class Rootfs implements AutoCloseable {
             public void replaceByDirectory(Directory parent, byte[] bytes, int offset, int length)
                     throws ErrnoException {
                 clearWay(parent, bytes, offset, length);
+            }
+
+            @Override
+            public boolean followedLink(long device, long inode, byte[] bytes) {
+                long key = EntryKeys.key(device, inode, bytes, 0, bytes.length);
+                followed.add(key);
+                return made.contains(key);
             }
         });
         wholeRemoval = new TreeRemoval((device, inode, bytes) -> isExisting(device, inode, bytes));
@@ -85,10 +97,19 @@ public final class Rootfs implements AutoCloseable {
         return existing;
     }
 
-    /** What the layer before made is a lower layer's from now on. */
-    public void beginLayer(boolean isBase) {
+    /**
+     * What the layer before made is a lower layer's from now on.
+     *
+     * @param comesInOrder whiteouts come between the layer's entries, as they stand in it; so a whiteout may be one too
+     *     late ({@link MarkerOrderException})
+     */
+    public void beginLayer(boolean isBase, boolean comesInOrder) {
         isBaseLayer = isBase;
+        mindsOrder = comesInOrder;
         made.clear();
+        followed.clear();
+        // so that links are walked anew, and seen
+        resolver.cache().forgetLinks();
     }
 
     /** The directory that holds the entry, made when it is missing. */
@@ -199,6 +220,7 @@ public final class Rootfs implements AutoCloseable {
                 status.inode(),
                 existing.isExistingDirectory(status.device(), status.inode()),
                 parent.isViaLink(),
+                parent.isViaMadeLink(),
                 inherits);
         resolver.cache().put(path.bytes(), path.length(), directory);
         return directory;
@@ -350,6 +372,7 @@ public final class Rootfs implements AutoCloseable {
         } else if (type != 0 && !survives) {
             if (type == Libc.S_IFLNK) {
                 resolver.cache().forgetLinks();
+                checkOrder(EntryKeys.key(parent, path.bytes(), path.nameStart(), path.nameLength()));
             }
             Libc.unlinkat(parent.number(), nameOf(path), 0);
         }
@@ -423,11 +446,21 @@ public final class Rootfs implements AutoCloseable {
         return made.contains(key) || existing.containsKey(key);
     }
 
+    private void checkOrder(long key) {
+        if (mindsOrder && followed.contains(key)) {
+            throw new MarkerOrderException();
+        }
+    }
+
     /** What a whiteout leaves: entries of this layer, and what was there before the extraction. */
     private final class LowerLayers implements TreeRemoval.Survivors {
         @Override
         public boolean survives(long device, long inode, byte[] bytes) {
-            return survivesWhiteout(device, inode, bytes);
+            boolean survives = survivesWhiteout(device, inode, bytes);
+            if (!survives) {
+                checkOrder(EntryKeys.key(device, inode, bytes, 0, bytes.length));
+            }
+            return survives;
         }
 
         /** The lower layer's directory is gone, this one only holds entries of the layer, as if made for them. */
@@ -442,7 +475,10 @@ public final class Rootfs implements AutoCloseable {
         }
     }
 
-    /** Removes all that was made, and gives directories that were there before their attributes back. */
+    /**
+     * Removes all that was made, and gives directories that were there before their attributes back. The extraction can
+     * begin anew.
+     */
     public void undo() throws ErrnoException {
         resolver.cache().close();
         new TreeRemoval((device, inode, bytes) -> isExisting(device, inode, bytes)).removeChildren(rootFd);
@@ -454,6 +490,7 @@ public final class Rootfs implements AutoCloseable {
                 restore(entry.pathBytes(), entry.attributes());
             }
         }
+        resolver.describeRoot();
     }
 
     private void restore(byte[] path, ExistingEntries.Attributes attributes) throws ErrnoException {

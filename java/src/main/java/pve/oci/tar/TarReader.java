@@ -128,6 +128,9 @@ public final class TarReader {
             case 'x', 'X' -> pax.read(input, headerSize(), header.offset());
             case 'g' -> {
                 long size = headerSize();
+                if (size > limits.paxSize()) {
+                    throw new TarLimitException("size of a PAX global header", limits.paxSize(), header.offset());
+                }
                 input.skip(size, "a PAX global header");
                 input.skipPadding(size);
                 return true;

@@ -24,6 +24,7 @@ import pve.oci.linux.Libc;
 import pve.oci.linux.NativeBuffer;
 import pve.oci.oci.ImageException;
 import pve.oci.oci.Text;
+import pve.oci.rootfs.MarkerOrderException;
 import pve.oci.rootfs.Rootfs;
 import pve.oci.rootfs.RootfsNotEmptyException;
 
@@ -206,16 +207,41 @@ public final class JobRunner {
             Image image = open.images().select(request.selector());
             listener.notify(Map.of("existing", rootfs.existing().toTexts()));
             begin(Progress.Phase.EXTRACTING, image);
-            LayerApplier applier = new LayerApplier(
-                    rootfs, request.uids(), request.gids(), request.isPrivileged(), request.limits(), progress);
+            List<Layer> layers = layers(image);
             try {
-                apply(image, applier);
-                progress.phase(Progress.Phase.FINISHING);
-                return result(image, applier);
-            } catch (IOException | RuntimeException | Error e) {
-                undo(rootfs, e);
-                throw e;
+                return apply(rootfs, image, layers);
+            } catch (MarkerOrderException e) {
+                if (e.getSuppressed().length > 0) {
+                    throw new IOException("could not begin anew", e.getSuppressed()[0]);
+                }
+                return applyInTwoPasses(rootfs, image, layers);
             }
+        }
+    }
+
+    /** With the whiteouts of each layer first, for which it is read twice. Few images need it. */
+    private Map<String, @Nullable Object> applyInTwoPasses(Rootfs rootfs, Image image, List<Layer> layers)
+            throws IOException {
+        List<Layer> twice = new ArrayList<>();
+        for (Layer layer : layers) {
+            twice.add(layer);
+            twice.add(layer);
+        }
+        progress.restart(twice.stream().mapToLong(x -> x.descriptor().size()).sum());
+        return apply(rootfs, image, twice);
+    }
+
+    /** A failure leaves the root directory as it was. */
+    private Map<String, @Nullable Object> apply(Rootfs rootfs, Image image, List<Layer> layers) throws IOException {
+        LayerApplier applier = new LayerApplier(
+                rootfs, request.uids(), request.gids(), request.isPrivileged(), request.limits(), progress);
+        try {
+            apply(layers, applier, layers.size() > image.layers().size());
+            progress.phase(Progress.Phase.FINISHING);
+            return result(image, applier);
+        } catch (IOException | RuntimeException | Error e) {
+            undo(rootfs, e);
+            throw e;
         }
     }
 
@@ -229,14 +255,17 @@ public final class JobRunner {
         }
     }
 
-    private void apply(Image image, LayerApplier applier) throws IOException {
-        List<Layer> layers = layers(image);
+    private void apply(List<Layer> layers, LayerApplier applier, boolean isTwice) throws IOException {
         try (LayerPipeline pipeline = new LayerPipeline(layers, request.limits(), progress);
                 // closed first: it may still write from the pipeline's memory
                 applier) {
+            LayerApplier.Pass pass = isTwice ? LayerApplier.Pass.ENTRIES : LayerApplier.Pass.ALL;
             for (Layer layer : layers) {
+                if (isTwice) {
+                    pass = pass == LayerApplier.Pass.ENTRIES ? LayerApplier.Pass.WHITEOUTS : LayerApplier.Pass.ENTRIES;
+                }
                 try {
-                    applier.apply(layer, pipeline);
+                    applier.apply(layer, pipeline, pass);
                 } catch (ImageException e) {
                     throw preferDigest(e, layer, pipeline);
                 }
@@ -245,9 +274,9 @@ public final class JobRunner {
         }
     }
 
-    /** An archive that is not what its digests say is better called that than malformed. */
+    /** A layer that is not what its digests say is better called that than malformed, or full of odd entries. */
     private static IOException preferDigest(ImageException failure, Layer layer, LayerPipeline pipeline) {
-        if (!failure.error().equals("MalformedArchive") || failure.getCause() == null) {
+        if (!failure.error().equals("MalformedArchive") && !failure.error().equals("RefusedEntry")) {
             return failure;
         }
         try {
