@@ -75,7 +75,7 @@ check: deps
 # mvn verify: format, errorprone, NullAway, warnings as errors, unit tests, package table
 check-installed:
 	shellcheck bin/pve-ocid demo/run .ci/run
-	podchecker -warnings $$(git ls-files 'perl/*.pod' bin/pve-oci)
+	podchecker -warnings $$(git ls-files 'perl/*.pod' 'man/*.pod')
 	$(MVN) verify
 	@$(MAKE) -s all
 	prove -r t/

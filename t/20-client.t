@@ -199,7 +199,9 @@ for my $is_stalling (0, 1) {
             my $took = time() - $start;
             waitpid($killer, 0);
             is($error, "received interrupt\n", 'its exception arrives');
-            cmp_ok($took, '<', $is_stalling ? 2 : 0.8, "soon ($took s)");
+            # generous: a loaded machine is no failure, only waiting for ever would be
+            my $bound = ($is_stalling ? $PVE::OCI::Varlink::ABORT_WAIT : 0) + 10;
+            cmp_ok($took, '<', $bound, "not for ever ($took s)");
             ok($daemon->wait_for('eof'), 'the daemon saw the end of the connection');
         };
 }

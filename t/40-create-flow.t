@@ -146,6 +146,7 @@ subtest 'neither daemon nor engine is an error for a tar archive' => sub {
     local $ENV{PVE_OCI_SOCKET} = "$DIRECTORY/none";
     local $ENV{JAVA_HOME} = '/nonexistent';
     require PVE::OCI::JVM;
+    no warnings 'once'; ## no critic (ProhibitNoWarnings): only read in the module
     local @PVE::OCI::JVM::JVM_PATTERNS = ();
     eval {
         PVE::LXC::OCI::restore_archive(

@@ -87,7 +87,25 @@ class DaemonFaultTest {
     }
 
     @Test
-    void closing_the_connection_cancels_and_cleans() throws Exception {
+    void ending_the_sending_side_cancels_and_cleans_before_the_daemon_hangs_up() throws Exception {
+        Path root = daemon.root();
+        Path archive = daemon.archive(FakeReplies.existing(), "touch made", "progress 1", "sleep 30000");
+        try (TestClient client = daemon.connect()) {
+            client.send(TestClient.more(EXTRACT, DaemonFixture.extraction(archive, root)));
+            await(() -> Files.exists(root.resolve("made")));
+            client.channel().socket().shutdownSending();
+            Map<String, @Nullable Object> reply = client.receive();
+            while (reply != null && Boolean.TRUE.equals(reply.get("continues"))) {
+                reply = client.receive();
+            }
+            assertThat(Tree.at(reply, "error")).isEqualTo("io.pve.oci.Cancelled");
+            assertThat(root.resolve("made")).doesNotExist();
+            assertThat(client.receive()).isNull();
+        }
+    }
+
+    @Test
+    void a_client_that_is_gone_has_its_job_ended_and_nothing_held_for_cleaning() throws Exception {
         Path root = daemon.root();
         Path archive = daemon.archive(FakeReplies.existing(), "touch made", "progress 1", "sleep 30000");
         try (TestClient client = daemon.connect()) {
@@ -95,7 +113,7 @@ class DaemonFaultTest {
             await(() -> Files.exists(root.resolve("made")));
         }
         await(() -> jobs().isEmpty());
-        assertThat(root.resolve("made")).doesNotExist();
+        assertThat(root.resolve("made")).exists();
         assertThat(ProcessHandle.current().children().filter(ProcessHandle::isAlive))
                 .isEmpty();
     }
