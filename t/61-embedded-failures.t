@@ -1,0 +1,219 @@
+#!/usr/bin/perl
+# The embedded engine when something goes wrong: its errors beside the daemon's, its end in the middle of the work, what it
+# leaves behind, no virtual machine. PVE_OCI_TEST_LEAK_COUNT: how many extractions the leak test makes (40).
+use v5.36;
+
+use FindBin;
+use lib "$FindBin::Bin/lib", "$FindBin::Bin/../perl/lib";
+
+use POSIX ();
+use Test::More;
+use Time::HiRes qw(time);
+
+use PVE::OCI;
+use PVE::OCI::JVM;
+
+use EmbeddedTest
+    qw($CONFIG $DIRECTORY $IMAGE $SLOW entries_of extract new_root open_fds owner_of plan_embedded slurp start_slow);
+use TestSupport qw(home jdks process_status root wait_until);
+
+plan_embedded();
+
+my sub start_daemon() {
+    my $socket = "$DIRECTORY/socket";
+    my $pid = fork() // die "fork: $!\n";
+    if (!$pid) {
+        open(STDERR, '>', "$DIRECTORY/log") or POSIX::_exit(9);
+        exec(root() . '/bin/pve-ocid', '--socket', $socket) or POSIX::_exit(9);
+    }
+    return ($pid, $socket) if wait_until(sub {
+        eval { PVE::OCI::get_info({ socket => $socket }) }
+    });
+    kill KILL => $pid;
+    waitpid($pid, 0);
+    return;
+}
+
+subtest 'errors are those of the daemon' => sub {
+    my ($pid, $socket) = start_daemon();
+    plan(skip_all => 'the daemon does not start') if !$pid;
+    POSIX::mkfifo("$DIRECTORY/fifo", 0644) or die $!;
+    my $bad = slurp($IMAGE);
+    my $at = index($bad, 'blobs/') + 512;
+    substr($bad, $at, 1) ^.= "\1";
+    open(my $file, '>:raw', "$DIRECTORY/bad.tar") or die $!;
+    print $file $bad;
+    close($file);
+    my $full = new_root();
+    open($file, '>', "$full/a") or die $!;
+    my @map = (['u', '0', '100000', '65536'], ['g', '0', '100000', '65536']);
+    my @cases = (
+        ['no archive', "$DIRECTORY/nothing"], ['a fifo', "$DIRECTORY/fifo"],
+        ['no archive of any kind', $0],
+        ['a damaged blob', "$DIRECTORY/bad.tar"],
+        ['no rootfs', $IMAGE, rootdir => "$DIRECTORY/nothing"],
+        ['a file as rootfs', $IMAGE, rootdir => $IMAGE],
+        ['a full rootfs', $IMAGE, rootdir => $full],
+        ['the root directory', $IMAGE, rootdir => '/'], ['the home', $IMAGE, rootdir => home()],
+        ['host root mapped', $IMAGE, id_map => [['u', 0, 0, 1], ['g', 0, 0, 1]]],
+        ['ids of others', $IMAGE, id_map => [['u', 0, 1000, 1], ['g', 0, 1000, 1]]],
+        ['ids that overlap', $IMAGE, id_map => [@map, ['u', 5, 100010, 5]]],
+        ['no gids', $IMAGE, id_map => [$map[0]]],
+        ['a small map', $IMAGE, id_map => [map { [$_, 0, 100000, 3] } qw(u g)]],
+        ['another architecture', $IMAGE, architecture => 's390x'],
+        ['too many bytes', $IMAGE, max_bytes => 3],
+        ['a proc file', '/proc/self/status'],
+    );
+    for my $case (@cases) {
+        my ($name, $archive, %options) = $case->@*;
+        my $rootdir = delete($options{rootdir}) // new_root();
+        my @outcomes = map {
+            eval {
+                PVE::OCI::extract_image(
+                    $archive, $rootdir,
+                    { %options, mode => $_, socket => $socket }
+                );
+            };
+            { text => $@ =~ s/pid \d+//r, error => PVE::OCI::last_error() }
+        } qw(daemon embedded);
+        is($outcomes[1]->{text}, $outcomes[0]->{text}, $name);
+        is_deeply($outcomes[1]->{error}, $outcomes[0]->{error}, "$name: parameters");
+    }
+    kill TERM => $pid;
+    waitpid($pid, 0);
+};
+
+subtest 'an abort' => sub {
+    my ($pid, $supervisor, $engine, $rootdir, $words) = start_slow();
+    my $start = time();
+    kill TERM => $pid;
+    waitpid($pid, 0);
+    note(sprintf('%.3f s from SIGTERM to the end', time() - $start));
+    is(slurp($words), "received interrupt\n", 'the handler\'s own exception');
+    is_deeply(entries_of($rootdir), [], 'what was extracted is taken back');
+    is(owner_of($rootdir), '0:0', 'so is the owner');
+    ok(!process_status($engine) && !process_status($supervisor), 'no process is left');
+};
+
+subtest 'death of the engine' => sub {
+    for my $victim (1, 2) {
+        my @slow = start_slow();
+        my ($pid, $rootdir, $words) = @slow[0, 3, 4];
+        kill KILL => $slow[$victim];
+        waitpid($pid, 0);
+        is(slurp($words), "worker was killed by SIGKILL\n", 'told in the daemon\'s words');
+        is_deeply(entries_of($rootdir), [], 'what was extracted is taken back');
+        ok(
+            wait_until(sub { !process_status($slow[2]) && !process_status($slow[1]) }),
+            'no process is left'
+        );
+    }
+};
+
+subtest 'an exception of a callback' => sub {
+    my $rootdir = new_root();
+    eval {
+        PVE::OCI::parse_and_extract_image(
+            $SLOW, $rootdir, undef,
+            { bwlimit => 500, progress => sub { die { code => 7 } } }
+        );
+    };
+    is_deeply($@, { code => 7 }, 'reaches the caller as it is');
+    is_deeply(entries_of($rootdir), [], 'what was extracted is taken back');
+    is(PVE::OCI::last_error(), undef, 'it is no error of ours');
+};
+
+subtest 'SIGCHLD ignored, or reaped by others' => sub {
+    for my $handler ('IGNORE', sub { 1 while waitpid(-1, POSIX::WNOHANG()) > 0 }) {
+        local $SIG{CHLD} = $handler;
+        is_deeply(extract(new_root()), $CONFIG, 'extracted');
+        eval { PVE::OCI::detect_archive("$DIRECTORY/nothing") };
+        like($@, qr/No such file/, 'an error');
+    }
+};
+
+subtest 'nothing is left after many' => sub {
+    my $count = $ENV{PVE_OCI_TEST_LEAK_COUNT} // 40;
+    my $memory = sub () { process_status($$)->{VmRSS} =~ /(\d+)/ ? $1 : 0 };
+    extract(new_root()) for 1 .. 3;
+    my ($fds, $size, $start) = (open_fds(), $memory->(), time());
+    extract(new_root()) for 1 .. $count;
+    note(sprintf(
+        '%d extractions, %.3f s each, %d KiB more', $count, (time() - $start) / $count,
+        $memory->() - $size
+    ));
+    is(open_fds(), $fds, 'descriptors');
+    is(waitpid(-1, POSIX::WNOHANG()), -1, 'children');
+    cmp_ok($memory->() - $size, '<', 2048, 'memory, KiB');
+};
+
+subtest 'no virtual machine' => sub {
+    my $old = "$DIRECTORY/old";
+    mkdir $_ or die $! for $old, "$old/lib", "$old/lib/server";
+    for my $file ('release', 'lib/server/libjvm.so') {
+        open(my $handle, '>', "$old/$file") or die $!;
+        print $handle qq{JAVA_VERSION="1.8.0_402"\n};
+    }
+    my $message = sub (%options) {
+        eval { PVE::OCI::detect_archive($IMAGE, { mode => 'embedded', %options }) };
+        return $@;
+    };
+    my $begin =
+        'no Java virtual machine of version 17 or newer: looked for lib/server/libjvm.so in';
+    is($message->(java => '/nonexistent'), "$begin /nonexistent\n", 'missing');
+    is(PVE::OCI::last_error()->{name}, 'EngineUnavailable', 'its name');
+    is($message->(java => $old), "$begin $old; $old is version 8\n", 'too old');
+    local $ENV{JAVA_HOME} = $old;
+    is(
+        PVE::OCI::detect_archive($IMAGE)->{format}, 'ociArchive',
+        'JAVA_HOME too old: another one'
+    );
+    local @PVE::OCI::JVM::JVM_PATTERNS = ('/none', '/none*');
+    is(
+        $message->(), "$begin JAVA_HOME ($old), /none, /none*; $old is version 8\n",
+        'none at all'
+    );
+    delete local $ENV{JAVA_HOME};
+    is($message->(), "$begin JAVA_HOME (not set), /none, /none*\n", 'not even JAVA_HOME');
+    is(
+        $message->(mode => undef),
+        "cannot connect to pve-ocid at '$DIRECTORY/none': No such file or directory; $begin"
+            . " JAVA_HOME (not set), /none, /none*\n", 'nor a daemon',
+    );
+    is(
+        $message->(mode => 'daemon'),
+        "cannot connect to pve-ocid at '$DIRECTORY/none': No such file or directory\n",
+        'daemon only'
+    );
+    like(
+        $message->(home => '/none', java => (jdks())[0]),
+        qr/\Ano engine: looked for pve-oci.jar /, 'no jars'
+    );
+    local $ENV{PVE_OCI_JAVA_OPTIONS} = '-Xmx1x';
+    like(
+        $message->(java => (jdks())[0]), qr/\Aworker left with exit status 1: [^\n]+\n\z/,
+        'it does not start'
+    );
+};
+
+subtest 'a second virtual machine across a fork' => sub {
+    my @cc = ('cc', '-D_GNU_SOURCE', '-pthread', '-o', "$DIRECTORY/twice");
+    my ($library) = PVE::OCI::JVM::find_library();
+    my $include = $library =~ s{/lib/server/.*}{/include}r;
+    plan(skip_all => 'no C compiler or jni.h')
+        if system('sh', '-c', 'command -v cc >/dev/null') != 0 || !-e "$include/jni.h";
+    my $native = root() . '/native';
+    system(
+        @cc, "-I$native", "-I$include", "-I$include/linux", "$FindBin::Bin/lib/twice.c",
+        "$native/jvm.c", '-ldl'
+        ) == 0
+        or die "cc failed\n";
+    my $output = qx($DIRECTORY/twice $library 2>/dev/null);
+    is(
+        $output,
+        "create Java virtual machine: this process, or one that it was forked from, has had one already\n",
+        'is refused'
+    );
+};
+
+done_testing();
