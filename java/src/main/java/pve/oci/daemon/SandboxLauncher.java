@@ -54,9 +54,19 @@ record SandboxLauncher(Path program, Path home, Path libraryDirectory, Path java
                 "-XX:+UseSerialGC",
                 // would be a file in /tmp, which the worker has not got
                 "-XX:-UsePerfData",
+                // there is no /proc and no /sys to look for a cgroup's limits in
+                "-XX:-UseContainerSupport",
+                // a crash is one line of the log, not a file and a report
+                "-XX:+SuppressFatalErrorMessage",
+                "-XX:+DisableAttachMechanism",
+                "-Xrs",
+                "-Dsun.java.launcher=SUN_STANDARD",
+                nativeAccess(),
                 "-Dpve.oci.home=" + home,
                 "-Djna.nounpack=true",
                 "-Djna.boot.library.path=" + libraryDirectory,
+                // or JNA asks ldconfig(8)
+                "-Djna.platform.library.path=",
                 "-DZstdNativePath=" + libraryDirectory.resolve("libzstd-jni.so"),
                 "-Djava.class.path=" + classPath()));
         Path archive = home.resolve("worker.jsa");
@@ -66,6 +76,13 @@ record SandboxLauncher(Path program, Path home, Path libraryDirectory, Path java
         }
         options.addAll(extraOptions);
         return options;
+    }
+
+    /** JDK 24 warns of libraries loaded without leave; its way to allow one keeps it from using a class-data archive. */
+    private static String nativeAccess() {
+        return Runtime.version().feature() >= 24
+                ? "--illegal-native-access=allow"
+                : "--enable-native-access=ALL-UNNAMED";
     }
 
     private String classPath() {

@@ -14,7 +14,7 @@ import pve.oci.rootfs.Rootfs;
  * writing in a directory changes its time. Kept in native memory: a layer may consist of directories.
  */
 final class DirectoryTimes {
-    private static final int PIECE_SIZE = 256 << 10;
+    private static final int PIECE_SIZE = 64 << 10;
 
     private final List<NativeBuffer> pieces = new ArrayList<>();
     private final byte[] path = new byte[EntryPath.PATH_MAX];

@@ -109,6 +109,8 @@ public final class WorkerMain {
             stop(reporter);
         }
         sendLast(error, reply);
+        // a worker that goes on was only warmed: direct buffers are freed by the collector, and it waits lean
+        System.gc();
     }
 
     private static void stop(Thread reporter) throws IOException {
