@@ -15,16 +15,23 @@ def commit(folder):
     return done.stdout.strip() or "?"
 
 
-def write(folder, name, result):
+def write_json(folder, name, result):
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, name + ".json"), "w", encoding="utf-8") as file:
         json.dump(result, file, indent=1)
         file.write("\n")
+
+
+def write(folder, name, result):
+    """Writes all three files; returns the table."""
+    write_json(folder, name, result)
+    text = markdown(result)
     with open(os.path.join(folder, name + ".md"), "w", encoding="utf-8") as file:
-        file.write(markdown(result))
+        file.write(text)
     if result["images"]:
         with open(os.path.join(folder, name + ".svg"), "w", encoding="utf-8") as file:
             file.write(plot.svg(result))
+    return text
 
 
 def table(head, rows):
@@ -124,7 +131,7 @@ def _cores_model(result):
         ours, parts = main_engine(image), {name: part["cpu"] for name, part in image["parts"].items()}
         read, hashing = parts["inflate"] + parts["hash_blobs"], parts["hash_content"]
         apply = max(parts["create"], ours["cpu"] - read - hashing)
-        stages = (read, hashing, apply, image["layers"])
+        stages = (read, hashing, apply, image["layers"], image["bytes"])
         rows.append([image["name"], seconds(read), seconds(hashing), seconds(apply),
                      *(seconds(model.wall(*stages, cores)) for cores in (1, 2, 4, 8, 16)),
                      *(seconds(model.wall(*stages, cores, 4, 1)) for cores in (4, 16)),
