@@ -3,24 +3,28 @@ What more cores would give: the pipeline's stages as tasks on n cores, with the 
 
 Content goes through three stages in pieces: read (hash the blob, decompress), hash (of the content), apply (make files).
 In each layer the pieces of a stage follow each other; apply takes layer after layer. Reading may run so many layers
-ahead, and apply may be shared by so many writers. A piece that is read waits in one of a few slots until both others
-are done with it.
+ahead, and apply may be shared by so many writers. A piece that is read waits in a slot until both others are done with
+it; each layer that is read ahead has slots of its own.
 """
 
 import heapq
 
-PIECES, SLOTS = 200, 8
+PIECE_SIZE = 512 << 10
+SLOTS = 8  # of the pipeline as it is
+AHEAD_SLOTS = 64  # 32 MiB, for each layer that is read ahead
 
 
-def wall(read, hashing, apply, layers, cores, readers=1, writers=1):
-    """Seconds on so many cores; read, hashing and apply are the processor seconds of the whole image."""
-    schedule = _Schedule(layers, max(1, PIECES // layers), readers, writers)
+def wall(read, hashing, apply, layers, size, cores, readers=1, writers=1):
+    """Seconds on so many cores; read, hashing and apply are the processor seconds of the whole image, size its bytes."""
+    pieces = max(1, size // layers // PIECE_SIZE)
+    schedule = _Schedule(layers, pieces, readers, writers)
     return schedule.run({"read": read, "hash": hashing, "apply": apply}, cores)
 
 
 class _Schedule:
     def __init__(self, layers, pieces, readers, writers):
         self.layers, self.pieces, self.readers, self.writers = layers, pieces, readers, writers
+        self.slots = AHEAD_SLOTS if readers > 1 else SLOTS
         self.done = {stage: [0] * layers for stage in ("read", "hash", "apply")}
         self.busy = {stage: [0] * layers for stage in ("read", "hash", "apply")}
 
@@ -35,7 +39,7 @@ class _Schedule:
         if stage == "read":
             unfinished = [i for i in range(self.layers) if self.done["read"][i] < self.pieces][:self.readers]
             held = started - min(self.done["hash"][layer], self.done["apply"][layer])
-            return layer in unfinished and not self.busy["read"][layer] and held < SLOTS
+            return layer in unfinished and not self.busy["read"][layer] and held < self.slots
         if started >= self.done["read"][layer]:
             return False
         if stage == "hash":

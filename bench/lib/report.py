@@ -6,7 +6,7 @@ import subprocess
 
 from lib import model, plot
 
-GIB, MIB = 1 << 30, 1 << 20
+MIB = 1 << 20
 
 
 def commit(folder):
@@ -15,16 +15,23 @@ def commit(folder):
     return done.stdout.strip() or "?"
 
 
-def write(folder, name, result):
+def write_json(folder, name, result):
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, name + ".json"), "w", encoding="utf-8") as file:
         json.dump(result, file, indent=1)
         file.write("\n")
+
+
+def write(folder, name, result):
+    """Writes all three files; returns the table."""
+    write_json(folder, name, result)
+    text = markdown(result)
     with open(os.path.join(folder, name + ".md"), "w", encoding="utf-8") as file:
-        file.write(markdown(result))
+        file.write(text)
     if result["images"]:
         with open(os.path.join(folder, name + ".svg"), "w", encoding="utf-8") as file:
             file.write(plot.svg(result))
+    return text
 
 
 def table(head, rows):
@@ -60,7 +67,7 @@ def main_engine(image):
 
 def markdown(result):
     parts = [f"Measured on {result['date']} at commit {result['commit']}: {result['machine']}; {result['directory']},"
-             f" warm caches; median of {result['rounds']} interleaved rounds.\n"]
+             f" warm caches; median of {result['rounds']} interleaved rounds, of {result['growth_rounds']} for growth.\n"]
     if result["images"]:
         parts += [_times(result), _limits(result), _costs(result), _trees(result), _cores_model(result)]
     parts += [_growth(row, rows) for row, rows in result["growth"].items() if rows]
@@ -124,7 +131,7 @@ def _cores_model(result):
         ours, parts = main_engine(image), {name: part["cpu"] for name, part in image["parts"].items()}
         read, hashing = parts["inflate"] + parts["hash_blobs"], parts["hash_content"]
         apply = max(parts["create"], ours["cpu"] - read - hashing)
-        stages = (read, hashing, apply, image["layers"])
+        stages = (read, hashing, apply, image["layers"], image["bytes"])
         rows.append([image["name"], seconds(read), seconds(hashing), seconds(apply),
                      *(seconds(model.wall(*stages, cores)) for cores in (1, 2, 4, 8, 16)),
                      *(seconds(model.wall(*stages, cores, 4, 1)) for cores in (4, 16)),
@@ -136,14 +143,19 @@ def _cores_model(result):
 
 
 def _growth(row, rows):
-    head = [row, "entries", "content", "pve-oci s", "user + sys s", "peak RSS MiB", "us / entry", "MB/s"]
+    head = [row] if row == "entries" else [row, "entries"]
+    head += ["content", "pve-oci s", "user + sys s", "peak RSS MiB", "us / entry", "MB/s", "cores used by others"]
     others = [name for name in rows[0]["engines"] if name != "pve-oci"]
     lines = []
     for each in rows:
         ours = each["engines"]["pve-oci"]
         step = f"{each['step']:,}" + (" MiB" if row == "bytes" else "")
-        lines.append([f"{each['image']}, {step}" if "image" in each else step, f"{each['entries']:,}",
-                      size(each["bytes"]), seconds(ours["wall"]), seconds(ours["cpu"]), f"{ours['rss'] / MIB:.0f}",
-                      f"{ours['wall'] / each['entries'] * 1e6:.1f}", f"{each['bytes'] / ours['wall'] / 1e6:.0f}",
+        line = [f"{each['image']}, {step}" if "image" in each else step]
+        if row != "entries":
+            line.append(f"{each['entries']:,}")
+        lines.append([*line, size(each["bytes"]), seconds(ours["wall"]), seconds(ours["cpu"]),
+                      f"{ours['rss'] / MIB:.0f}", f"{ours['wall'] / each['entries'] * 1e6:.1f}",
+                      f"{each['bytes'] / ours['wall'] / 1e6:.0f}",
+                      "-" if row == "clients" else f"{ours['foreign']:.2f}",
                       *(seconds(each["engines"][name]["wall"]) for name in others)])
     return f"## Growth: {row}\n\n" + table(head + [f"{name} s" for name in others], lines)
