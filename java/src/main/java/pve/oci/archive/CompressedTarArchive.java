@@ -27,7 +27,7 @@ final class CompressedTarArchive implements ImageFiles {
             TarReader reader = new TarReader(reading, TarLimits.DEFAULT);
             boolean goesOn = true;
             while (goesOn && reader.next()) {
-                goesOn = index.add(reader.entry(), 0);
+                goesOn = index.add(reader.entry());
             }
         }
     }

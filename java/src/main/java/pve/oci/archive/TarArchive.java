@@ -11,10 +11,10 @@ import pve.oci.tar.TarLimits;
 import pve.oci.tar.TarReader;
 import pve.oci.tar.TarSource;
 
-/** An uncompressed archive: indexed by seeking from header to header, its blobs read where they are. */
+/** An uncompressed archive: indexed from header to header, its blobs left out and read where they are. */
 final class TarArchive implements ImageFiles {
-    /** Content up to this size is read over; to get beyond a larger one, the reading goes on behind it. */
-    private static final int READ_OVER_SIZE = 16 << 10;
+    /** So much is read at a time: small documents with their headers, and little of a blob that is left out. */
+    private static final int PIECE_SIZE = 16 << 10;
 
     private static final int BLOCK = 512;
 
@@ -26,33 +26,23 @@ final class TarArchive implements ImageFiles {
     TarArchive(Fd fd, long size) throws IOException {
         this.fd = fd;
         this.size = size;
-        NativeBuffer memory = NativeBuffer.allocate(READ_OVER_SIZE);
-        long base = 0;
-        while (base >= 0) {
-            base = readFrom(base, memory);
+        TarReader reader = new TarReader(new Source(fd), TarLimits.DEFAULT);
+        boolean goesOn = true;
+        while (goesOn && reader.next()) {
+            checkSize(reader.entry());
+            goesOn = index.add(reader.entry());
         }
     }
 
-    /** Reads entries up to the next large content; returns where it ends, or -1 at the archive's end. */
-    private long readFrom(long base, NativeBuffer memory) throws IOException {
-        TarReader reader = new TarReader(new Source(fd, base, memory), TarLimits.DEFAULT);
-        while (reader.next()) {
-            TarEntry entry = reader.entry();
-            if (!index.add(entry, base)) {
-                return -1;
-            }
-            long content = base + entry.contentOffset();
-            if (entry.size() > size - content && !entry.isSparse()) {
-                throw ImageException.of("MalformedArchive")
-                        .with("offset", base + entry.offset())
-                        .message("archive is truncated: the entry at offset " + (base + entry.offset()) + " claims "
-                                + entry.size() + " bytes, " + Math.max(0, size - content) + " are left");
-            }
-            if (entry.size() > READ_OVER_SIZE && !entry.isSparse()) {
-                return content + (entry.size() + BLOCK - 1) / BLOCK * BLOCK;
-            }
+    /** What a reader would see only when it has read all of the content, which is not read here. */
+    private void checkSize(TarEntry entry) throws ImageException {
+        long left = size - entry.contentOffset();
+        if (entry.size() > left && !entry.isSparse()) {
+            throw ImageException.of("MalformedArchive")
+                    .with("offset", entry.offset())
+                    .message("archive is truncated: the entry at offset " + entry.offset() + " claims " + entry.size()
+                            + " bytes, " + Math.max(0, left) + " are left");
         }
-        return -1;
     }
 
     @Override
@@ -86,17 +76,14 @@ final class TarArchive implements ImageFiles {
         fd.close();
     }
 
-    /** The archive from some offset on, in pieces that are multiples of tar's block size. */
+    /** The archive in pieces that are multiples of tar's block size; leaves out what the reader skips. */
     private static final class Source implements TarSource {
         private final Fd fd;
-        private final NativeBuffer memory;
+        private final NativeBuffer memory = NativeBuffer.allocate(PIECE_SIZE);
         private long offset;
 
-        Source(Fd fd, long offset, NativeBuffer memory) {
+        Source(Fd fd) {
             this.fd = fd;
-            this.offset = offset;
-            this.memory = memory;
-            memory.buffer().position(0).limit(0);
         }
 
         @Override
@@ -105,6 +92,13 @@ final class TarArchive implements ImageFiles {
             offset += length;
             memory.buffer().position(0).limit(length);
             return length > 0;
+        }
+
+        @Override
+        public long skip(long count) {
+            long skipped = count / BLOCK * BLOCK;
+            offset += skipped;
+            return skipped;
         }
 
         @Override

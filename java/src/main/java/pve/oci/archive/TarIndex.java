@@ -16,11 +16,14 @@ final class TarIndex {
     /** An image of 10,000 layers has that many blobs. */
     static final int MAXIMUM_ENTRIES = 20_000;
 
-    /** So many entries that no image archive has, and none that it has: this is another archive, of whatever size. */
-    private static final int FOREIGN_ENTRIES = 100;
+    /** So many other entries before any that an image archive has: this is another archive, of whatever size. */
+    private static final int FOREIGN_ENTRIES = 1000;
 
     private static final Set<String> TOP_FILES = Set.of("oci-layout", "index.json", "manifest.json", "repositories");
-    private static final Pattern DOCKER_NAME = Pattern.compile("[0-9a-f]{64}(?:\\.json|\\.tar|/.*)?");
+
+    /** Configs and layers, as docker, skopeo and go-containerregistry name them. */
+    private static final Pattern DOCKER_NAME =
+            Pattern.compile("(?:sha256:)?[0-9a-f]{64}(?:\\.json|\\.tar(?:\\.gz)?|/.*)?");
 
     private final Map<String, Entry> entries = new HashMap<>();
     private int foreign;
@@ -42,13 +45,12 @@ final class TarIndex {
     /**
      * Adds what the reader stands at.
      *
-     * @param base offset in the archive that the entry's own offsets count from
      * @return whether the rest of the archive matters
      */
-    boolean add(TarEntry entry, long base) throws IOException {
+    boolean add(TarEntry entry) throws IOException {
         String name = normalize(new String(entry.name(), 0, entry.nameLength(), StandardCharsets.ISO_8859_1));
-        if (isForeign(name) && !isImage) {
-            return ++foreign < FOREIGN_ENTRIES;
+        if (!isImage && isForeign(name) && ++foreign > FOREIGN_ENTRIES) {
+            return false;
         }
         isImage |= TOP_FILES.contains(name);
         if (entries.size() >= MAXIMUM_ENTRIES) {
@@ -62,7 +64,7 @@ final class TarIndex {
                 name,
                 new Entry(
                         entry.type(),
-                        base + entry.contentOffset(),
+                        entry.contentOffset(),
                         entry.size(),
                         entry.isSparse(),
                         target.isEmpty() ? null : target));
@@ -122,7 +124,7 @@ final class TarIndex {
     }
 
     boolean isEmpty() {
-        return entries.isEmpty() && foreign == 0;
+        return entries.isEmpty();
     }
 
     /** For messages. */

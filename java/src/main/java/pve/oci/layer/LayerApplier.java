@@ -351,7 +351,10 @@ public final class LayerApplier implements AutoCloseable {
                 try {
                     setter.set(attribute);
                 } catch (ErrnoException e) {
-                    if (e.errno() == Errno.ENOSPC || e.errno() == Errno.EDQUOT || e.errno() == Errno.EIO) {
+                    // ENOSPC is also what ext4 says when one file's attributes do not fit into a block; a file system
+                    // that
+                    // is full says so again at the next write
+                    if (e.errno() == Errno.EDQUOT || e.errno() == Errno.EIO) {
                         throw e;
                     }
                     reason = "was refused: " + e.getMessage();

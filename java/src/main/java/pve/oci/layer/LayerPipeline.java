@@ -21,6 +21,7 @@ import pve.oci.tar.TarSource;
  */
 public final class LayerPipeline implements TarSource, AutoCloseable {
     private static final int SLOTS = 8;
+    private static final long CHECK_INTERVAL_MS = 100;
     private static final ByteBuffer NOTHING = ByteBuffer.allocateDirect(0);
 
     private final List<Slot> slots = new ArrayList<>();
@@ -30,7 +31,10 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
     private final List<Layer> layers;
     private final Thread reader;
     private final Thread hasher;
-    private volatile @Nullable RuntimeException bug;
+
+    /** What ended one of the threads: a mistake in the program, or no memory. */
+    private volatile @Nullable Throwable breakdown;
+
     private @Nullable Slot current;
     private boolean isAtEnd = true;
     private Runnable beforeWaiting = () -> {};
@@ -53,10 +57,10 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
                         work.run();
                     } catch (InterruptedException e) {
                         // closed in the middle: nobody waits for more
-                    } catch (RuntimeException e) {
-                        bug = e;
-                        toApply.clear();
-                        toApply.add(slots.get(0));
+                    } catch (RuntimeException | Error e) {
+                        breakdown = e;
+                        // wakes the caller, if it waits for a slot
+                        toApply.offer(slots.get(0));
                     }
                 },
                 name);
@@ -153,10 +157,7 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
             Thread.currentThread().interrupt();
             throw new InterruptedIOException("interrupted");
         }
-        RuntimeException failure = bug;
-        if (failure != null) {
-            throw failure;
-        }
+        checkThreads();
         return slot;
     }
 
@@ -220,17 +221,30 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
         return "";
     }
 
-    private static Digest awaitDigest(Slot last) throws IOException {
+    private void checkThreads() {
+        Throwable reason = breakdown;
+        if (reason instanceof OutOfMemoryError e) {
+            throw e;
+        }
+        if (reason != null) {
+            throw new IllegalStateException("a thread of the pipeline has ended", reason);
+        }
+    }
+
+    private Digest awaitDigest(Slot last) throws IOException {
         synchronized (last) {
             Digest digest = last.contentDigest;
             while (digest == null) {
                 try {
-                    last.wait();
+                    last.wait(CHECK_INTERVAL_MS);
                 } catch (InterruptedException e) {
                     Thread.currentThread().interrupt();
                     throw new InterruptedIOException("interrupted");
                 }
                 digest = last.contentDigest;
+                if (digest == null) {
+                    checkThreads();
+                }
             }
             return digest;
         }

@@ -45,11 +45,20 @@ public record Manifest(Descriptor config, List<Descriptor> layers) {
             throw new ImageFormatException(
                     "/mediaType", "media type '" + Text.clean(mediaType) + "' is not that of " + name(role));
         }
+        checkSchemaVersion(document);
         for (String member : foreign) {
             if (document.has(member)) {
                 throw new ImageFormatException(
                         "/" + member, name(role) + " that also has '" + member + "' is ambiguous");
             }
+        }
+    }
+
+    /** manifest.md, image-index.md: MUST be 2. Left out by some tools, but never something else. */
+    private static void checkSchemaVersion(Document document) throws ImageFormatException {
+        if (document.has("schemaVersion") && document.size("schemaVersion") != 2) {
+            throw new ImageFormatException(
+                    "/schemaVersion", "unsupported schemaVersion " + document.size("schemaVersion"));
         }
     }
 

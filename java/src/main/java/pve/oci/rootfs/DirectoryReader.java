@@ -19,22 +19,27 @@ final class DirectoryReader {
 
     /** What is done with each name. */
     interface Visitor {
-        void visit(byte[] name, boolean isDirectory) throws ErrnoException;
+        /** Returns whether to go on. */
+        boolean visit(byte[] name, boolean isDirectory) throws ErrnoException;
     }
 
-    /** Visits every name once. The visitor may remove the name it is given. */
-    void list(int fd, Visitor visitor) throws ErrnoException {
+    /**
+     * Visits every name once. The visitor may remove the name it is given.
+     *
+     * @return whether all were visited
+     */
+    boolean list(int fd, Visitor visitor) throws ErrnoException {
         while (true) {
             int length = (int) Libc.getdents64(fd, buffer.address(), buffer.size());
             if (length == 0) {
-                return;
+                return true;
             }
             // struct linux_dirent64: d_ino 64, d_off 64, d_reclen 16, d_type 8, d_name
             ByteBuffer entries = buffer.buffer();
             for (int at = 0; at < length; at += entries.getShort(at + 16) & 0xffff) {
                 byte[] bytes = name(entries, at + 19);
-                if (!isDots(bytes)) {
-                    visitor.visit(bytes, isDirectory(fd, entries.get(at + 18), bytes));
+                if (!isDots(bytes) && !visitor.visit(bytes, isDirectory(fd, entries.get(at + 18), bytes))) {
+                    return false;
                 }
             }
         }

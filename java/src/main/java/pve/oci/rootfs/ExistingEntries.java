@@ -190,6 +190,7 @@ public final class ExistingEntries {
                     throw new ErrnoException("more than " + MAXIMUM + " entries in a directory", Errno.ENOTEMPTY);
                 }
                 names.add(bytes);
+                return true;
             });
             for (byte[] bytes : names) {
                 byte[] path = join(parent.pathBytes(), bytes);

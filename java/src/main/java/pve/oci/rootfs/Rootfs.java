@@ -363,9 +363,7 @@ public final class Rootfs implements AutoCloseable {
         if (type == Libc.S_IFDIR) {
             resolver.cache().forgetTree(path.bytes(), path.length(), parent.isViaLink());
             if (survives) {
-                try (Fd fd = new Fd(openDirectory(parent, path))) {
-                    lowerRemoval.removeChildren(fd);
-                }
+                removeChildrenOfSurvivor(parent, path);
             } else {
                 lowerRemoval.remove(parent.number(), bytes);
             }
@@ -375,6 +373,17 @@ public final class Rootfs implements AutoCloseable {
                 checkOrder(EntryKeys.key(parent, path.bytes(), path.nameStart(), path.nameLength()));
             }
             Libc.unlinkat(parent.number(), nameOf(path), 0);
+        }
+    }
+
+    private void removeChildrenOfSurvivor(Directory parent, EntryPath path) throws ErrnoException {
+        try (Fd fd = new Fd(openDirectory(parent, path))) {
+            lowerRemoval.removeChildren(fd);
+        } catch (ErrnoException e) {
+            // lost+found of a file system that root of the map does not own: no layer has written in it
+            if (e.errno() != Errno.EACCES || !isExisting(parent.device(), parent.inode(), path.name())) {
+                throw e;
+            }
         }
     }
 

@@ -4,6 +4,7 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 import pve.oci.linux.CString;
 import pve.oci.linux.Errno;
 import pve.oci.linux.ErrnoException;
@@ -12,8 +13,8 @@ import pve.oci.linux.FileStatus;
 import pve.oci.linux.Libc;
 
 /**
- * Removes what is below a directory, but for what is to stay. However deep the tree is, one descriptor is open: the way
- * back is "..", checked against the identity of the directory that was left. Nobody else changes the tree meanwhile: the
+ * Removes what is below a directory, but for what is to stay. However deep and wide the tree is, one
+ * descriptor is open and the memory is bounded: the way back is "..", checked against the identity of the directory that was left. Nobody else changes the tree meanwhile: the
  * container does not run yet.
  */
 final class TreeRemoval {
@@ -26,29 +27,49 @@ final class TreeRemoval {
     }
 
     private static final byte[] PARENT = {'.', '.'};
+    private static final int SEEK_SET = 0;
+
+    /** So many names of subdirectories are collected at least, before those found so far are seen to. */
+    private static final int LEAST_PENDING = 16;
+
+    /** Of all directories on the way together: a directory may have millions of subdirectories, at every depth. */
+    private static final int MOST_PENDING_BYTES = 1 << 20;
 
     private final DirectoryReader reader = new DirectoryReader();
     private final CString name = new CString(255);
     private final FileStatus status = new FileStatus();
     private final Survivors survivors;
+    private long pendingBytes;
 
     TreeRemoval(Survivors survivors) {
         this.survivors = survivors;
     }
 
-    /** One directory on the way down: its identity, its name in the one above, and its subdirectories still to see. */
+    /** One directory on the way down: its identity, its name in the one above, and what is still to be seen in it. */
     private static final class Level {
         final long device;
         final long inode;
         final byte[] nameInParent;
         final boolean stays;
+
+        /** Subdirectories found and not yet seen; of a large directory not all at a time. */
         final Deque<byte[]> subdirectories = new ArrayDeque<>();
+
+        boolean isListed;
+
+        /** Subdirectories that were seen and are still there; kept as long as the listing has to be gone on with. */
+        @Nullable
+        LongSet seen;
 
         Level(FileStatus status, byte[] nameInParent, boolean stays) {
             device = status.device();
             inode = status.inode();
             this.nameInParent = nameInParent;
             this.stays = stays;
+        }
+
+        long key(byte[] name) {
+            return EntryKeys.key(device, inode, name, 0, name.length);
         }
     }
 
@@ -72,16 +93,18 @@ final class TreeRemoval {
         Deque<Level> levels = new ArrayDeque<>();
         Fd current = open(directory.number(), new byte[] {'.'});
         try {
-            levels.push(enter(current, new byte[0], true));
+            levels.push(new Level(status.read(current.number()), new byte[0], true));
             while (true) {
                 Level level = levels.element();
-                byte[] child = level.subdirectories.poll();
+                byte[] child = next(current, level);
                 if (child != null) {
-                    Fd below = open(current.number(), child);
-                    boolean stays = survivors.survives(level.device, level.inode, child);
-                    current.close();
-                    current = below;
-                    levels.push(enter(current, child, stays));
+                    Fd below = enter(current, level, child);
+                    if (below != null) {
+                        boolean stays = survivors.survives(level.device, level.inode, child);
+                        current.close();
+                        current = below;
+                        levels.push(new Level(status.read(current.number()), child, stays));
+                    }
                 } else {
                     levels.pop();
                     if (levels.isEmpty()) {
@@ -91,31 +114,74 @@ final class TreeRemoval {
                     current.close();
                     current = above;
                     checkIdentity(above, levels.element());
-                    if (!level.stays) {
-                        removeDirectory(current.number(), level.nameInParent);
+                    if (level.stays || !removeDirectory(current.number(), level.nameInParent)) {
+                        markSeen(levels.element(), level.nameInParent);
                     }
                 }
             }
         } finally {
             current.close();
+            pendingBytes = 0;
         }
     }
 
-    private Level enter(Fd fd, byte[] nameInParent, boolean stays) throws ErrnoException {
-        Level level = new Level(status.read(fd.number()), nameInParent, stays);
+    /** The next subdirectory to see; null when there is none. */
+    private byte @Nullable [] next(Fd fd, Level level) throws ErrnoException {
+        if (level.subdirectories.isEmpty() && !level.isListed) {
+            Libc.lseek(fd.number(), 0, SEEK_SET);
+            list(fd, level);
+        }
+        byte[] child = level.subdirectories.poll();
+        if (child != null) {
+            pendingBytes -= child.length;
+        }
+        return child;
+    }
+
+    /** Collects subdirectories and removes the rest. */
+    private void list(Fd fd, Level level) throws ErrnoException {
         List<byte[]> others = new ArrayList<>();
-        reader.list(fd.number(), (bytes, isDirectory) -> {
+        level.isListed = reader.list(fd.number(), (bytes, isDirectory) -> {
             if (isDirectory) {
-                level.subdirectories.add(bytes);
+                LongSet seen = level.seen;
+                if (seen == null || !seen.contains(level.key(bytes))) {
+                    level.subdirectories.add(bytes);
+                    pendingBytes += bytes.length;
+                }
             } else if (!survivors.survives(level.device, level.inode, bytes)) {
                 others.add(bytes);
             }
             if (others.size() >= 1000) {
                 unlink(fd, others);
             }
+            return level.subdirectories.size() < LEAST_PENDING || pendingBytes < MOST_PENDING_BYTES;
         });
         unlink(fd, others);
-        return level;
+        if (!level.isListed && level.seen == null) {
+            level.seen = new LongSet();
+        }
+    }
+
+    private static void markSeen(Level level, byte[] child) {
+        if (level.seen != null) {
+            level.seen.add(level.key(child));
+        }
+    }
+
+    /**
+     * Opens a subdirectory; null when it must not be read: lost+found of a file system that root of the map does not own.
+     * Then nothing was made in it either.
+     */
+    private @Nullable Fd enter(Fd fd, Level level, byte[] child) throws ErrnoException {
+        try {
+            return open(fd.number(), child);
+        } catch (ErrnoException e) {
+            if (e.errno() != Errno.EACCES || !survivors.survives(level.device, level.inode, child)) {
+                throw e;
+            }
+            markSeen(level, child);
+            return null;
+        }
     }
 
     private void unlink(Fd fd, List<byte[]> names) throws ErrnoException {
@@ -125,14 +191,17 @@ final class TreeRemoval {
         names.clear();
     }
 
-    private void removeDirectory(int parent, byte[] target) throws ErrnoException {
+    /** False when something in it stays. */
+    private boolean removeDirectory(int parent, byte[] target) throws ErrnoException {
         try {
             Libc.unlinkat(parent, name.set(target, 0, target.length), Libc.AT_REMOVEDIR);
+            return true;
         } catch (ErrnoException e) {
             if (e.errno() != Errno.ENOTEMPTY && e.errno() != Errno.EEXIST) {
                 throw e;
             }
             survivors.keptForChildren(parent, target);
+            return false;
         }
     }
 

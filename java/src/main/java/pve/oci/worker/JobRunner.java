@@ -70,6 +70,14 @@ public final class JobRunner {
                     .cause(e)
                     .message(Text.clean(String.valueOf(e.getMessage())))
                     .in(Text.clean(request.archiveName()));
+        } catch (OutOfMemoryError e) {
+            throw ImageException.of("LimitExceeded")
+                    .with("limit", "memory")
+                    .with("maximum", Runtime.getRuntime().maxMemory())
+                    .cause(e)
+                    .message("image needs more memory than is allowed, the limit memory is "
+                            + Runtime.getRuntime().maxMemory())
+                    .in(Text.clean(request.archiveName()));
         } finally {
             close(archive);
             close(root);
