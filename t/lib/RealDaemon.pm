@@ -24,10 +24,13 @@ my $JSON = JSON->new->utf8->canonical;
 sub start ($class, @options) {
     my $directory = tempdir(CLEANUP => 1);
     chmod(0755, $directory) or die "chmod: $!\n";
-    my $self = bless({
-        directory => $directory, socket => "$directory/socket", log => "$directory/log",
-        options => \@options, owner => $$,
-    }, $class);
+    my $self = bless(
+        {
+            directory => $directory, socket => "$directory/socket", log => "$directory/log",
+            options => \@options, owner => $$,
+        },
+        $class
+    );
     $self->run();
     return $self;
 }
@@ -38,9 +41,10 @@ sub run ($self) {
     if (!$self->{pid}) {
         open(STDOUT, '>>', $self->{log}) or POSIX::_exit(99);
         open(STDERR, '>&', \*STDOUT) or POSIX::_exit(99);
-        exec(root() . '/bin/pve-ocid', '--config', '/dev/null', '--socket', $self->{socket},
-            $self->{options}->@*)
-            or POSIX::_exit(98);
+        exec(
+            root() . '/bin/pve-ocid', '--config', '/dev/null', '--socket', $self->{socket},
+            $self->{options}->@*
+        ) or POSIX::_exit(98);
     }
     wait_until(sub { IO::Socket::UNIX->new(Peer => $self->{socket}) })
         or die "daemon does not answer: " . $self->log_text();
@@ -134,7 +138,8 @@ sub in_child ($code) {
         close($reader);
         my $value = eval { $code->() };
         my $error = $@;
-        my %result = $error
+        my %result =
+            $error
             ? (error => $error, name => (PVE::OCI::last_error() // {})->{name})
             : (value => $value);
         print {$writer} $JSON->encode(\%result);
