@@ -83,7 +83,8 @@ sub descendants ($self) {
         $below{$_} = 1 for grep { $below{ $parent{$_} } } keys %parent;
     }
     delete $below{ $self->{pid} };
-    return sort { $a <=> $b } keys %below;
+    my @sorted = sort { $a <=> $b } keys %below;
+    return @sorted;
 }
 
 # Memory in KiB, open descriptors, processes.
