@@ -84,6 +84,7 @@ check-installed:
 PREFIX = /usr
 HOME_DIR = $(DESTDIR)$(PREFIX)/lib/pve-oci
 PERL_DIR = $(DESTDIR)$(PREFIX)/share/perl5
+PERL_ARCH_DIR = $(DESTDIR)$(shell perl -MConfig -e 'print $$Config{vendorarch}')
 MAN_DIR = $(DESTDIR)$(PREFIX)/share/man
 COMPLETIONS = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 
@@ -97,6 +98,7 @@ install:
 	install -Dm 755 -t $(DESTDIR)$(PREFIX)/sbin bin/pve-ocid
 	install -Dm 755 -t $(DESTDIR)$(PREFIX)/bin bin/pve-oci
 	cd perl/lib && find PVE -name '*.p[ml]' -exec install -Dm 644 {} $(abspath $(PERL_DIR))/{} \;
+	install -Dm 644 -t $(PERL_ARCH_DIR)/auto/PVE/OCI/JVM $(T)/perl/auto/PVE/OCI/JVM/JVM.so
 	mkdir -p $(T)/man $(DESTDIR)/etc
 	man/make-pages $(T)/man
 	for n in 1 3 5 7 8; do install -Dm 644 -t $(MAN_DIR)/man$$n $(T)/man/*.$$n* || exit 1; done

@@ -245,15 +245,20 @@ subtest 'inspect' => sub {
     my $reply = {
         images => [], manifest => { digest => 'sha256:12', size => 1, mediaType => 'm' },
         platform => { os => 'linux', architecture => 'amd64' }, rawConfig => "{ \"a\":1}",
-        layers =>
-            [{ descriptor => { digest => 'sha256:34', size => 2048 }, compression => 'gzip' }],
+        layers => [{
+            descriptor => { digest => 'sha256:34', size => 2048 }, compression => 'gzip',
+            uncompressedSize => 4096,
+        }],
+        uncompressedSize => 4096,
         config => { Entrypoint => ['/bin/sh', '-c'], Env => ["A=\e[31m"] },
     };
     my $script = [['reply', { parameters => $reply }]];
     my ($daemon, $code, $out) = run_with($script, 'inspect', 'a');
     is($code, 0, 'exit code');
     like($out, qr/^entrypoint +\["\/bin\/sh","-c"\]\n/m, 'entrypoint');
-    like($out, qr/^LAYER +SIZE +COMPRESSION\nsha256:34 +2\.0 KiB +gzip\n/m, 'layers');
+    like($out, qr/^size extracted +4\.0 KiB\n/m, 'size after extraction');
+    my $row = qr/sha256:34 +2\.0 KiB +gzip +4\.0 KiB\n/;
+    like($out, qr/^LAYER +SIZE +COMPRESSION +EXTRACTED\n$row/m, 'layers');
     unlike($out, qr/\e/, 'no escape sequences out of the image');
     ($daemon, $code, $out) = run_with($script, 'inspect', '--noheader', 'a');
     unlike($out, qr/LAYER/, 'no titles');

@@ -149,6 +149,10 @@ our @VERBS = (
             ['working directory', 'config.WorkingDir'],
             ['stop signal', 'config.StopSignal'],
             ['volumes', 'config.Volumes', 'keys'],
+            ['ports', 'config.ExposedPorts', 'keys'],
+            ['healthcheck', 'config.Healthcheck.Test', 'json'],
+            ['labels', 'config.Labels', 'labels'],
+            ['size extracted', 'uncompressedSize', 'size'],
         ],
         lists => [
             [
@@ -156,6 +160,7 @@ our @VERBS = (
                 ['layer', 'descriptor.digest', 'digest'],
                 ['size', 'descriptor.size', 'size'],
                 ['compression', 'compression'],
+                ['extracted', 'uncompressedSize', 'size'],
             ],
             [
                 'images',

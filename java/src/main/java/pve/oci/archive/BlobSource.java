@@ -15,6 +15,15 @@ public interface BlobSource extends AutoCloseable {
      */
     int read(NativeBuffer into) throws IOException;
 
+    /**
+     * Reads the last bytes of the blob, which does not move what {@link #read} reads next.
+     *
+     * @return their number, 0 where the archive cannot be read out of order
+     */
+    default int readEnd(NativeBuffer into) throws IOException {
+        return 0;
+    }
+
     @Override
     void close();
 }

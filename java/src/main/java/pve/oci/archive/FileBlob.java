@@ -9,6 +9,7 @@ import pve.oci.linux.NativeBuffer;
 final class FileBlob implements BlobSource {
     private final Fd fd;
     private final long size;
+    private final long end;
     private final boolean closesFile;
     private long offset;
     private long left;
@@ -17,6 +18,7 @@ final class FileBlob implements BlobSource {
         this.fd = fd;
         this.offset = offset;
         this.size = size;
+        this.end = offset + size;
         this.left = size;
         this.closesFile = closesFile;
     }
@@ -32,6 +34,12 @@ final class FileBlob implements BlobSource {
         offset += length;
         left -= length;
         return length;
+    }
+
+    @Override
+    public int readEnd(NativeBuffer into) throws IOException {
+        int length = (int) Math.min(into.size(), size);
+        return readFully(fd, into.address(), length, end - length);
     }
 
     /** As many bytes as there are, up to the size asked for. */

@@ -4,15 +4,11 @@ import java.io.IOException;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
-import pve.oci.archive.BlobSource;
 import pve.oci.archive.Image;
 import pve.oci.archive.ImageArchive;
 import pve.oci.archive.Summaries;
-import pve.oci.compress.Compression;
-import pve.oci.compress.UnsupportedCompressionException;
 import pve.oci.layer.Layer;
 import pve.oci.layer.LayerApplier;
 import pve.oci.layer.LayerPipeline;
@@ -21,7 +17,6 @@ import pve.oci.linux.Errno;
 import pve.oci.linux.ErrnoException;
 import pve.oci.linux.Fd;
 import pve.oci.linux.Libc;
-import pve.oci.linux.NativeBuffer;
 import pve.oci.oci.ImageException;
 import pve.oci.oci.Text;
 import pve.oci.rootfs.MarkerOrderException;
@@ -136,30 +131,19 @@ public final class JobRunner {
             reply.put("manifest", image.manifest().toJson());
             reply.put("platform", image.platform().toJson());
             List<Object> layers = new ArrayList<>();
+            long total = 0;
             for (Image.ImageLayer layer : image.layers()) {
-                Map<String, @Nullable Object> json = new LinkedHashMap<>();
-                json.put("descriptor", layer.descriptor().toJson());
-                json.put("diffId", layer.diffId().toString());
-                json.put("compression", compression(layer));
+                Map<String, @Nullable Object> json = LayerDescription.of(layer);
+                total = json.get("uncompressedSize") instanceof Long size && total >= 0 ? total + size : -1;
                 layers.add(json);
+            }
+            if (total >= 0) {
+                reply.put("uncompressedSize", total);
             }
             reply.put("layers", layers);
             reply.put("config", config(image));
             reply.put("rawConfig", image.rawConfig());
             return reply;
-        }
-    }
-
-    /** As the interface has it; null for one that is not supported. */
-    private static @Nullable String compression(Image.ImageLayer layer) throws IOException {
-        NativeBuffer start = NativeBuffer.allocate(Compression.MAGIC_SIZE);
-        try (BlobSource blob = layer.blob().open()) {
-            int length = blob.read(start);
-            return Compression.detect(start.buffer().position(0).limit(length))
-                    .name()
-                    .toLowerCase(Locale.ROOT);
-        } catch (UnsupportedCompressionException e) {
-            return null;
         }
     }
 
