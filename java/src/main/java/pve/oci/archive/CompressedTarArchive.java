@@ -13,15 +13,13 @@ import pve.oci.tar.TarReader;
  * An archive that is compressed as a whole. There is no seeking in it: it is decompressed once for the index, and again
  * for the files, from the front only when a file stands before the one read last. Nothing of it is stored.
  */
-final class CompressedTarArchive implements ImageFiles {
-    private final Fd fd;
+final class CompressedTarArchive extends IndexedArchive {
     private final Compression compression;
-    private final TarIndex index = new TarIndex();
     private @Nullable DecompressedFile stream;
 
     /** Takes the descriptor over. */
     CompressedTarArchive(Fd fd, Compression compression) throws IOException {
-        this.fd = fd;
+        super(fd);
         this.compression = compression;
         try (DecompressedFile reading = new DecompressedFile(fd, compression)) {
             TarReader reader = new TarReader(reading, TarLimits.DEFAULT);
@@ -33,28 +31,7 @@ final class CompressedTarArchive implements ImageFiles {
     }
 
     @Override
-    public @Nullable Long size(String name) throws IOException {
-        TarIndex.Entry entry = index.file(name);
-        return entry == null ? null : entry.size();
-    }
-
-    @Override
-    public @Nullable String otherType(String name) {
-        TarIndex.Entry entry = index.any(name);
-        return entry == null ? null : TarIndex.describe(entry.type());
-    }
-
-    @Override
-    public boolean isEmpty() {
-        return index.isEmpty();
-    }
-
-    @Override
-    public BlobSource open(String name) throws IOException {
-        TarIndex.Entry entry = index.file(name);
-        if (entry == null) {
-            throw new IllegalArgumentException("not in the archive: " + name);
-        }
+    BlobSource open(TarIndex.Entry entry) throws IOException {
         DecompressedFile reading = stream;
         if (reading == null || reading.position() > entry.offset()) {
             closeStream();
@@ -75,7 +52,7 @@ final class CompressedTarArchive implements ImageFiles {
     @Override
     public void close() {
         closeStream();
-        fd.close();
+        super.close();
     }
 
     /** The next bytes of the stream. */

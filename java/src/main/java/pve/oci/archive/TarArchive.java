@@ -2,7 +2,6 @@ package pve.oci.archive;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import org.jspecify.annotations.Nullable;
 import pve.oci.linux.Fd;
 import pve.oci.linux.NativeBuffer;
 import pve.oci.oci.ImageException;
@@ -12,19 +11,17 @@ import pve.oci.tar.TarReader;
 import pve.oci.tar.TarSource;
 
 /** An uncompressed archive: indexed from header to header, its blobs left out and read where they are. */
-final class TarArchive implements ImageFiles {
+final class TarArchive extends IndexedArchive {
     /** So much is read at a time: small documents with their headers, and little of a blob that is left out. */
     private static final int PIECE_SIZE = 16 << 10;
 
     private static final int BLOCK = 512;
 
-    private final Fd fd;
     private final long size;
-    private final TarIndex index = new TarIndex();
 
     /** Takes the descriptor over. */
     TarArchive(Fd fd, long size) throws IOException {
-        this.fd = fd;
+        super(fd);
         this.size = size;
         TarReader reader = new TarReader(new Source(fd), TarLimits.DEFAULT);
         boolean goesOn = true;
@@ -46,34 +43,8 @@ final class TarArchive implements ImageFiles {
     }
 
     @Override
-    public @Nullable Long size(String name) throws IOException {
-        TarIndex.Entry entry = index.file(name);
-        return entry == null ? null : entry.size();
-    }
-
-    @Override
-    public @Nullable String otherType(String name) {
-        TarIndex.Entry entry = index.any(name);
-        return entry == null ? null : TarIndex.describe(entry.type());
-    }
-
-    @Override
-    public boolean isEmpty() {
-        return index.isEmpty();
-    }
-
-    @Override
-    public BlobSource open(String name) throws IOException {
-        TarIndex.Entry entry = index.file(name);
-        if (entry == null) {
-            throw new IllegalArgumentException("not in the archive: " + name);
-        }
+    BlobSource open(TarIndex.Entry entry) {
         return new FileBlob(fd, entry.offset(), entry.size(), false);
-    }
-
-    @Override
-    public void close() {
-        fd.close();
     }
 
     /** The archive in pieces that are multiples of tar's block size; leaves out what the reader skips. */

@@ -1,17 +1,19 @@
 package pve.oci.worker;
 
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import pve.oci.json.Json;
 import pve.oci.json.JsonLimits;
 import pve.oci.linux.Fd;
-import pve.oci.linux.MessageSocket;
+import pve.oci.linux.UnixSocket;
 import pve.oci.oci.ImageException;
 import pve.oci.oci.Text;
+import pve.oci.varlink.Frame;
+import pve.oci.varlink.FrameChannel;
 
 /**
  * Main class of the worker: created by the launcher inside its sandbox, with the connection to the daemon as descriptor 0.
@@ -26,20 +28,25 @@ public final class WorkerMain {
     private static final int REPORT_INTERVAL_MS = 100;
     private static final int IDLE_REPORTS = 40;
 
-    private final MessageSocket socket;
+    /** A daemon that takes nothing for so long is stuck, and would not kill this process either. */
+    private static final long STALL_MS = 3_600_000;
 
-    private WorkerMain(MessageSocket socket) {
-        this.socket = socket;
+    private final FrameChannel channel;
+
+    private WorkerMain() throws IOException {
+        UnixSocket connection = UnixSocket.adopt(new Fd(0));
+        connection.setNonBlockingCloseOnExec();
+        channel = FrameChannel.of(connection, REQUEST_LIMITS.maximumSize());
     }
 
     /** Serves the connection on descriptor 0 to its end. */
     public static void main(String[] arguments) throws IOException {
-        new WorkerMain(new MessageSocket(0)).serve();
+        new WorkerMain().serve();
     }
 
     /** Serves so many calls on descriptor 0, unannounced. */
     public static void serve(int calls) throws IOException {
-        WorkerMain worker = new WorkerMain(new MessageSocket(0));
+        WorkerMain worker = new WorkerMain();
         for (int i = 0; i < calls && worker.serveNext(); i++) {
             // the end of the connection is an end as well
         }
@@ -51,19 +58,21 @@ public final class WorkerMain {
         ready.put("pid", ProcessHandle.current().pid());
         send(ready, true);
         while (serveNext()) {
-            // the end of the connection is the end
+            // a worker that goes on was only warmed: direct buffers are freed by the collector, and it waits lean
+            System.gc();
         }
     }
 
     private boolean serveNext() throws IOException {
-        byte[] frame = readFrame();
+        Frame frame = channel.receive();
         if (frame == null) {
             return false;
         }
-        Iterator<Fd> descriptors = socket.takeDescriptors().iterator();
+        // each is closed by the job
+        Iterator<Fd> descriptors = frame.descriptors().iterator();
         Fd archive = null;
         Fd root = null;
-        Map<String, @Nullable Object> call = Json.parseObject(frame, REQUEST_LIMITS);
+        Map<String, @Nullable Object> call = Json.parseObject(frame.json(), REQUEST_LIMITS);
         if (!(call.get("parameters") instanceof Map<?, ?> parameters)) {
             throw new IllegalArgumentException("a call without parameters");
         }
@@ -76,17 +85,6 @@ public final class WorkerMain {
         }
         run(request, archive, root);
         return true;
-    }
-
-    private byte @Nullable [] readFrame() throws IOException {
-        ByteArrayOutputStream frame = new ByteArrayOutputStream();
-        for (int b = socket.read(); b > 0; b = socket.read()) {
-            frame.write(b);
-            if (frame.size() > REQUEST_LIMITS.maximumSize()) {
-                throw new IOException("frame is too long");
-            }
-        }
-        return frame.size() == 0 ? null : frame.toByteArray();
     }
 
     private void run(JobRequest request, @Nullable Fd archive, @Nullable Fd root) throws IOException {
@@ -109,8 +107,6 @@ public final class WorkerMain {
             stop(reporter);
         }
         sendLast(error, reply);
-        // a worker that goes on was only warmed: direct buffers are freed by the collector, and it waits lean
-        System.gc();
     }
 
     private static void stop(Thread reporter) throws IOException {
@@ -165,10 +161,8 @@ public final class WorkerMain {
 
     /** One frame at a time: the reporter and the job's thread both write. A daemon that is gone ends the process. */
     private synchronized void write(Map<String, @Nullable Object> frame) {
-        byte[] json = Json.write(frame);
-        byte[] terminated = java.util.Arrays.copyOf(json, json.length + 1);
         try {
-            socket.write(terminated);
+            channel.send(Json.write(frame), List.of(), STALL_MS);
         } catch (IOException e) {
             Runtime.getRuntime().halt(0);
         }
