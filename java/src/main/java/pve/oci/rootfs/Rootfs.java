@@ -58,7 +58,7 @@ public final class Rootfs implements AutoCloseable {
     private Rootfs(Fd mount, Fd root, ExistingReader reader) throws ErrnoException {
         this.mount = mount;
         this.rootFd = root;
-        this.existing = reader.read(root);
+        this.existing = readExisting(root, reader);
         resolver = new DirectoryResolver(root, existing, extended, new DirectoryResolver.Listener() {
             @Override
             public void madeDirectory(Directory parent, byte[] bytes, int offset, int length) {
@@ -80,6 +80,16 @@ public final class Rootfs implements AutoCloseable {
         });
         wholeRemoval = new TreeRemoval((device, inode, bytes) -> isExisting(device, inode, bytes));
         lowerRemoval = new TreeRemoval(new LowerLayers());
+    }
+
+    /** What is refused leaves nothing open: the caller closes the mount, which is its own then. */
+    private static ExistingEntries readExisting(Fd root, ExistingReader reader) throws ErrnoException {
+        try {
+            return reader.read(root);
+        } catch (ErrnoException | RuntimeException e) {
+            root.close();
+            throw e;
+        }
     }
 
     /** A rootfs that another process left behind, only to be taken back by {@link #undo}. */

@@ -13,13 +13,15 @@ import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import pve.oci.json.Json;
+import pve.oci.json.JsonFormatException;
+import pve.oci.json.JsonLimits;
 import pve.oci.tar.TarBuilder;
 
 /**
  * The archive of a case. Where a case says nothing, the image is an ordinary one of amd64; {@code patch} objects change
  * members of its documents by JSON pointer before their digests are computed.
  */
-final class ImageBuilder {
+public final class ImageBuilder {
     private static final String INDEX = "application/vnd.oci.image.index.v1+json";
     private static final String MANIFEST = "application/vnd.oci.image.manifest.v1+json";
     private static final String CONFIG = "application/vnd.oci.image.config.v1+json";
@@ -31,6 +33,11 @@ final class ImageBuilder {
 
     private ImageBuilder(Map<String, @Nullable Object> description) {
         this.description = description;
+    }
+
+    /** The archive of a case that is described as in the folder of cases. */
+    public static byte[] build(String json) throws JsonFormatException {
+        return build(Json.parseObject(json.getBytes(UTF_8), JsonLimits.DEFAULT));
     }
 
     static byte[] build(Map<String, @Nullable Object> description) {

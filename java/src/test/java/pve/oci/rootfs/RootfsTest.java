@@ -1,0 +1,206 @@
+package pve.oci.rootfs;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.util.concurrent.atomic.AtomicBoolean;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+import pve.oci.linux.Errno;
+import pve.oci.linux.ErrnoException;
+import pve.oci.linux.Fd;
+
+class RootfsTest {
+    private final TemporaryRoot root;
+    private final Rootfs rootfs;
+
+    RootfsTest() throws IOException {
+        root = new TemporaryRoot();
+        rootfs = new Rootfs(root.open());
+    }
+
+    @BeforeEach
+    void begin() {
+        rootfs.beginLayer(true, true);
+    }
+
+    @AfterEach
+    void close() throws IOException {
+        rootfs.close();
+        root.close();
+    }
+
+    private static EntryPath path(String name) {
+        EntryPath path = new EntryPath();
+        path.set(name.getBytes(UTF_8), name.getBytes(UTF_8).length);
+        return path;
+    }
+
+    private void file(String name) throws IOException {
+        EntryPath path = path(name);
+        new Fd(rootfs.createFile(rootfs.makeParent(path), path, 0644)).close();
+    }
+
+    private void symlink(String name, String target) throws IOException {
+        EntryPath path = path(name);
+        rootfs.makeSymbolicLink(
+                rootfs.makeParent(path), path, target.getBytes(UTF_8), target.getBytes(UTF_8).length, 0, 0);
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "l, d, l/x, d/x",
+        "l, /d, l/x, d/x",
+        "l, ../../../../d, l/x, d/x",
+        "l, d/../d/./e//, l/x, d/e/x",
+        "s/l, ../d, s/l/x, d/x",
+        "s/l, .., s/l/x, x",
+        "l, /, l/d/x, d/x",
+        "l, /proc/self/root/etc, l/x, proc/self/root/etc/x",
+    })
+    void follows_links_of_parents_inside_the_root(String link, String target, String name, String made)
+            throws IOException {
+        file("d/other");
+        symlink(link, target);
+        file(name);
+
+        assertThat(root.path(made)).isRegularFile();
+    }
+
+    @Test
+    void follows_forty_links_and_no_more() throws IOException {
+        file("d/x");
+        symlink("l1", "d");
+        for (int i = 2; i <= 41; i++) {
+            symlink("l" + i, "l" + (i - 1));
+        }
+        file("l40/y");
+
+        assertThat(root.path("d/y")).exists();
+        assertThatThrownBy(() -> file("l41/z"))
+                .isInstanceOfSatisfying(
+                        ErrnoException.class, e -> assertThat(e.errno()).isEqualTo(Errno.ELOOP));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"no/such", "f", "f/x", "loop", "loop/x", "dangling", "dangling/x"})
+    void finds_no_directory_where_there_is_none(String name) throws IOException {
+        file("f");
+        symlink("loop", "loop");
+        symlink("dangling", "no/where");
+        EntryPath path = path(name);
+
+        assertThat(rootfs.findDirectory(path.bytes(), path.length())).isNull();
+        assertThat(root.path("no")).doesNotExist();
+    }
+
+    @Test
+    void finds_the_directory_that_has_taken_a_name_since() throws IOException {
+        file("d/e/x");
+        file("d/e");
+        file("d/e/y");
+        symlink("d", "other");
+        file("d/e/z");
+
+        assertThat(root.path("other/e/z")).exists();
+        assertThat(root.path("d")).isSymbolicLink();
+    }
+
+    @Test
+    void keeps_both_directories_of_a_hard_link_open_however_deep_they_are() throws IOException {
+        String first = "a/".repeat(1000) + "f";
+        String second = "b/".repeat(1000) + "g";
+        file(first);
+        Directory parent = rootfs.makeParent(path(second));
+        Directory target = rootfs.findParent(path(first));
+
+        assertThat(target).isNotNull();
+        if (target != null) {
+            rootfs.makeHardLink(parent, path(second), target, path(first));
+            assertThat(rootfs.typeOf(parent, path(second))).isNotZero();
+        }
+    }
+
+    @Test
+    void says_which_names_a_layer_has_reached_through_a_link_of_its_own() throws IOException {
+        file("d/x");
+        symlink("lower", "d");
+        rootfs.beginLayer(false, true);
+        symlink("upper", "d");
+
+        assertThat(rootfs.findParent(path("lower/x"))).matches(x -> x != null && x.isViaLink() && !x.isViaMadeLink());
+        assertThat(rootfs.findParent(path("upper/x"))).matches(x -> x != null && x.isViaLink() && x.isViaMadeLink());
+        assertThat(rootfs.findParent(path("d/x"))).matches(x -> x != null && !x.isViaLink());
+    }
+
+    @Test
+    void notices_a_whiteout_that_comes_too_late() throws IOException {
+        file("d/x");
+        symlink("l", "d");
+        rootfs.beginLayer(false, true);
+        file("l/new");
+
+        assertThatThrownBy(() -> rootfs.removeLowerEntry(rootfs.root(), path("l")))
+                .isInstanceOf(MarkerOrderException.class);
+        rootfs.beginLayer(false, false);
+        rootfs.removeLowerEntry(rootfs.root(), path("l"));
+        assertThat(root.path("l")).doesNotExist();
+    }
+
+    @Test
+    void resolves_while_others_rename_on_the_same_machine() throws Exception {
+        symlink("a/b/c/l", "../../../a/b/../b/c/../../../d");
+        file("d/x");
+        AtomicBoolean goesOn = new AtomicBoolean(true);
+        Thread renames = new Thread(() -> rename(goesOn));
+        renames.start();
+        try {
+            for (int i = 0; i < 3000; i++) {
+                rootfs.beginLayer(true, true);
+                assertThat(rootfs.findParent(path("a/b/c/l/x"))).isNotNull();
+            }
+        } finally {
+            goesOn.set(false);
+            renames.join();
+        }
+    }
+
+    private static void rename(AtomicBoolean goesOn) {
+        try {
+            var from = Files.createTempDirectory("pve-oci-renamed");
+            var to = from.resolveSibling(from.getFileName() + "-to");
+            while (goesOn.get()) {
+                Files.move(from, to);
+                Files.move(to, from);
+            }
+            Files.delete(from);
+        } catch (IOException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    @Test
+    void hard_link_over_its_own_target_changes_nothing() throws IOException {
+        file("a");
+        rootfs.makeHardLink(rootfs.root(), path("b"), rootfs.root(), path("a"));
+        rootfs.makeHardLink(rootfs.root(), path("b"), rootfs.root(), path("a"));
+
+        assertThat(Files.getAttribute(root.path("a"), "unix:nlink")).isEqualTo(2);
+    }
+
+    @Test
+    void a_root_with_a_set_group_id_bit_hands_nothing_on() throws IOException {
+        rootfs.makeDirectory(rootfs.root(), path("./"), 02755, 0, 77, false);
+        file("f");
+        rootfs.makeDirectory(rootfs.root(), path("d"), 0755, 0, 0, false);
+
+        root.shell("test \"$(stat -c %g:%a d)\" = 0:755");
+    }
+}
