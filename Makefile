@@ -74,7 +74,7 @@ check: deps
 
 # mvn verify: format, errorprone, NullAway, warnings as errors, unit tests, package table
 check-installed:
-	shellcheck bin/pve-ocid demo/run .ci/run
+	shellcheck bin/pve-ocid demo/run .ci/run debian/pve-oci.p{ostinst,rerm,ostrm} debian/tests/{extract,socket-activation}
 	podchecker -warnings $$(git ls-files 'perl/*.pod' 'man/*.pod')
 	$(MVN) verify
 	@$(MAKE) -s all
