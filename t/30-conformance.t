@@ -104,10 +104,14 @@ subtest 'shared cases' => sub {
     # the runner asks for a config on standard output, and puts its limits at the end
     my $command =
         "$program extract --output-format json --socket $socket --arch {arch} {archive} {rootfs}";
-    my @run = ('python3', "$shared/conformance/run.py", '--cases', "$shared/conformance/cases",
-        '--shift', 100000);
-    my @options = ('--work', "$work/shared", '--cmd', $command, '--limits',
-        ' --max-bytes {bytes} --max-entries {entries}');
+    my @run = (
+        'python3', "$shared/conformance/run.py", '--cases', "$shared/conformance/cases",
+        '--shift', 100000
+    );
+    my @options = (
+        '--work', "$work/shared", '--cmd', $command, '--limits',
+        ' --max-bytes {bytes} --max-entries {entries}'
+    );
     open(my $output, '-|', @run, @options) or die "python3: $!\n";
     my @lines = <$output>;
     close($output);

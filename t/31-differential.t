@@ -1,0 +1,119 @@
+# Images made at random, extracted by us and by others: the trees must be the same. umoci applies layers, bsdtar one layer
+# without whiteouts. PVE_OCI_TEST_SEEDS chooses other seeds or more of them ("100-200").
+
+use v5.36;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Digest::SHA;
+use File::Find ();
+use File::Temp qw(tempdir);
+use Test::More;
+
+use RandomImage qw(write_layout);
+use TestDaemon;
+use TestSupport qw(home root);
+
+plan skip_all => 'needs root' if $> != 0;
+plan skip_all => 'not built: run make' if !-e home() . '/pve-oci.jar';
+
+my $SHIFT = 100000;
+my ($first, $last) = split(/-/, $ENV{PVE_OCI_TEST_SEEDS} // '1-12');
+$last //= $first;
+my $work = tempdir(CLEANUP => 1);
+chmod(0755, $work) or die "$work: $!\n";
+my $socket = start_daemon($work);
+
+sub has ($program) {
+    return grep { -x "$_/$program" } split(/:/, $ENV{PATH});
+}
+
+sub run (@command) {
+    system(@command) == 0 or die "failed: @command\n";
+    return;
+}
+
+sub fresh ($name) {
+    run('rm', '-rf', "$work/$name");
+    mkdir("$work/$name") or die "$work/$name: $!\n";
+    return "$work/$name";
+}
+
+# Extended attributes as getfattr prints them, by path.
+sub attributes ($directory) {
+    my %attributes;
+    open(
+        my $output, '-|', 'sh', '-c', 'cd "$1" && getfattr -Rhd -m - -e hex . 2>/dev/null',
+        'sh',
+        $directory
+    ) or die "getfattr: $!\n";
+    my $path;
+    while (my $line = <$output>) {
+        chomp($line);
+        if ($line =~ /^# file: (.*)/) {
+            $path = $1 =~ s/\\([0-7]{3})/chr(oct($1))/egr;
+        } elsif ($line =~ /=/ && $line !~ /^security\.selinux=/) {
+            push($attributes{$path}->@*, $line);
+        }
+    }
+    close($output);
+    return \%attributes;
+}
+
+# A line for each path: all that a container can see, but for times of directories, which writing in them changes.
+sub describe ($directory, $shift) {
+    my %lines;
+    my $attributes = attributes($directory);
+    my $wanted = sub {
+        my $name = $File::Find::name;
+        return if $name eq $directory;
+        my $path = substr($name, length($directory) + 1);
+        my (undef, undef, $mode, $links, $uid, $gid, undef, $size, undef, $mtime) =
+            lstat($name);
+        my ($is_link, $is_file, $is_directory) = (-l _, -f _, -d _);
+        my @words = (sprintf('%06o', $mode), $uid - $shift, $gid - $shift);
+        push(@words, $links, $mtime) if !$is_directory;
+        push(@words, '-> ' . readlink($name)) if $is_link;
+        push(@words, $size, Digest::SHA->new(256)->addfile($name)->hexdigest()) if $is_file;
+        $lines{$path} = join(' ', @words, sort(($attributes->{$path} // [])->@*));
+    };
+    File::Find::find({ no_chdir => 1, wanted => $wanted }, $directory);
+    return \%lines;
+}
+
+sub ours ($layout) {
+    my $rootfs = fresh('ours');
+    chown($SHIFT, $SHIFT, $rootfs) or die "$rootfs: $!\n";
+    run('tar', '-C', $layout, '-cf', "$work/image.tar", 'oci-layout', 'index.json', 'blobs');
+    run(
+        root() . '/bin/pve-oci', 'extract', '-q', '--arch', 'amd64', '--socket', $socket,
+        "$work/image.tar", $rootfs
+    );
+    return describe($rootfs, $SHIFT);
+}
+
+subtest 'umoci' => sub {
+    plan skip_all => 'umoci is not installed' if !has('umoci');
+    for my $seed ($first .. $last) {
+        my $layout = fresh('layout');
+        write_layout($layout, $seed);
+        run('rm', '-rf', "$work/theirs");
+        run('umoci', '--log=error', 'raw', 'unpack', '--image', "$layout:t", "$work/theirs");
+        is_deeply(ours($layout), describe("$work/theirs", 0), "seed $seed");
+    }
+};
+
+subtest 'bsdtar' => sub {
+    plan skip_all => 'bsdtar is not installed' if !has('bsdtar');
+    for my $seed ($first .. $last) {
+        my $layout = fresh('layout');
+        my ($layer) = write_layout($layout, $seed, 1);
+        my $theirs = fresh('theirs');
+        run('bsdtar', '-C', $theirs, '--numeric-owner', '-xpf', $layer);
+        is_deeply(ours($layout), describe($theirs, 0), "seed $seed");
+    }
+};
+
+stop_daemon();
+done_testing();
