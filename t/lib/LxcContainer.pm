@@ -1,0 +1,75 @@
+# Unprivileged containers of real LXC, with the configuration that the create flow made. They live in a mount
+# namespace of the test's own: LXC wants to see nothing but cgroup2, and ranges for newuidmap.
+package LxcContainer;
+
+use v5.36;
+
+use File::Temp qw(tempdir);
+use Test::More;
+
+use TestSupport qw(wait_until);
+
+# Why this cannot be done here, or undef. Starts the test over in a mount namespace of its own; to be
+# called before anything else is done.
+sub missing() {
+    return 'needs root' if $> != 0;
+    return 'needs lxc' if system('lxc-start --version >/dev/null 2>&1') != 0;
+    if (!$ENV{PVE_OCI_TEST_INNER}) {
+        local $ENV{PVE_OCI_TEST_INNER} = 1;
+        exec('unshare', '-m', '--propagation', 'private', $^X, $0) or die "unshare: $!\n";
+    }
+    my $cgroups =
+        'umount -R /sys/fs/cgroup; umount -R /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup';
+    return 'needs cgroup2' if system("($cgroups) >/dev/null 2>&1") != 0;
+    my $ranges = tempdir(CLEANUP => 1);
+    for my $name (qw(subuid subgid)) {
+        write_file("$ranges/$name", "root:100000:65536\n");
+        write_file("/etc/$name", '') if !-e "/etc/$name";
+        system('mount', '--bind', "$ranges/$name", "/etc/$name") == 0 or die "mount failed\n";
+    }
+    return;
+}
+
+sub write_file ($path, $content) {
+    open(my $handle, '>', $path) or die "$path: $!";
+    print {$handle} $content;
+    close($handle) or die $!;
+    return;
+}
+
+# Starts a container of this rootfs and configuration as PVE would, and waits until the condition holds.
+sub start ($class, $rootdir, $conf, $is_ready) {
+    my $folder = tempdir(CLEANUP => 1);
+    my $self = bless({ folder => $folder, owner => $$ }, $class);
+    chmod(0755, $folder);
+    mkdir("$folder/test") or die $!;
+    my @init = defined($conf->{entrypoint}) ? (['lxc.init.cmd', $conf->{entrypoint}]) : ();
+    my ($id_map) = PVE::LXC::parse_id_maps($conf);
+    my @lines = (
+        ['lxc.uts.name', 'test'], ['lxc.rootfs.path', "dir:$rootdir"],
+        ['lxc.net.0.type', 'empty'],
+        ['lxc.apparmor.profile', 'unconfined'], ['lxc.tty.max', 0], ['lxc.autodev', 1],
+        ['lxc.mount.auto', 'proc:mixed sys:ro'], ['lxc.environment', 'TERM=linux'],
+        (map { ['lxc.idmap', join(' ', $_->@*)] } $id_map->@*), @init,
+        grep({ $_->[0] ne 'lxc.idmap' } ($conf->{lxc} // [])->@*),
+    );
+    write_file("$folder/test/config", join('', map { "$_->[0] = $_->[1]\n" } @lines));
+    system('lxc-start', '-P', $folder, '-n', 'test', '-d', '-l', 'INFO', '-o', "$folder/log");
+    wait_until($is_ready) or diag(qx(tail -40 $folder/log));
+    return $self;
+}
+
+# Ends it by its stop signal; returns the exit status of lxc-stop. A signal that does nothing is found
+# out by the time it takes.
+sub stop ($self) {
+    return system('lxc-stop', '-P', $self->{folder}, '-n', 'test', '-t', 10);
+}
+
+sub DESTROY ($self) {
+    return if $self->{owner} != $$;
+    local ($?, $@, $!);
+    system("lxc-stop -P $self->{folder} -n test -k >/dev/null 2>&1");
+    return;
+}
+
+1;
