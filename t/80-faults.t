@@ -408,8 +408,8 @@ subtest 'input and output errors' => sub {
     truncate($image, 3 << 20) or die "truncate: $!\n"; # reads of what is beyond are errors
     system('sh', '-c', 'echo 3 > /proc/sys/vm/drop_caches');
     my $result = result_of($child);
-    is_error('EIO while the archive is read', $result, 'io.pve.oci.EntryFailed',
-        qr/pread.*EIO/);
+    is_error('EIO while the archive is read', $result, 'io.pve.oci.SystemError',
+        qr/layer 1.*pread.*EIO/);
     nothing_left('EIO', $root);
     system('umount', '-l', $mount);
     @mounted = grep { $_ ne $mount } @mounted;

@@ -11,6 +11,8 @@ import pve.oci.compress.CorruptBlobException;
 import pve.oci.compress.Decompressor;
 import pve.oci.compress.UnsupportedCompressionException;
 import pve.oci.compress.WindowLimitException;
+import pve.oci.linux.Errno;
+import pve.oci.linux.ErrnoException;
 import pve.oci.linux.NativeBuffer;
 import pve.oci.linux.NativeBufferPool;
 import pve.oci.oci.Digest;
@@ -65,6 +67,8 @@ final class LayerReader {
             IOException failure = null;
             try {
                 read(layer);
+            } catch (ErrnoException e) {
+                failure = unreadable(layer, e);
             } catch (IOException e) {
                 failure = e;
             }
@@ -76,6 +80,16 @@ final class LayerReader {
                 return;
             }
         }
+    }
+
+    /** It is the archive that failed, not the entry that happens to be at work. */
+    private static ImageException unreadable(Layer layer, ErrnoException e) {
+        return ImageException.of("SystemError")
+                .with("operation", e.call())
+                .with("errno", e.errno())
+                .with("errnoName", Errno.name(e.errno()))
+                .cause(e)
+                .message(layer + ": " + e.getMessage());
     }
 
     private Slot slot(Layer layer) throws InterruptedException {
