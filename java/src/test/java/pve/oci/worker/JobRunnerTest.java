@@ -112,7 +112,9 @@ class JobRunnerTest {
     void inspects_without_reading_layers() throws IOException {
         Map<String, @Nullable Object> reply = run("inspect", IMAGE, Map.of());
 
-        assertThat(reply).containsOnlyKeys("images", "manifest", "platform", "layers", "config", "rawConfig");
+        assertThat(reply)
+                .containsOnlyKeys(
+                        "images", "manifest", "platform", "layers", "uncompressedSize", "config", "rawConfig");
         assertThat((List<?>) reply.get("layers"))
                 .extracting(x -> ((Map<?, ?>) x).get("compression"))
                 .asString()
