@@ -76,7 +76,8 @@ public final class IsaL {
         fields.putLong(NEXT_OUT, address(out) + out.position());
         fields.putInt(AVAIL_OUT, availableOut);
         int result = Library.isal_inflate(state.address());
-        in.position(in.position() + availableIn - fields.getInt(AVAIL_IN));
+        // when it finds an error it may count bits that it never had: avail_in of -1
+        in.position(in.position() + availableIn - Math.max(0, fields.getInt(AVAIL_IN)));
         out.position(out.position() + availableOut - fields.getInt(AVAIL_OUT));
         return result;
     }
