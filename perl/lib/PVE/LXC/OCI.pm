@@ -21,6 +21,7 @@ use PVE::OCI::Rootfs;
 use PVE::OCI::Text;
 use PVE::OCI::User;
 
+use PVE::LXC::OCI::Archive;
 use PVE::LXC::OCI::ImageConfig;
 use PVE::LXC::OCI::Init;
 
@@ -65,20 +66,9 @@ my sub is_backup ($storage_cfg, $archive) {
     return $vtype eq 'backup' ? 1 : 0;
 }
 
-# Does the file begin like a tar archive that is not compressed? Templates are compressed as a rule, and
-# creating a container from one must not need pve-ocid.
-my sub begins_like_tar ($path) {
-    return 0 if !-f $path; # opening a fifo would hang
-    open(my $handle, '<:raw', $path) or return 0;
-    return 0 if (read($handle, my $header, 512) // 0) < 512;
-    my $sum = substr($header, 148, 8) =~ /\A[ 0]*([0-7]{1,7})[ \0]*\z/ ? oct($1) : return 0;
-    substr($header, 148, 8) = ' ' x 8;
-    return unpack('%32C*', $header) == $sum;
-}
-
 # Is the file at this path an OCI image archive?
 sub is_oci_image ($path) {
-    return 0 if !begins_like_tar($path);
+    return 0 if !PVE::LXC::OCI::Archive::may_be_image($path);
     my $format = PVE::OCI::detect_archive($path)->{format} // '';
     log_warning(
         "'$path' is a docker archive, convert it with: skopeo copy docker-archive:... oci-archive:..."

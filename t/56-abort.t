@@ -1,0 +1,108 @@
+#!/usr/bin/perl
+# A task that creates a container is stopped in the middle, as PVE does it: SIGTERM to its process group, and
+# SIGKILL. What comes next is umount of the loop-mounted rootfs, which must succeed at once.
+
+use v5.36;
+
+use FindBin;
+use lib "$FindBin::Bin/lib", "$FindBin::Bin/lib/stand-ins", "$FindBin::Bin/../perl/lib";
+
+use File::Temp qw(tempdir);
+use POSIX ();
+use Test::More;
+use Time::HiRes qw(time);
+
+use TestImage qw(entry write_image);
+use TestSupport qw(home wait_until);
+
+plan(skip_all => 'needs root') if $> != 0;
+plan(skip_all => 'needs make') if !-d home() . '/native/init';
+
+require PVE::LXC::OCI;
+require PVE::OCI::JVM;
+require RealDaemon;
+
+my $DIRECTORY = tempdir(CLEANUP => 1);
+chmod(0755, $DIRECTORY) or die $!;
+my $MOUNT = "$DIRECTORY/rootfs";
+my $DISK = "$DIRECTORY/disk";
+mkdir($MOUNT) or die $!;
+
+END {
+    local $?;
+    system("umount -l $MOUNT 2>/dev/null") if defined($MOUNT);
+}
+
+# Incompressible, so that the limit on the bandwidth makes it last for half a minute.
+my $BANDWIDTH = 1024; # KiB/s
+open(my $random, '<:raw', '/dev/urandom') or die $!;
+my $ARCHIVE = write_image(
+    "$DIRECTORY/image.tar",
+    { Cmd => ['sh'] },
+    join(
+        '',
+        map { read($random, my $bytes, 64 << 10); entry('0', "file$_", content => $bytes) }
+            1 .. 512
+    ),
+);
+
+sub mount_disk() {
+    unlink($DISK);
+    open(my $file, '>', $DISK) or die $!;
+    truncate($file, 128 << 20) or die $!;
+    close($file);
+    return system("mkfs.ext4 -q -F -E root_owner=100000:100000 $DISK") == 0
+        && system("mount -o loop $DISK $MOUNT 2>/dev/null") == 0;
+}
+
+sub entries() {
+    return map { s{.*/}{}r } grep { !/lost\+found/ } glob("$MOUNT/*");
+}
+
+# The task, with the handlers that PVE's workers have, in a process group of its own.
+sub start_task ($socket) {
+    my $pid = fork() // die "fork: $!\n";
+    return $pid if $pid;
+    POSIX::setsid();
+    local $ENV{PVE_OCI_SOCKET} = $socket;
+    local @SIG{qw(INT QUIT TERM)} = (sub { die "received interrupt\n" }) x 3;
+    open(STDOUT, '>', '/dev/null') or POSIX::_exit(99);
+    eval {
+        PVE::LXC::OCI::restore_archive(
+            { ids => {} }, $ARCHIVE, $MOUNT, { unprivileged => 1 },
+            0, $BANDWIDTH
+        );
+    };
+    POSIX::_exit($@ eq "received interrupt\n" ? 7 : $@ ? 8 : 0);
+}
+
+plan(skip_all => 'no loop device or no ext4') if !mount_disk();
+system('umount', '-d', $MOUNT) == 0 or die "umount failed\n";
+
+my $daemon = RealDaemon->start();
+my $has_engine = eval { PVE::OCI::JVM::settings(); 1 };
+
+for my $case (map { ["$_, daemon", $_, $daemon->{socket}], ["$_, embedded", $_, "$DIRECTORY/none"] }
+    qw(TERM KILL)) {
+    my ($name, $signal, $socket) = $case->@*;
+    subtest $name => sub {
+        plan(skip_all => 'no embedded engine') if $socket =~ /none/ && !$has_engine;
+        mount_disk() or die "mount failed\n";
+        my $pid = start_task($socket);
+        ok(wait_until(sub { entries() > 3 }), 'in the middle');
+        my $start = time();
+        kill $signal => -$pid;
+        waitpid($pid, 0);
+        my $status = $?;
+        is($status, $signal eq 'TERM' ? 7 << 8 : 9, 'the task ended by it');
+        cmp_ok(time() - $start, '<', 5, 'before PVE sends SIGKILL');
+        is_deeply([entries()], [], 'the rootfs is empty again') if $signal eq 'TERM';
+        $start = time();
+        is(system('umount', '-d', $MOUNT), 0, 'umount at once');
+        note(sprintf('umount took %.2f s', time() - $start));
+        ok(wait_until(sub { qx(losetup -j $DISK) eq '' }), 'the device becomes free');
+        note(sprintf('free after %.2f s', time() - $start));
+    };
+}
+
+done_testing();
