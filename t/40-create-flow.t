@@ -142,6 +142,23 @@ subtest 'everything else goes to the original function, untouched' => sub {
     );
 };
 
+subtest 'a docker archive is extracted, not unpacked as if it were a root file system' => sub {
+    my $docker = [['reply', { parameters => { format => 'dockerArchive' } }]];
+    my $daemon = FakeDaemon->start($docker, extracted({ Cmd => ['/bin/true'] }), [$INSPECTED]);
+    local $ENV{PVE_OCI_SOCKET} = $daemon->socket();
+    @PVE::LXC::Create::calls = ();
+    my $conf = { unprivileged => 1 };
+    open(my $log, '>', \my $text) or die $!;
+    my $stdout = select($log);
+    PVE::LXC::OCI::restore_archive(
+        $STORAGE, 'local:vztmpl/image.tar', new_rootfs(), $conf, 0,
+        undef
+    );
+    select($stdout);
+    is_deeply(\@PVE::LXC::Create::calls, [], 'the original was not called');
+    is(lxc_value($conf, 'lxc.init.cmd'), '/.pve.init', 'the command is the image\'s');
+};
+
 subtest 'neither daemon nor engine is an error for a tar archive' => sub {
     local $ENV{PVE_OCI_SOCKET} = "$DIRECTORY/none";
     local $ENV{JAVA_HOME} = '/nonexistent';

@@ -66,14 +66,12 @@ my sub is_backup ($storage_cfg, $archive) {
     return $vtype eq 'backup' ? 1 : 0;
 }
 
-# Is the file at this path an OCI image archive?
+# Is the file at this path an image archive, OCI's or docker's? The engine extracts both, and the
+# original function would take either for a root file system.
 sub is_oci_image ($path) {
     return 0 if !PVE::LXC::OCI::Archive::may_be_image($path);
     my $format = PVE::OCI::detect_archive($path)->{format} // '';
-    log_warning(
-        "'$path' is a docker archive, convert it with: skopeo copy docker-archive:... oci-archive:..."
-    ) if $format eq 'dockerArchive';
-    return $format eq 'ociArchive';
+    return $format eq 'ociArchive' || $format eq 'dockerArchive';
 }
 
 # Prints progress as lines: for each layer, and every few seconds.
