@@ -5,19 +5,27 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 import pve.oci.linux.CString;
 import pve.oci.linux.Errno;
 import pve.oci.linux.ErrnoException;
+import pve.oci.linux.Fd;
 import pve.oci.linux.Libc;
 import pve.oci.linux.NativeBuffer;
 
 /** Extended attributes (xattr(7)) of open files, and of those that cannot be opened. One thread owns it. */
-final class ExtendedAttributes {
+final class ExtendedAttributes implements AutoCloseable {
     static final CString ACL_ACCESS = CString.of("system.posix_acl_access");
     static final CString ACL_DEFAULT = CString.of("system.posix_acl_default");
 
     /** XATTR_SIZE_MAX and XATTR_LIST_MAX of linux/limits.h */
     private static final int SIZE_MAX = 1 << 16;
+
+    private static final int AT_FDCWD = -100;
+    private static final byte[] SELF = {'.'};
+
+    /** Where the process was before it entered a directory of the root file system; null while it has not. */
+    private @Nullable Fd workingDirectory;
 
     private final CString name = new CString(255);
     private final CString fileName = new CString(255);
@@ -35,7 +43,7 @@ final class ExtendedAttributes {
      */
     void set(Directory parent, byte[] file, byte[] attribute, byte[] content) throws ErrnoException {
         value.buffer().put(0, content);
-        Libc.fchdir(parent.number());
+        enter(parent);
         Libc.lsetxattr(
                 fileName.set(file, 0, file.length),
                 name.set(attribute, 0, attribute.length),
@@ -44,9 +52,31 @@ final class ExtendedAttributes {
                 0);
     }
 
+    private void enter(Directory parent) throws ErrnoException {
+        if (workingDirectory == null) {
+            int flags = Libc.O_PATH | Libc.O_DIRECTORY | Libc.O_CLOEXEC;
+            workingDirectory = new Fd(Libc.openat(AT_FDCWD, name.set(SELF, 0, 1), flags, 0));
+        }
+        Libc.fchdir(parent.number());
+    }
+
+    /** Goes back to where the process was: its working directory would keep the file system from being unmounted. */
+    @Override
+    public void close() {
+        Fd before = workingDirectory;
+        if (before != null) {
+            workingDirectory = null;
+            try (before) {
+                Libc.fchdir(before.number());
+            } catch (ErrnoException e) {
+                throw new IllegalStateException("the working directory is gone", e);
+            }
+        }
+    }
+
     /** Removes the ACL that a file took over from its directory's default ACL. */
     void removeAcl(Directory parent, byte[] file) throws ErrnoException {
-        Libc.fchdir(parent.number());
+        enter(parent);
         try {
             Libc.lremovexattr(fileName.set(file, 0, file.length), ACL_ACCESS.address());
         } catch (ErrnoException e) {

@@ -546,6 +546,7 @@ public final class Rootfs implements AutoCloseable {
 
     @Override
     public void close() {
+        extended.close();
         resolver.close();
         rootFd.close();
         mount.close();

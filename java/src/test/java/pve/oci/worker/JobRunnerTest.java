@@ -181,6 +181,18 @@ class JobRunnerTest {
     }
 
     @Test
+    void leaves_the_working_directory_where_it_was() throws IOException {
+        Path before = Files.readSymbolicLink(Path.of("/proc/self/cwd"));
+        run(
+                "extract",
+                "{\"layers\":[[[\"dir\",\"d\",{\"mode\":\"2755\"}],[\"fifo\",\"d/p\",{\"xattrs\":{\"system.posix_acl_access\":\"x\"}}]]]}",
+                Map.of());
+
+        assertThat(root.path("d/p")).exists();
+        assertThat(Files.readSymbolicLink(Path.of("/proc/self/cwd"))).isEqualTo(before);
+    }
+
+    @Test
     void refuses_a_root_directory_that_is_in_use() throws IOException {
         root.shell("mkdir etc; touch etc/passwd");
 
