@@ -26,7 +26,7 @@ final class CompressedFuzz {
         }
         // of a blob that breaks off, less may have been written
         int length = Math.min(whole.bytes.length, pieces.bytes.length);
-        boolean isEqual = whole.ending.equals("end") && pieces.ending.equals("end")
+        boolean isEqual = (whole.ending.equals("end") && pieces.ending.equals("end"))
                 ? Arrays.equals(whole.bytes, pieces.bytes)
                 : Arrays.equals(whole.bytes, 0, length, pieces.bytes, 0, length);
         if (!isEqual) {
