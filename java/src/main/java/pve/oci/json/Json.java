@@ -159,7 +159,7 @@ public final class Json {
                 case START_ARRAY -> array(deeper(depth));
                 case VALUE_STRING -> text(parser.getText());
                 case VALUE_NUMBER_INT -> integer();
-                case VALUE_NUMBER_FLOAT -> parser.getDoubleValue();
+                case VALUE_NUMBER_FLOAT -> finite(parser.getDoubleValue());
                 case VALUE_TRUE -> true;
                 case VALUE_FALSE -> false;
                 case VALUE_NULL -> null;
@@ -189,6 +189,14 @@ public final class Json {
                 throw new JsonFormatException("JSON nests deeper than the limit of " + limits.maximumDepth());
             }
             return depth + 1;
+        }
+
+        /** RFC 8259 has no infinity: a number that becomes one could not be written again. */
+        private static double finite(double number) throws JsonFormatException {
+            if (Double.isInfinite(number)) {
+                throw new JsonFormatException("a number in JSON is out of the range of 64-bit floating point");
+            }
+            return number;
         }
 
         private Object integer() throws IOException {
