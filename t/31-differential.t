@@ -18,6 +18,8 @@ use TestSupport qw(home root);
 plan skip_all => 'needs root' if $> != 0;
 plan skip_all => 'not built: run make' if !-e home() . '/pve-oci.jar';
 
+# bsdtar(1) cannot write names that are UTF-8 in another locale
+$ENV{LC_ALL} = 'C.UTF-8'; ## no critic (RequireLocalizedPunctuationVars): for all of the test
 my $SHIFT = 100000;
 my ($first, $last) = split(/-/, $ENV{PVE_OCI_TEST_SEEDS} // '1-12');
 $last //= $first;
