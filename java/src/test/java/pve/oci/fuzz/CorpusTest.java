@@ -17,7 +17,7 @@ import org.junit.jupiter.api.TestFactory;
  * folder of java/src/test/fuzz for each target.
  */
 class CorpusTest {
-    private static final Path CORPUS = Path.of("java/src/test/fuzz");
+    private static final Path CORPUS = Path.of(System.getProperty("basedir", ""), "java/src/test/fuzz");
     private static final int MUTATIONS = 300;
 
     /** As Jazzer calls it. */

@@ -1,0 +1,62 @@
+package pve.oci.conformance;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+
+/** SECURITY.md names the tests that hold what it promises: they have to be there. */
+class SecurityDocumentTest {
+    private static final Path TREE = Path.of(System.getProperty("basedir", ""));
+    private static final Pattern NAMED = Pattern.compile("`([^`]+)`");
+    private static final Pattern CASE = Pattern.compile("[a-z]+(?:-[a-z0-9*]+)+");
+    private static final Pattern CLASS = Pattern.compile("[A-Z]\\w+(?:Test|Fuzz)(?:\\.(\\w+))?");
+
+    private static List<String> named(Pattern kind) throws IOException {
+        return NAMED.matcher(Files.readString(TREE.resolve("SECURITY.md")))
+                .results()
+                .map(x -> x.group(1))
+                .filter(x -> kind.matcher(x).matches())
+                .toList();
+    }
+
+    @Test
+    void names_cases_that_exist() throws IOException {
+        List<String> cases =
+                ConformanceCase.all().stream().map(ConformanceCase::name).toList();
+        List<String> named = named(CASE);
+
+        assertThat(named).hasSizeGreaterThan(40).allSatisfy(name -> {
+            Pattern pattern = Pattern.compile(name.replace("*", ".*"));
+            assertThat(cases).anyMatch(x -> pattern.matcher(x).matches());
+        });
+    }
+
+    @Test
+    void names_classes_and_methods_that_exist() throws IOException {
+        List<Path> sources;
+        try (Stream<Path> files = Files.walk(TREE.resolve("java/src/test/java"))) {
+            sources = files.toList();
+        }
+        for (String name : named(CLASS)) {
+            String[] parts = name.split("\\.", 2);
+            Path source = sources.stream()
+                    .filter(x -> x.endsWith(parts[0] + ".java"))
+                    .findFirst()
+                    .orElseThrow(() -> new AssertionError(name));
+            if (parts.length > 1) {
+                assertThat(Files.readString(source)).contains(" " + parts[1] + "(");
+            }
+        }
+    }
+
+    @Test
+    void names_files_that_exist() throws IOException {
+        assertThat(named(Pattern.compile("t/.*"))).hasSizeGreaterThan(5).allMatch(x -> Files.exists(TREE.resolve(x)));
+    }
+}
