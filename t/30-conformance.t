@@ -4,14 +4,14 @@
 use v5.36;
 
 use FindBin;
-use lib "$FindBin::Bin/lib";
+use lib "$FindBin::Bin/lib", "$FindBin::Bin/../perl/lib";
 
 use Cwd qw(abs_path);
 use File::Temp qw(tempdir);
 use JSON;
 use Test::More;
 
-use TestDaemon;
+use RealDaemon;
 use TestSupport qw(home root);
 
 plan skip_all => 'needs root' if $> != 0;
@@ -20,7 +20,8 @@ plan skip_all => 'not built: run make' if !-e home() . '/pve-oci.jar';
 my $work = tempdir(CLEANUP => 1);
 chmod(0755, $work) or die "$work: $!\n";
 my $program = root() . '/bin/pve-oci';
-my $socket = start_daemon($work);
+my $daemon = RealDaemon->start();
+my $socket = $daemon->{socket};
 
 sub slurp ($path) {
     open(my $handle, '<:raw', $path) or die "$path: $!\n";
@@ -119,5 +120,5 @@ subtest 'shared cases' => sub {
     like($lines[-1] // '', qr/^[1-9]\d* passed, 0 failed$/, 'and there were some');
 };
 
-stop_daemon();
+$daemon->stop();
 done_testing();

@@ -4,7 +4,7 @@
 use v5.36;
 
 use FindBin;
-use lib "$FindBin::Bin/lib";
+use lib "$FindBin::Bin/lib", "$FindBin::Bin/../perl/lib";
 
 use Digest::SHA;
 use File::Find ();
@@ -12,7 +12,7 @@ use File::Temp qw(tempdir);
 use Test::More;
 
 use RandomImage qw(write_layout);
-use TestDaemon;
+use RealDaemon;
 use TestSupport qw(home root);
 
 plan skip_all => 'needs root' if $> != 0;
@@ -23,7 +23,8 @@ my ($first, $last) = split(/-/, $ENV{PVE_OCI_TEST_SEEDS} // '1-12');
 $last //= $first;
 my $work = tempdir(CLEANUP => 1);
 chmod(0755, $work) or die "$work: $!\n";
-my $socket = start_daemon($work);
+my $daemon = RealDaemon->start();
+my $socket = $daemon->{socket};
 
 sub has ($program) {
     return grep { -x "$_/$program" } split(/:/, $ENV{PATH});
@@ -115,5 +116,5 @@ subtest 'bsdtar' => sub {
     }
 };
 
-stop_daemon();
+$daemon->stop();
 done_testing();
