@@ -159,7 +159,7 @@ public final class Json {
                 case START_ARRAY -> array(deeper(depth));
                 case VALUE_STRING -> text(parser.getText());
                 case VALUE_NUMBER_INT -> integer();
-                case VALUE_NUMBER_FLOAT -> finite(parser.getDoubleValue());
+                case VALUE_NUMBER_FLOAT -> number(parser.getDoubleValue());
                 case VALUE_TRUE -> true;
                 case VALUE_FALSE -> false;
                 case VALUE_NULL -> null;
@@ -182,6 +182,14 @@ public final class Json {
                 }
             }
             return text;
+        }
+
+        /** What is beyond a double would come out as an infinity, for which JSON has no number. */
+        private static double number(double value) throws JsonFormatException {
+            if (Double.isInfinite(value)) {
+                throw new JsonFormatException("invalid JSON: a number is out of the range of 64 bits");
+            }
+            return value;
         }
 
         private int deeper(int depth) throws JsonFormatException {

@@ -169,7 +169,7 @@ public final class LayerApplier implements AutoCloseable {
         switch (into.set(name, length)) {
             case NONE -> {}
             case LEAVES_ROOT ->
-                throw refused(
+                throw EntryErrors.refused(
                         layer, Text.clean(name, length), what + " has a '..' that leads outside the root directory");
             case TOO_LONG ->
                 throw limit(layer, "size of a " + what, EntryPath.PATH_MAX - 1, what + " is too long", false);
@@ -232,7 +232,7 @@ public final class LayerApplier implements AutoCloseable {
     private void checkDeferred() throws ImageException {
         DeferredWrites.Failure failure = writer.deferred().failure();
         if (failure != null) {
-            throw failed(failure.layer(), failure.entryPath(), failure.reason());
+            throw EntryErrors.failed(failure.layer(), failure.entryPath(), failure.reason());
         }
     }
 
@@ -367,44 +367,15 @@ public final class LayerApplier implements AutoCloseable {
     }
 
     private ImageException failed(Layer layer, ErrnoException e) {
-        return failed(layer, path.toString(), e);
-    }
-
-    private static ImageException failed(Layer layer, String entryPath, ErrnoException e) {
-        return ImageException.of("EntryFailed")
-                .with("layerDigest", layer.descriptor().digest().toString())
-                .with("layerIndex", layer.index())
-                .with("entryPath", entryPath)
-                .with("operation", e.call())
-                .with("errno", e.errno())
-                .with("errnoName", Errno.name(e.errno()))
-                .cause(e)
-                .message(layer + ", entry " + entryPath + ": " + e.getMessage());
+        return EntryErrors.failed(layer, path.toString(), e);
     }
 
     private ImageException refused(Layer layer, String reason) {
-        return refused(layer, path.toString(), reason);
-    }
-
-    private static ImageException refused(Layer layer, String entryPath, String reason) {
-        return ImageException.of("RefusedEntry")
-                .with("layerDigest", layer.descriptor().digest().toString())
-                .with("layerIndex", layer.index())
-                .with("entryPath", entryPath)
-                .with("reason", reason)
-                .message(layer + ", entry " + entryPath + ": " + reason);
+        return EntryErrors.refused(layer, path.toString(), reason);
     }
 
     private ImageException limit(Layer layer, String name, long maximum, String what, boolean isAtEntry) {
-        ImageException.Builder builder = ImageException.of("LimitExceeded")
-                .with("limit", name)
-                .with("maximum", maximum)
-                .with("layerDigest", layer.descriptor().digest().toString());
-        if (isAtEntry) {
-            builder.with("entryPath", path.toString());
-        }
-        return builder.message(layer + (isAtEntry ? ", entry " + path : "") + ": " + what + ", exceeds the limit of "
-                + maximum + " (" + name + ")");
+        return EntryErrors.limit(layer, isAtEntry ? path.toString() : null, name, maximum, what);
     }
 
     /** Ends the threads that write; what they hold open is closed when this returns. */

@@ -1,10 +1,6 @@
 package pve.oci.rootfs;
 
-import java.nio.charset.StandardCharsets;
-import java.util.ArrayList;
-import java.util.Collections;
 import java.util.List;
-import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import pve.oci.linux.CString;
 import pve.oci.linux.Errno;
@@ -22,7 +18,6 @@ import pve.oci.linux.NativeBuffer;
 public final class Rootfs implements AutoCloseable {
     private static final int S_ISGID = 02000;
     private static final int SET_ID_BITS = 06000;
-    private static final int IMPLICIT_MODE = 0755;
 
     /** What was given. Kept open: closing the descriptor of a detached mount dissolves it, other volumes below included. */
     private final Fd mount;
@@ -31,19 +26,13 @@ public final class Rootfs implements AutoCloseable {
     private final ExistingEntries existing;
     private final ExtendedAttributes extended = new ExtendedAttributes();
     private final DirectoryResolver resolver;
-    private final LongSet made = new LongSet();
-
-    /** Symbolic links that the layer's entries were reached through. */
-    private final LongSet followed = new LongSet();
-
+    private final LowerLayers lower;
     private final TreeRemoval wholeRemoval;
     private final TreeRemoval lowerRemoval;
     private final CString name = new CString(EntryPath.PATH_MAX);
     private final CString target = new CString(EntryPath.PATH_MAX);
     private final FileStatus status = new FileStatus();
     private final NativeBuffer times = NativeBuffer.allocate(32);
-    private boolean isBaseLayer = true;
-    private boolean mindsOrder;
 
     /** Takes the descriptor over. Refuses a directory that holds more than {@link ExistingEntries} lets pass. */
     public Rootfs(Fd root) throws ErrnoException {
@@ -59,10 +48,11 @@ public final class Rootfs implements AutoCloseable {
         this.mount = mount;
         this.rootFd = root;
         this.existing = readExisting(root, reader);
+        lower = new LowerLayers(existing, extended);
         resolver = new DirectoryResolver(root, existing, extended, new DirectoryResolver.Listener() {
             @Override
             public void madeDirectory(Directory parent, byte[] bytes, int offset, int length) {
-                markMade(parent, bytes, offset, length);
+                lower.markMade(parent, bytes, offset, length);
             }
 
             @Override
@@ -73,13 +63,11 @@ public final class Rootfs implements AutoCloseable {
 
             @Override
             public boolean followedLink(long device, long inode, byte[] bytes) {
-                long key = EntryKeys.key(device, inode, bytes, 0, bytes.length);
-                followed.add(key);
-                return made.contains(key);
+                return lower.markFollowed(device, inode, bytes);
             }
         });
         wholeRemoval = new TreeRemoval((device, inode, bytes) -> isExisting(device, inode, bytes));
-        lowerRemoval = new TreeRemoval(new LowerLayers());
+        lowerRemoval = new TreeRemoval(lower);
     }
 
     /** What is refused leaves nothing open: the caller closes the mount, which is its own then. */
@@ -114,10 +102,7 @@ public final class Rootfs implements AutoCloseable {
      *     late ({@link MarkerOrderException})
      */
     public void beginLayer(boolean isBase, boolean comesInOrder) {
-        isBaseLayer = isBase;
-        mindsOrder = comesInOrder;
-        made.clear();
-        followed.clear();
+        lower.begin(isBase, comesInOrder);
         // so that links are walked anew, and seen
         resolver.cache().forgetLinks();
     }
@@ -364,12 +349,12 @@ public final class Rootfs implements AutoCloseable {
      * A whiteout of this entry: what lower layers have of it goes, what this layer made stays (layer.md, Whiteouts).
      */
     public void removeLowerEntry(Directory parent, EntryPath path) throws ErrnoException {
-        if (isBaseLayer) {
+        if (lower.isEmpty()) {
             return;
         }
         int type = typeOf(parent, path);
         byte[] bytes = path.name();
-        boolean survives = survivesWhiteout(parent.device(), parent.inode(), bytes);
+        boolean survives = type == 0 || lower.survives(parent.device(), parent.inode(), bytes);
         if (type == Libc.S_IFDIR) {
             resolver.cache().forgetTree(path.bytes(), path.length(), parent.isViaLink());
             if (survives) {
@@ -377,10 +362,9 @@ public final class Rootfs implements AutoCloseable {
             } else {
                 lowerRemoval.remove(parent.number(), bytes);
             }
-        } else if (type != 0 && !survives) {
+        } else if (!survives) {
             if (type == Libc.S_IFLNK) {
                 resolver.cache().forgetLinks();
-                checkOrder(EntryKeys.key(parent, path.bytes(), path.nameStart(), path.nameLength()));
             }
             Libc.unlinkat(parent.number(), nameOf(path), 0);
         }
@@ -399,7 +383,7 @@ public final class Rootfs implements AutoCloseable {
 
     /** An opaque whiteout in this directory: lower layers' entries go, the directory itself stays. */
     public void removeLowerChildren(Directory directory, EntryPath path) throws ErrnoException {
-        if (!isBaseLayer) {
+        if (!lower.isEmpty()) {
             resolver.cache().forgetTree(path.bytes(), path.parentLength(), directory.isViaLink());
             lowerRemoval.removeChildren(directory.fd());
         }
@@ -447,51 +431,11 @@ public final class Rootfs implements AutoCloseable {
     }
 
     private void markMade(Directory parent, EntryPath path) {
-        markMade(parent, path.bytes(), path.nameStart(), path.nameLength());
-    }
-
-    private void markMade(Directory parent, byte[] bytes, int offset, int length) {
-        if (!isBaseLayer) {
-            made.add(EntryKeys.key(parent, bytes, offset, length));
-        }
+        lower.markMade(parent, path.bytes(), path.nameStart(), path.nameLength());
     }
 
     private boolean isExisting(long device, long inode, byte[] bytes) {
         return existing.containsKey(EntryKeys.key(device, inode, bytes, 0, bytes.length));
-    }
-
-    private boolean survivesWhiteout(long device, long inode, byte[] bytes) {
-        long key = EntryKeys.key(device, inode, bytes, 0, bytes.length);
-        return made.contains(key) || existing.containsKey(key);
-    }
-
-    private void checkOrder(long key) {
-        if (mindsOrder && followed.contains(key)) {
-            throw new MarkerOrderException();
-        }
-    }
-
-    /** What a whiteout leaves: entries of this layer, and what was there before the extraction. */
-    private final class LowerLayers implements TreeRemoval.Survivors {
-        @Override
-        public boolean survives(long device, long inode, byte[] bytes) {
-            boolean survives = survivesWhiteout(device, inode, bytes);
-            if (!survives) {
-                checkOrder(EntryKeys.key(device, inode, bytes, 0, bytes.length));
-            }
-            return survives;
-        }
-
-        /** The lower layer's directory is gone, this one only holds entries of the layer, as if made for them. */
-        @Override
-        public void keptForChildren(int parent, byte[] bytes) throws ErrnoException {
-            int flags = Libc.O_RDONLY | Libc.O_DIRECTORY | Libc.O_NOFOLLOW | Libc.O_CLOEXEC;
-            try (Fd fd = new Fd(Libc.openat(parent, name.set(bytes, 0, bytes.length), flags, 0))) {
-                Libc.fchown(fd.number(), 0, 0);
-                Libc.fchmod(fd.number(), IMPLICIT_MODE);
-                extended.clear(fd.number());
-            }
-        }
     }
 
     /**
@@ -501,47 +445,8 @@ public final class Rootfs implements AutoCloseable {
     public void undo() throws ErrnoException {
         resolver.cache().close();
         new TreeRemoval((device, inode, bytes) -> isExisting(device, inode, bytes)).removeChildren(rootFd);
-        List<ExistingEntries.Entry> directories = new ArrayList<>();
-        existing.entries().forEach(directories::add);
-        Collections.reverse(directories);
-        for (ExistingEntries.Entry entry : directories) {
-            if (entry.attributes() != null) {
-                restore(entry.pathBytes(), entry.attributes());
-            }
-        }
+        new AttributeRestore(rootFd, extended).run(existing);
         resolver.describeRoot();
-    }
-
-    private void restore(byte[] path, ExistingEntries.Attributes attributes) throws ErrnoException {
-        byte[] bytes = path.length == 0 ? new byte[] {'.'} : path;
-        try (Fd fd = new Fd(Libc.openat(
-                rootFd.number(),
-                name.set(bytes, 0, bytes.length),
-                Libc.O_RDONLY | Libc.O_DIRECTORY | Libc.O_NOFOLLOW | Libc.O_CLOEXEC,
-                0))) {
-            status.read(fd.number());
-            if (status.uid() != attributes.uid() || status.gid() != attributes.gid()) {
-                Libc.fchown(fd.number(), attributes.uid(), attributes.gid());
-            }
-            if ((status.mode() & 07777) != attributes.mode()) {
-                Libc.fchmod(fd.number(), attributes.mode());
-            }
-            if (!extended.read(fd.number()).equals(attributes.extended())) {
-                extended.clear(fd.number());
-                for (Map.Entry<String, String> attribute : attributes.extended().entrySet()) {
-                    extended.set(
-                            fd.number(),
-                            attribute.getKey().getBytes(StandardCharsets.ISO_8859_1),
-                            attribute.getValue().getBytes(StandardCharsets.ISO_8859_1));
-                }
-            }
-            Libc.futimens(fd.number(), setTimes(attributes.seconds(), attributes.nanos()));
-        } catch (ErrnoException e) {
-            // not ours to open or change, so it was not changed
-            if (e.errno() != Errno.EACCES && e.errno() != Errno.EPERM && e.errno() != Errno.EINVAL) {
-                throw e;
-            }
-        }
     }
 
     @Override

@@ -48,6 +48,8 @@ class JsonTest {
                 "[+1]|plus sign",
                 "[.5]|Unexpected character",
                 "[NaN]|NaN",
+                "[1e999]|out of the range",
+                "[-2.5e308]|out of the range",
                 "['a']|Unexpected character",
                 "{a:1}|Unexpected character",
                 "[1 /* x */]|comment",
