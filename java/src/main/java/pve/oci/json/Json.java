@@ -199,14 +199,6 @@ public final class Json {
             return depth + 1;
         }
 
-        /** RFC 8259 has no infinity: a number that becomes one could not be written again. */
-        private static double finite(double number) throws JsonFormatException {
-            if (Double.isInfinite(number)) {
-                throw new JsonFormatException("a number in JSON is out of the range of 64-bit floating point");
-            }
-            return number;
-        }
-
         private Object integer() throws IOException {
             return switch (parser.getNumberType()) {
                 case INT, LONG -> parser.getLongValue();
