@@ -16,6 +16,9 @@ final class TarIndex {
     /** An image of 10,000 layers has that many blobs. */
     static final int MAXIMUM_ENTRIES = 20_000;
 
+    /** Longer than any name that is asked for, so that all of them together do not weigh on the heap. */
+    private static final int LONGEST_NAME = 1000;
+
     /** So many other entries before any that an image archive has: this is another archive, of whatever size. */
     private static final int FOREIGN_ENTRIES = 1000;
 
@@ -52,6 +55,9 @@ final class TarIndex {
         if (!isImage && isForeign(name) && ++foreign > FOREIGN_ENTRIES) {
             return false;
         }
+        if (name.length() > LONGEST_NAME || entry.linkNameLength() > LONGEST_NAME) {
+            return true;
+        }
         isImage |= TOP_FILES.contains(name);
         if (entries.size() >= MAXIMUM_ENTRIES) {
             throw ImageException.of("LimitExceeded")
@@ -80,13 +86,15 @@ final class TarIndex {
     }
 
     private static String normalize(String name) {
-        String rest = name;
-        while (rest.startsWith("./") || rest.startsWith("/")) {
-            rest = rest.substring(rest.indexOf('/') + 1);
+        int start = 0;
+        while (name.startsWith("./", start) || name.startsWith("/", start)) {
+            start = name.indexOf('/', start) + 1;
         }
-        while (rest.endsWith("/")) {
-            rest = rest.substring(0, rest.length() - 1);
+        int end = name.length();
+        while (end > start && name.charAt(end - 1) == '/') {
+            end--;
         }
+        String rest = name.substring(start, end);
         return rest.equals(".") ? "" : rest;
     }
 
