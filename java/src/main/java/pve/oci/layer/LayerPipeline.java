@@ -3,31 +3,23 @@ package pve.oci.layer;
 import java.io.IOException;
 import java.io.InterruptedIOException;
 import java.nio.ByteBuffer;
-import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.ArrayBlockingQueue;
-import java.util.concurrent.BlockingQueue;
 import org.jspecify.annotations.Nullable;
-import pve.oci.archive.ContentHash;
 import pve.oci.oci.Digest;
 import pve.oci.oci.ImageException;
 import pve.oci.tar.TarSource;
 
 /**
  * Layers as streams of uncompressed bytes, verified on the way. Three threads work on slots of native memory: the reader
- * reads, hashes and decompresses the blobs, one layer after the other without a pause between them; the hasher computes
- * the diff IDs; the caller, this object being its {@link TarSource}, applies. Nothing is read twice and nothing grows
+ * reads and decompresses the blobs, one layer after the other without a pause between them; the hasher computes the
+ * digests of blobs and their content; the caller, this object being its {@link TarSource}, applies. Nothing is read twice and nothing grows
  * with the image.
  */
 public final class LayerPipeline implements TarSource, AutoCloseable {
-    private static final int SLOTS = 8;
     private static final long CHECK_INTERVAL_MS = 100;
     private static final ByteBuffer NOTHING = ByteBuffer.allocateDirect(0);
 
-    private final List<Slot> slots = new ArrayList<>();
-    private final BlockingQueue<Slot> free = new ArrayBlockingQueue<>(SLOTS);
-    private final BlockingQueue<Slot> toHash = new ArrayBlockingQueue<>(SLOTS);
-    private final BlockingQueue<Slot> toApply = new ArrayBlockingQueue<>(SLOTS);
+    private final SlotQueues slots = new SlotQueues();
     private final List<Layer> layers;
     private final Thread reader;
     private final Thread hasher;
@@ -40,14 +32,9 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
     private Runnable beforeWaiting = () -> {};
 
     public LayerPipeline(List<Layer> layers, LayerLimits limits, Progress progress) {
-        for (int i = 0; i < SLOTS; i++) {
-            slots.add(new Slot(free));
-        }
-        free.addAll(slots);
         this.layers = layers;
-        LayerReader work = new LayerReader(layers, limits, progress, this::takeFree, this::publish);
-        reader = start("layer-reader", work::run);
-        hasher = start("layer-hasher", this::hash);
+        reader = start("layer-reader", new LayerReader(layers, limits, progress, slots)::run);
+        hasher = start("layer-hasher", new LayerHasher(slots)::run);
     }
 
     private Thread start(String name, Work work) {
@@ -60,7 +47,7 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
                     } catch (RuntimeException | Error e) {
                         breakdown = e;
                         // wakes the caller, if it waits for a slot
-                        toApply.offer(slots.get(0));
+                        slots.wakeApplying();
                     }
                 },
                 name);
@@ -71,46 +58,6 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
 
     private interface Work {
         void run() throws InterruptedException;
-    }
-
-    private Slot takeFree() throws InterruptedException {
-        Slot slot = free.take();
-        slot.memory.buffer().clear();
-        slot.isLast = false;
-        slot.failure = null;
-        slot.contentDigest = null;
-        return slot;
-    }
-
-    private void publish(Slot slot) throws InterruptedException {
-        slot.length = slot.memory.buffer().position();
-        slot.publish(2);
-        toHash.put(slot);
-        toApply.put(slot);
-    }
-
-    private void hash() throws InterruptedException {
-        ContentHash hash = null;
-        while (true) {
-            Slot slot = toHash.take();
-            Layer layer = slot.layer;
-            if (layer == null) {
-                continue;
-            }
-            if (hash == null) {
-                hash = new ContentHash(layer.diffId().algorithm());
-            }
-            hash.update(slot.memory, slot.length);
-            if (slot.isLast) {
-                slot.contentDigest = hash.finish();
-                hash.close();
-                hash = null;
-                synchronized (slot) {
-                    slot.notifyAll();
-                }
-            }
-            slot.release();
-        }
     }
 
     /** What the applying thread does before it may have to wait for a slot: let go of those it holds back. */
@@ -152,7 +99,7 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
     private Slot take() throws IOException {
         Slot slot;
         try {
-            slot = toApply.take();
+            slot = slots.takeToApply();
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw new InterruptedIOException("interrupted");
@@ -188,7 +135,7 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
         }
     }
 
-    /** To be called at the end of a layer: compares its content with the diff ID. */
+    /** To be called at the end of a layer: compares its blob with the digest, its content with the diff ID. */
     public void verifyContent(Layer layer) throws IOException {
         Slot last = current;
         if (last == null || !last.isLast) {
@@ -198,8 +145,12 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
             throw last.failure;
         }
         Digest actual = awaitDigest(last);
+        Digest blobDigest = last.blobDigest;
         current = null;
         last.release();
+        if (blobDigest != null) {
+            verifyBlob(layer, blobDigest);
+        }
         if (!actual.equals(layer.diffId())) {
             throw ImageException.of("DigestMismatch")
                     .with("blobDigest", layer.descriptor().digest().toString())
@@ -207,6 +158,16 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
                     .with("checked", "diffId")
                     .message(layer + ": uncompressed content has the digest " + actual
                             + ", which does not match the config's diff_id " + layer.diffId() + inOtherOrder(actual));
+        }
+    }
+
+    static void verifyBlob(Layer layer, Digest actual) throws ImageException {
+        if (!actual.equals(layer.descriptor().digest())) {
+            throw ImageException.of("DigestMismatch")
+                    .with("blobDigest", layer.descriptor().digest().toString())
+                    .with("actualDigest", actual.toString())
+                    .with("checked", "blob")
+                    .message(layer + ": blob has the digest " + actual + ", which does not match");
         }
     }
 
@@ -232,21 +193,16 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
     }
 
     private Digest awaitDigest(Slot last) throws IOException {
-        synchronized (last) {
-            Digest digest = last.contentDigest;
+        try {
+            Digest digest = last.awaitDigest(CHECK_INTERVAL_MS);
             while (digest == null) {
-                try {
-                    last.wait(CHECK_INTERVAL_MS);
-                } catch (InterruptedException e) {
-                    Thread.currentThread().interrupt();
-                    throw new InterruptedIOException("interrupted");
-                }
-                digest = last.contentDigest;
-                if (digest == null) {
-                    checkThreads();
-                }
+                checkThreads();
+                digest = last.awaitDigest(CHECK_INTERVAL_MS);
             }
             return digest;
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new InterruptedIOException("interrupted");
         }
     }
 
@@ -268,7 +224,7 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
                 }
             }
         }
-        slots.forEach(Slot::discard);
+        slots.discard();
         if (isInterrupted) {
             Thread.currentThread().interrupt();
         }

@@ -5,7 +5,6 @@ import java.nio.ByteBuffer;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 import pve.oci.archive.BlobSource;
-import pve.oci.archive.ContentHash;
 import pve.oci.compress.Compression;
 import pve.oci.compress.CorruptBlobException;
 import pve.oci.compress.Decompressor;
@@ -13,56 +12,36 @@ import pve.oci.compress.UnsupportedCompressionException;
 import pve.oci.compress.WindowLimitException;
 import pve.oci.linux.Errno;
 import pve.oci.linux.ErrnoException;
-import pve.oci.linux.NativeBuffer;
-import pve.oci.linux.NativeBufferPool;
-import pve.oci.oci.Digest;
 import pve.oci.oci.ImageException;
 
 /**
- * The first stage of the {@link LayerPipeline}: reads blobs, hashes them as stored, decompresses them into slots. A layer
+ * The first stage of the {@link LayerPipeline}: reads blobs and decompresses them. A layer
  * that fails ends with a slot that says why, and the work ends with it.
  */
 final class LayerReader {
-    private static final NativeBufferPool POOL = new NativeBufferPool(256 << 10);
-
     private final List<Layer> layers;
     private final LayerLimits limits;
     private final Progress progress;
-    private final SlotSupplier free;
-    private final SlotConsumer publish;
-    private final NativeBuffer input = POOL.take();
+    private final SlotQueues slots;
     private final Throttle throttle;
+
+    /** Of the blob, being decompressed. */
+    private @Nullable Slot piece;
+
+    /** Of its content, being filled. */
     private @Nullable Slot slot;
+
     private long uncompressed;
 
-    /** Waits for a slot that nobody reads any more. */
-    interface SlotSupplier {
-        Slot take() throws InterruptedException;
-    }
-
-    /** Hands a filled slot on. */
-    interface SlotConsumer {
-        void put(Slot slot) throws InterruptedException;
-    }
-
-    LayerReader(List<Layer> layers, LayerLimits limits, Progress progress, SlotSupplier free, SlotConsumer publish) {
+    LayerReader(List<Layer> layers, LayerLimits limits, Progress progress, SlotQueues slots) {
         this.layers = layers;
         this.limits = limits;
         this.progress = progress;
-        this.free = free;
-        this.publish = publish;
+        this.slots = slots;
         throttle = new Throttle(limits.bandwidth());
     }
 
     void run() throws InterruptedException {
-        try {
-            readAll();
-        } finally {
-            POOL.give(input);
-        }
-    }
-
-    private void readAll() throws InterruptedException {
         for (Layer layer : layers) {
             IOException failure = null;
             try {
@@ -95,8 +74,7 @@ final class LayerReader {
     private Slot slot(Layer layer) throws InterruptedException {
         Slot filling = slot;
         if (filling == null) {
-            filling = free.take();
-            filling.layer = layer;
+            filling = slots.takeContent(layer);
             slot = filling;
         }
         return filling;
@@ -104,13 +82,12 @@ final class LayerReader {
 
     private void hand(Slot filled) throws InterruptedException {
         slot = null;
-        publish.put(filled);
+        slots.publishContent(filled);
     }
 
     private void read(Layer layer) throws IOException, InterruptedException {
         uncompressed = 0;
-        try (BlobSource blob = layer.blob().open();
-                ContentHash hash = new ContentHash(layer.descriptor().digest().algorithm())) {
+        try (BlobSource blob = layer.blob().open()) {
             if (blob.size() != layer.descriptor().size()) {
                 throw ImageException.of("SizeMismatch")
                         .with("blobDigest", layer.descriptor().digest().toString())
@@ -119,47 +96,53 @@ final class LayerReader {
                         .message(layer + ": blob has a size of " + blob.size() + " bytes, its descriptor says "
                                 + layer.descriptor().size());
             }
+            Slot read = readPiece(layer, blob, blob.size());
+            long left = blob.size() - read.length;
             Decompressor decompressor = null;
-            long left = blob.size();
             try {
-                do {
-                    int length = readPiece(layer, blob, hash, left);
-                    left -= length;
-                    ByteBuffer in = input.buffer().position(0).limit(length);
-                    if (decompressor == null) {
-                        decompressor = Decompressor.of(Compression.detect(in), limits.zstdWindowLog());
-                    }
-                    decompress(layer, decompressor, in, blob.size() - left);
-                } while (left > 0);
+                decompressor = Decompressor.of(Compression.detect(read.bytes()), limits.zstdWindowLog());
+                decompress(layer, decompressor, read.bytes(), blob.size() - left);
+                while (left > 0) {
+                    read = readPiece(layer, blob, left);
+                    left -= read.length;
+                    decompress(layer, decompressor, read.bytes(), blob.size() - left);
+                }
                 decompressor.finish();
             } catch (CorruptBlobException | UnsupportedCompressionException | WindowLimitException e) {
                 // a blob that was changed is better called that than corrupt
                 while (left > 0) {
-                    left -= readPiece(layer, blob, hash, left);
+                    read = readPiece(layer, blob, left);
+                    left -= read.length;
                 }
-                verify(layer, hash);
+                LayerPipeline.verifyBlob(layer, read.awaitDigest());
                 throw explain(layer, e);
             } finally {
                 if (decompressor != null) {
                     decompressor.close();
                 }
             }
-            verify(layer, hash);
         }
     }
 
-    private int readPiece(Layer layer, BlobSource blob, ContentHash hash, long left)
-            throws IOException, InterruptedException {
-        int length = blob.read(input);
+    /** The next piece of the blob, which the hasher has already. It may be used until the next call. */
+    private Slot readPiece(Layer layer, BlobSource blob, long left) throws IOException, InterruptedException {
+        if (piece != null) {
+            piece.release();
+        }
+        Slot read = slots.takeBlob(layer);
+        piece = read;
+        int length = blob.read(read.memory);
         if (length == 0 && left > 0) {
             throw ImageException.of("MalformedArchive")
                     .with("blobDigest", layer.descriptor().digest().toString())
                     .message(layer + ": archive is truncated, " + left + " bytes of the blob are missing");
         }
         throttle.spend(length);
-        hash.update(input, length);
         progress.read(length);
-        return length;
+        read.length = length;
+        read.isLast = length == left;
+        slots.publishBlob(read);
+        return read;
     }
 
     /** Moves all of the input through, slot by slot. */
@@ -183,17 +166,6 @@ final class LayerReader {
             if (mayHaveMore) {
                 hand(filling);
             }
-        }
-    }
-
-    private static void verify(Layer layer, ContentHash hash) throws ImageException {
-        Digest actual = hash.finish();
-        if (!actual.equals(layer.descriptor().digest())) {
-            throw ImageException.of("DigestMismatch")
-                    .with("blobDigest", layer.descriptor().digest().toString())
-                    .with("actualDigest", actual.toString())
-                    .with("checked", "blob")
-                    .message(layer + ": blob has the digest " + actual + ", which does not match");
         }
     }
 

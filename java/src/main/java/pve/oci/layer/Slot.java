@@ -1,7 +1,9 @@
 package pve.oci.layer;
 
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.util.Queue;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.jspecify.annotations.Nullable;
 import pve.oci.linux.NativeBuffer;
@@ -9,16 +11,20 @@ import pve.oci.linux.NativeBufferPool;
 import pve.oci.oci.Digest;
 
 /**
- * A piece of a layer's uncompressed bytes on its way through the {@link LayerPipeline}: filled by one thread, then hashed
- * and applied by others. Always full, but for the last of a layer, so that no tar header straddles two.
+ * A piece of a layer on its way through the {@link LayerPipeline}: of its blob, filled and decompressed by one thread
+ * while another one hashes it; or of its uncompressed content, then hashed and applied by others. Content fills all of a
+ * slot but for the last of a layer, so that no tar header straddles two.
  */
 final class Slot {
-    /** A multiple of tar's 512. */
-    static final int SIZE = 512 << 10;
+    /** Of blobs, as they are stored. */
+    static final NativeBufferPool BLOB_MEMORY = new NativeBufferPool(256 << 10);
 
-    private static final NativeBufferPool POOL = new NativeBufferPool(SIZE);
+    /** Of uncompressed content; a multiple of tar's 512. */
+    static final NativeBufferPool CONTENT_MEMORY = new NativeBufferPool(512 << 10);
 
-    final NativeBuffer memory = POOL.take();
+    final NativeBuffer memory;
+
+    private final NativeBufferPool pool;
 
     /** Where it goes when nobody reads it any more. */
     private final Queue<Slot> free;
@@ -28,8 +34,7 @@ final class Slot {
 
     int length;
 
-    @Nullable
-    Layer layer;
+    private @Nullable Layer layer;
 
     boolean isLast;
 
@@ -37,11 +42,71 @@ final class Slot {
     @Nullable
     IOException failure;
 
-    /** Of the last slot: what the hashing thread found for the whole layer. */
-    volatile @Nullable Digest contentDigest;
+    /** Of the last slot: what the hasher found for the whole blob, or the whole content. */
+    private @Nullable Digest digest;
 
-    Slot(Queue<Slot> free) {
+    /** Of the last slot of the content, once it has its own: that of the blob. */
+    @Nullable
+    Digest blobDigest;
+
+    Slot(NativeBufferPool pool, Queue<Slot> free) {
+        this.pool = pool;
         this.free = free;
+        memory = pool.take();
+    }
+
+    boolean isOfBlob() {
+        return pool == BLOB_MEMORY;
+    }
+
+    /** To be filled with a piece of that layer. */
+    Slot reset(Layer ofLayer) {
+        memory.buffer().clear();
+        layer = ofLayer;
+        isLast = false;
+        failure = null;
+        synchronized (this) {
+            digest = null;
+        }
+        blobDigest = null;
+        return this;
+    }
+
+    Layer layer() {
+        if (layer == null) {
+            throw new IllegalStateException("the slot is not of a layer");
+        }
+        return layer;
+    }
+
+    /** Wakes {@link #awaitDigest}. */
+    synchronized void setDigest(Digest found) {
+        digest = found;
+        notifyAll();
+    }
+
+    /** Waits for what the hasher finds; null when that takes longer. */
+    synchronized @Nullable Digest awaitDigest(long milliseconds) throws InterruptedException {
+        long end = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(milliseconds);
+        long left = milliseconds;
+        while (digest == null && left > 0) {
+            wait(left);
+            left = TimeUnit.NANOSECONDS.toMillis(end - System.nanoTime());
+        }
+        return digest;
+    }
+
+    /** Waits for what the hasher finds. */
+    synchronized Digest awaitDigest() throws InterruptedException {
+        while (digest == null) {
+            wait();
+        }
+        return digest;
+    }
+
+    /** What was filled in. */
+    ByteBuffer bytes() {
+        return memory.buffer().limit(length).position(0);
     }
 
     /** Now it has that many readers. */
@@ -56,7 +121,7 @@ final class Slot {
 
     /** For the end of the pipeline, when all threads that read slots have been stopped. */
     void discard() {
-        POOL.give(memory);
+        pool.give(memory);
     }
 
     void release() {
