@@ -91,6 +91,7 @@ COMPLETIONS = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 install:
 	install -Dm 644 -t $(HOME_DIR) $(T)/pve-oci.jar
 	install -Dm 644 -t $(HOME_DIR)/lib $(T)/lib/*.jar
+	install -Dm 644 -t $(HOME_DIR)/lib/daemon $(T)/lib/daemon/*.jar
 	install -Dm 644 -t $(HOME_DIR)/native $(NATIVE)/*.so
 	install -Dm 755 -t $(HOME_DIR)/native $(NATIVE)/pve-oci-worker
 	for a in amd64 arm64; do install -D -t $(HOME_DIR)/init/$$a $(NATIVE)/init/$$a/pve.init || exit 1; done

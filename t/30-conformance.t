@@ -72,7 +72,7 @@ subtest 'own cases' => sub {
     my $classes = home() . '/test-classes';
     plan skip_all => 'tests are not compiled: run mvn test-compile'
         if !-e "$classes/conformance";
-    my $class_path = join(':', $classes, home() . '/classes', glob(home() . '/lib/*.jar'));
+    my $class_path = join(':', $classes, home() . '/classes', glob(home() . '/lib/*.jar ' . home() . '/lib/daemon/*.jar'));
     system('java', '-cp', $class_path, 'pve.oci.conformance.ConformanceArchives', "$work/cases")
         == 0
         or die "the archives could not be written\n";

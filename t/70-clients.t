@@ -123,7 +123,7 @@ subtest 'varlink-go' => sub {
     my $pid = fork() // die "fork: $!\n";
     if (!$pid) {
         my $path =
-            join(':', home() . '/test-classes', home() . '/classes', glob(home() . '/lib/*.jar'));
+            join(':', home() . '/test-classes', home() . '/classes', glob(home() . '/lib/*.jar ' . home() . '/lib/daemon/*.jar'));
         exec('java', '-XX:TieredStopAtLevel=1', '-cp', $path,
             'pve.oci.varlink.CertificationServer', $socket)
             or POSIX::_exit(98);

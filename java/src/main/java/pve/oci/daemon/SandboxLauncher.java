@@ -52,10 +52,10 @@ record SandboxLauncher(Path program, Path home, Path libraryDirectory, Path java
                 "-Xms24m",
                 "-Xmn12m",
                 "-XX:+UseSerialGC",
-                // a worker lives for one image: what C2 gains there is less than what its compiling costs, and the work
-                // is
-                // done in libraries and the kernel
+                // a worker lives for one image: what C2 gains there is less than what its compiling costs, and the
+                // work is done in libraries and the kernel; a second thread that compiles delays the start
                 "-XX:TieredStopAtLevel=1",
+                "-XX:CICompilerCount=1",
                 // would be a file in /tmp, which the worker has not got
                 "-XX:-UsePerfData",
                 // there is no /proc and no /sys to look for a cgroup's limits in

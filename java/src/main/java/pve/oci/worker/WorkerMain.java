@@ -53,10 +53,7 @@ public final class WorkerMain {
     }
 
     private void serve() throws IOException {
-        Map<String, @Nullable Object> ready = new LinkedHashMap<>();
-        ready.put("ready", true);
-        ready.put("pid", ProcessHandle.current().pid());
-        send(ready, true);
+        send(Map.of("ready", true), true);
         while (serveNext()) {
             // a worker that goes on was only warmed: direct buffers are freed by the collector, and it waits lean
             System.gc();
