@@ -7,6 +7,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
 import pve.oci.linux.ErrnoException;
 import pve.oci.linux.Fd;
 import pve.oci.linux.Processes;
@@ -22,6 +23,9 @@ final class LaunchedProcess implements WorkerProcess {
 
     private final Process launcher;
 
+    /** A pidfd of the child, from when it is ready until it is gone. */
+    private @Nullable Fd child;
+
     LaunchedProcess(Process launcher) {
         this.launcher = launcher;
     }
@@ -35,22 +39,46 @@ final class LaunchedProcess implements WorkerProcess {
         return launcher.isAlive();
     }
 
+    /** To be called when the worker is ready: its process is there, and will not be another one. */
+    synchronized void ready() {
+        if (child == null) {
+            child = openChild();
+        }
+    }
+
     /** Kills the child, so that the launcher reaps it: were the launcher killed, nobody could wait for the child. */
     @Override
-    public void kill() {
-        List<Long> children = children();
-        for (long child : children) {
-            try (Fd pidfd = Processes.pidfdOpen(child)) {
-                // still our launcher's child: then the descriptor is of it, and not of a later process of its number
-                if (pidfd != null && children().contains(child)) {
-                    Processes.pidfdSendSignal(pidfd, Processes.SIGKILL);
-                }
-            } catch (ErrnoException e) {
-                // ESRCH: it is dead already
+    public synchronized void kill() {
+        ready();
+        if (child == null) {
+            launcher.destroyForcibly();
+            return;
+        }
+        try {
+            Processes.pidfdSendSignal(child, Processes.SIGKILL);
+        } catch (ErrnoException e) {
+            // ESRCH: it is dead already
+        }
+    }
+
+    private @Nullable Fd openChild() {
+        for (long pid : children()) {
+            Fd pidfd = Processes.pidfdOpen(pid);
+            // still our launcher's child: then the descriptor is of it, and not of a later process of its number
+            if (pidfd != null && children().contains(pid)) {
+                return pidfd;
+            }
+            if (pidfd != null) {
+                pidfd.close();
             }
         }
-        if (children.isEmpty()) {
-            launcher.destroyForcibly();
+        return null;
+    }
+
+    private synchronized void forgetChild() {
+        if (child != null) {
+            child.close();
+            child = null;
         }
     }
 
@@ -72,14 +100,15 @@ final class LaunchedProcess implements WorkerProcess {
     @Override
     public boolean awaitGone(long timeoutMillis) {
         try {
-            if (launcher.waitFor(Math.min(timeoutMillis, LAUNCHER_LEAVES_MILLIS), TimeUnit.MILLISECONDS)) {
-                return true;
+            boolean isGone = launcher.waitFor(Math.min(timeoutMillis, LAUNCHER_LEAVES_MILLIS), TimeUnit.MILLISECONDS);
+            if (!isGone && timeoutMillis > LAUNCHER_LEAVES_MILLIS) {
+                launcher.destroyForcibly();
+                isGone = launcher.waitFor(timeoutMillis - LAUNCHER_LEAVES_MILLIS, TimeUnit.MILLISECONDS);
             }
-            if (timeoutMillis <= LAUNCHER_LEAVES_MILLIS) {
-                return false;
+            if (isGone) {
+                forgetChild();
             }
-            launcher.destroyForcibly();
-            return launcher.waitFor(timeoutMillis - LAUNCHER_LEAVES_MILLIS, TimeUnit.MILLISECONDS);
+            return isGone;
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             return !launcher.isAlive();

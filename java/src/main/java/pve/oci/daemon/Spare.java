@@ -82,6 +82,9 @@ final class Spare implements Runnable {
         if (!new String(ready.json(), StandardCharsets.UTF_8).contains("\"ready\"")) {
             throw new IOException("worker's first message is not that it is ready");
         }
+        if (started.process() instanceof LaunchedProcess process) {
+            process.ready();
+        }
         return started;
     }
 
@@ -119,18 +122,19 @@ final class Spare implements Runnable {
         }
         if (dropped) {
             ready.close();
-        } else if (wanted) {
+            return;
+        }
+        setNice(ready, 0);
+        if (wanted) {
             handOver(ready);
         } else {
             waiting = true;
-            setNice(ready, 0);
         }
     }
 
     private void handOver(Worker ready) {
         worker = null;
         waiting = false;
-        setNice(ready, 0);
         if (!claimed.complete(ready)) {
             ready.close();
         }
@@ -149,11 +153,10 @@ final class Spare implements Runnable {
     synchronized CompletableFuture<Worker> claim() {
         wanted = true;
         Worker ready = worker;
-        if (ready != null) {
+        if (ready != null && waiting) {
+            handOver(ready);
+        } else if (ready != null) {
             setNice(ready, 0);
-            if (waiting) {
-                handOver(ready);
-            }
         }
         return claimed;
     }

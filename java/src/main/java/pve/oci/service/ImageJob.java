@@ -19,9 +19,11 @@ import pve.oci.varlink.VarlinkException;
 
 /**
  * One job from its start to the moment before its reply: opens what it works on, waits for its turn and its worker,
- * hears the worker out, and leaves nothing behind: no process, no descriptor, after a failure no file.
+ * hears the worker out, and leaves nothing behind: no process, no descriptor, after a failure no file. A worker that has
+ * done its job has closed everything before it said so; it is killed before the reply, and {@link #close}, after the
+ * reply, waits until it is gone. Any other worker is gone before.
  */
-final class ImageJob {
+final class ImageJob implements AutoCloseable {
     private static final long LOOK_MILLIS = 10;
     private static final Logger LOG = LoggerFactory.getLogger(ImageJob.class);
 
@@ -36,6 +38,9 @@ final class ImageJob {
     private final JobParameters parameters;
     private final IdMaps maps;
     private final JobListener listener;
+
+    /** Has done the job, and was killed. */
+    private @Nullable Worker finished;
 
     ImageJob(
             OciService.Context context,
@@ -89,6 +94,7 @@ final class ImageJob {
             }
             return checkedReply(outcome.reply());
         } catch (VarlinkException e) {
+            close();
             if (root != null) {
                 root.giveBack();
             }
@@ -113,17 +119,33 @@ final class ImageJob {
         if (root != null) {
             descriptors.add(root.tree());
         }
-        try (Worker worker = await(workers.take(maps))) {
+        Worker worker = await(workers.take(maps));
+        try {
             job.assign(worker);
-            return new WorkerConversation(idl, settings.hangMillis())
+            WorkerConversation.Outcome outcome = new WorkerConversation(idl, settings.hangMillis())
                     .hold(
                             worker,
                             WorkerRequest.ofJob(action, archive, parameters, maps, settings),
                             descriptors,
                             idl.method(action.method()).output(),
                             listener);
+            if (outcome.error() == null) {
+                worker.process().kill();
+                finished = worker;
+            }
+            return outcome;
         } finally {
             job.unassign();
+            if (finished == null) {
+                worker.close();
+            }
+        }
+    }
+
+    @Override
+    public void close() {
+        if (finished != null) {
+            finished.close();
         }
     }
 

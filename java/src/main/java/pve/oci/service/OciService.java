@@ -69,8 +69,8 @@ public final class OciService {
         Job job = jobs.add(action.method(), bound, call.peer().credentials());
         long started = System.nanoTime();
         String outcome = "internal error";
-        try {
-            Map<String, @Nullable Object> reply = new ImageJob(context, call, job, action, bound, maps).run();
+        try (ImageJob image = new ImageJob(context, call, job, action, bound, maps)) {
+            Map<String, @Nullable Object> reply = image.run();
             outcome = "ok";
             job.setResult(reply);
             call.reply(reply);
