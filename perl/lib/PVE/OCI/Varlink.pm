@@ -9,9 +9,8 @@ use v5.36;
 
 use Config;
 use Errno qw(EINTR);
-use IO::Socket::UNIX;
 use JSON;
-use Socket qw(MSG_NOSIGNAL SCM_RIGHTS SHUT_WR SOCK_STREAM SOL_SOCKET);
+use Socket qw(MSG_NOSIGNAL PF_UNIX SCM_RIGHTS SHUT_WR SOCK_STREAM SOL_SOCKET);
 use Time::HiRes ();
 
 use PVE::OCI::Text;
@@ -65,11 +64,12 @@ sub make_connection ($socket, $peer) {
 # Connects to the socket at $path; returns the connection.
 sub connect_socket ($path) {
     $path = untaint_socket_path($path);
-    my $socket;
+    my ($socket, $is_connected);
     do {
-        $socket = IO::Socket::UNIX->new(Type => SOCK_STREAM, Peer => $path);
-    } while (!$socket && $! == EINTR);
-    if (!$socket) {
+        $is_connected = socket($socket, PF_UNIX, SOCK_STREAM, 0)
+            && connect($socket, Socket::pack_sockaddr_un($path));
+    } while (!$is_connected && $! == EINTR);
+    if (!$is_connected) {
         my ($errno_name) = grep { $!{$_} } qw(ENOENT ECONNREFUSED EACCES EPERM);
         my $parameters = { path => $path, errno => $! + 0, errnoName => $errno_name };
         fail('ConnectFailed', "cannot connect to pve-ocid at '$path': $!", $parameters);

@@ -5,7 +5,6 @@ package PVE::OCI::CLI::Output;
 use v5.36;
 
 use JSON;
-use POSIX ();
 
 use PVE::OCI::Text;
 
@@ -22,6 +21,7 @@ my sub short_digest ($digest, $is_tty) {
 }
 
 my sub time_of ($microseconds) {
+    require POSIX; # not above: it is slow to load, and few commands print times
     return POSIX::strftime('%Y-%m-%dT%H:%M:%SZ', gmtime(int($microseconds / 1_000_000)));
 }
 

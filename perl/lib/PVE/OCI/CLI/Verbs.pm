@@ -6,7 +6,6 @@ package PVE::OCI::CLI::Verbs;
 use v5.36;
 
 use PVE::OCI;
-use PVE::OCI::CLI::Env;
 
 our $EXIT_DONE = 0;
 our $EXIT_FAILED = 1;
@@ -279,8 +278,9 @@ our @VERBS = (
             . " [list | set NAME=VALUE... | unset NAME...], or --command ROOTFS -- ARGUMENT...",
         arguments => ['ROOTFS', '[WORD...]'],
         options => ['command'],
-        run => \&PVE::OCI::CLI::Env::run,
-        text => \&PVE::OCI::CLI::Env::text,
+        # loaded when needed: commands start faster without
+        run => sub (@arguments) { require PVE::OCI::CLI::Env; PVE::OCI::CLI::Env::run(@arguments) },
+        text => sub (@arguments) { require PVE::OCI::CLI::Env; PVE::OCI::CLI::Env::text(@arguments) },
     },
 );
 
