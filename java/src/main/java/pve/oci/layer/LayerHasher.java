@@ -1,12 +1,17 @@
 package pve.oci.layer;
 
+import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 import pve.oci.archive.ContentHash;
 import pve.oci.oci.Digest;
 
-/** The second stage of the {@link LayerPipeline}: computes the digests of blobs and of their content. */
-final class LayerHasher {
+/**
+ * The second stage of the {@link LayerPipeline}: computes the digests of blobs and of their content. Slots are hashed one
+ * after the other, by whichever thread takes the next step.
+ */
+final class LayerHasher implements AutoCloseable {
     private final SlotQueues slots;
+    private final ReentrantLock turn = new ReentrantLock();
     private @Nullable ContentHash blob;
     private @Nullable ContentHash content;
     private @Nullable Digest blobDigest;
@@ -15,21 +20,49 @@ final class LayerHasher {
         this.slots = slots;
     }
 
+    /** For a thread of its own: hashes until it is interrupted. */
     void run() throws InterruptedException {
-        try {
-            while (true) {
-                Slot slot = slots.takeToHash();
-                if (slot.isOfBlob()) {
-                    blob = update(blob, slot, slot.layer().descriptor().digest());
-                } else {
-                    content = update(content, slot, slot.layer().diffId());
-                }
-                slot.release();
+        while (true) {
+            Slot slot = slots.takeToHash();
+            turn.lock();
+            try {
+                hash(slot);
+            } finally {
+                turn.unlock();
             }
-        } finally {
-            close(blob);
-            close(content);
         }
+    }
+
+    /** Hashes the next slot; false when there is none, or another thread is at it. */
+    boolean tryStep() {
+        return turn.tryLock() && stepAndUnlock();
+    }
+
+    /** Hashes the next slot; false when there is none, and all before are hashed. */
+    boolean step() {
+        turn.lock();
+        return stepAndUnlock();
+    }
+
+    private boolean stepAndUnlock() {
+        try {
+            Slot slot = slots.pollToHash();
+            if (slot != null) {
+                hash(slot);
+            }
+            return slot != null;
+        } finally {
+            turn.unlock();
+        }
+    }
+
+    private void hash(Slot slot) {
+        if (slot.isOfBlob()) {
+            blob = update(blob, slot, slot.layer().descriptor().digest());
+        } else {
+            content = update(content, slot, slot.layer().diffId());
+        }
+        slot.release();
     }
 
     /** @return null when that was the last slot */
@@ -50,9 +83,14 @@ final class LayerHasher {
         return null;
     }
 
-    private static void close(@Nullable ContentHash hash) {
-        if (hash != null) {
-            hash.close();
+    /** When no thread takes steps any more. */
+    @Override
+    public void close() {
+        if (blob != null) {
+            blob.close();
+        }
+        if (content != null) {
+            content.close();
         }
     }
 }

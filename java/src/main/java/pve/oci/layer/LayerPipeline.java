@@ -3,6 +3,7 @@ package pve.oci.layer;
 import java.io.IOException;
 import java.io.InterruptedIOException;
 import java.nio.ByteBuffer;
+import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 import pve.oci.oci.Digest;
@@ -10,10 +11,11 @@ import pve.oci.oci.ImageException;
 import pve.oci.tar.TarSource;
 
 /**
- * Layers as streams of uncompressed bytes, verified on the way. Three threads work on slots of native memory: the reader
- * reads and decompresses the blobs, one layer after the other without a pause between them; the hasher computes the
- * digests of blobs and their content; the caller, this object being its {@link TarSource}, applies. Nothing is read twice and nothing grows
- * with the image.
+ * Layers as streams of uncompressed bytes, verified on the way, in three stages that pass slots of native memory on: the
+ * reader, a thread, reads and decompresses the blobs, one layer after the other without a pause between them; the hasher
+ * computes the digests of blobs and their content; the caller, this object being its {@link TarSource}, applies. Where
+ * there is no core for a third thread, hashing is what the other two do instead of waiting for each other. Nothing is
+ * read twice and nothing grows with the image.
  */
 public final class LayerPipeline implements TarSource, AutoCloseable {
     private static final long CHECK_INTERVAL_MS = 100;
@@ -21,8 +23,8 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
 
     private final SlotQueues slots = new SlotQueues();
     private final List<Layer> layers;
-    private final Thread reader;
-    private final Thread hasher;
+    private final List<Thread> threads = new ArrayList<>();
+    private final LayerHasher hasher = new LayerHasher(slots);
 
     /** What ended one of the threads: a mistake in the program, or no memory. */
     private volatile @Nullable Throwable breakdown;
@@ -32,12 +34,20 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
     private Runnable beforeWaiting = () -> {};
 
     public LayerPipeline(List<Layer> layers, LayerLimits limits, Progress progress) {
-        this.layers = layers;
-        reader = start("layer-reader", new LayerReader(layers, limits, progress, slots)::run);
-        hasher = start("layer-hasher", new LayerHasher(slots)::run);
+        this(layers, limits, progress, Runtime.getRuntime().availableProcessors() > 2);
     }
 
-    private Thread start(String name, Work work) {
+    LayerPipeline(List<Layer> layers, LayerLimits limits, Progress progress, boolean hashesOnThreadOfItsOwn) {
+        this.layers = layers;
+        if (hashesOnThreadOfItsOwn) {
+            start("layer-hasher", hasher::run);
+        } else {
+            slots.helpInsteadOfWaiting(hasher);
+        }
+        start("layer-reader", new LayerReader(layers, limits, progress, slots)::run);
+    }
+
+    private void start(String name, Work work) {
         Thread thread = new Thread(
                 () -> {
                     try {
@@ -53,7 +63,7 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
                 name);
         thread.setDaemon(true);
         thread.start();
-        return thread;
+        threads.add(thread);
     }
 
     private interface Work {
@@ -194,10 +204,10 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
 
     private Digest awaitDigest(Slot last) throws IOException {
         try {
-            Digest digest = last.awaitDigest(CHECK_INTERVAL_MS);
+            Digest digest = slots.awaitDigest(last, CHECK_INTERVAL_MS);
             while (digest == null) {
                 checkThreads();
-                digest = last.awaitDigest(CHECK_INTERVAL_MS);
+                digest = slots.awaitDigest(last, CHECK_INTERVAL_MS);
             }
             return digest;
         } catch (InterruptedException e) {
@@ -207,15 +217,14 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
     }
 
     /**
-     * Stops both threads; what they hold is closed when this returns. Whoever retained a slot must have released it: its
+     * Stops the threads; what they hold is closed when this returns. Whoever retained a slot must have released it: its
      * memory is used again.
      */
     @Override
     public void close() {
-        reader.interrupt();
-        hasher.interrupt();
+        threads.forEach(Thread::interrupt);
         boolean isInterrupted = false;
-        for (Thread thread : List.of(reader, hasher)) {
+        for (Thread thread : threads) {
             while (thread.isAlive()) {
                 try {
                     thread.join();
@@ -224,6 +233,7 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
                 }
             }
         }
+        hasher.close();
         slots.discard();
         if (isInterrupted) {
             Thread.currentThread().interrupt();

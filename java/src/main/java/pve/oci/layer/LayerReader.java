@@ -12,6 +12,7 @@ import pve.oci.compress.UnsupportedCompressionException;
 import pve.oci.compress.WindowLimitException;
 import pve.oci.linux.Errno;
 import pve.oci.linux.ErrnoException;
+import pve.oci.oci.Digest;
 import pve.oci.oci.ImageException;
 
 /**
@@ -114,7 +115,10 @@ final class LayerReader {
                     read = readPiece(layer, blob, left);
                     left -= read.length;
                 }
-                LayerPipeline.verifyBlob(layer, read.awaitDigest());
+                Digest actual = slots.awaitDigest(read, Long.MAX_VALUE);
+                if (actual != null) {
+                    LayerPipeline.verifyBlob(layer, actual);
+                }
                 throw explain(layer, e);
             } finally {
                 if (decompressor != null) {

@@ -96,14 +96,6 @@ final class Slot {
         return digest;
     }
 
-    /** Waits for what the hasher finds. */
-    synchronized Digest awaitDigest() throws InterruptedException {
-        while (digest == null) {
-            wait();
-        }
-        return digest;
-    }
-
     /** What was filled in. */
     ByteBuffer bytes() {
         return memory.buffer().limit(length).position(0);

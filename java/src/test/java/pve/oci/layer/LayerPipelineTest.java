@@ -16,6 +16,8 @@ import java.util.zip.GZIPOutputStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedClass;
+import org.junit.jupiter.params.provider.ValueSource;
 import pve.oci.archive.BlobSource;
 import pve.oci.linux.NativeBuffer;
 import pve.oci.oci.Descriptor;
@@ -24,10 +26,17 @@ import pve.oci.oci.ImageException;
 import pve.oci.tar.TarLimits;
 
 @Timeout(value = 60, unit = TimeUnit.SECONDS)
+@ParameterizedClass
+@ValueSource(booleans = {true, false})
 class LayerPipelineTest {
     private static final String TYPE = "application/vnd.oci.image.layer.v1.tar";
 
+    private final boolean hashesOnThreadOfItsOwn;
     private final AtomicInteger open = new AtomicInteger();
+
+    LayerPipelineTest(boolean hashesOnThreadOfItsOwn) {
+        this.hashesOnThreadOfItsOwn = hashesOnThreadOfItsOwn;
+    }
 
     /** Bytes in memory as a blob that counts whether it was closed. */
     private final class MemoryBlob implements BlobSource {
@@ -96,8 +105,8 @@ class LayerPipelineTest {
                 () -> new MemoryBlob(blob, blob.length));
     }
 
-    private static LayerPipeline pipeline(Layer... layers) {
-        return new LayerPipeline(List.of(layers), LayerLimits.DEFAULT, new Progress());
+    private LayerPipeline pipeline(Layer... layers) {
+        return new LayerPipeline(List.of(layers), LayerLimits.DEFAULT, new Progress(), hashesOnThreadOfItsOwn);
     }
 
     private static byte[] content(int size) {
@@ -252,6 +261,29 @@ class LayerPipelineTest {
     }
 
     @Test
+    void says_of_a_large_blob_that_is_corrupt_at_its_beginning_whether_it_was_changed() throws IOException {
+        byte[] blob = gzip(content(5_000_000));
+        blob[2] = 9;
+        Layer corrupt = layer(0, blob, new byte[0]);
+        try (LayerPipeline pipeline = pipeline(corrupt)) {
+            pipeline.beginLayer();
+            assertThatThrownBy(pipeline::skip)
+                    .isInstanceOf(ImageException.class)
+                    .hasMessageContaining("gzip");
+        }
+        Layer changed = new Layer(
+                0,
+                1,
+                new Descriptor(TYPE, digest(new byte[1]), blob.length, Map.of(), null),
+                digest(new byte[0]),
+                () -> new MemoryBlob(blob, blob.length));
+        try (LayerPipeline pipeline = pipeline(changed)) {
+            pipeline.beginLayer();
+            assertThatThrownBy(pipeline::skip).hasMessageContaining("blob has the digest " + digest(blob));
+        }
+    }
+
+    @Test
     void bounds_the_ratio_beyond_a_gibibyte() throws IOException {
         LayerLimits limits = new LayerLimits(1L << 40, 10, 100, 27, 0, TarLimits.DEFAULT);
         byte[] zeros = com.github.luben.zstd.Zstd.compress(new byte[1 << 24], 3);
@@ -260,7 +292,8 @@ class LayerPipelineTest {
             blob.writeBytes(zeros);
         }
         Layer layer = layer(0, blob.toByteArray(), new byte[0]);
-        try (LayerPipeline pipeline = new LayerPipeline(List.of(layer), limits, new Progress())) {
+        try (LayerPipeline pipeline =
+                new LayerPipeline(List.of(layer), limits, new Progress(), hashesOnThreadOfItsOwn)) {
             pipeline.beginLayer();
             assertThatThrownBy(pipeline::skip).hasMessageContaining("decompressionRatio is 100");
         }
