@@ -57,29 +57,34 @@ final class LayerHasher implements AutoCloseable {
     }
 
     private void hash(Slot slot) {
+        Layer layer = slot.layer();
         if (slot.isOfBlob()) {
-            blob = update(blob, slot, slot.layer().descriptor().digest());
+            blob = update(blob, slot, layer.descriptor().digest());
+            blobDigest = slot.digest();
         } else {
-            content = update(content, slot, slot.layer().diffId());
+            slot.blobDigest = blobDigest;
+            if (slot.isStored
+                    && layer.diffId()
+                            .algorithm()
+                            .equals(layer.descriptor().digest().algorithm())) {
+                // the same bytes, and the blob's last piece came before the content's
+                slot.setDigest(slot.isLast ? blobDigest : null);
+            } else {
+                content = update(content, slot, layer.diffId());
+            }
         }
         slot.release();
     }
 
     /** @return null when that was the last slot */
-    private @Nullable ContentHash update(@Nullable ContentHash begun, Slot slot, Digest expected) {
+    private static @Nullable ContentHash update(@Nullable ContentHash begun, Slot slot, Digest expected) {
         ContentHash hash = begun == null ? new ContentHash(expected.algorithm()) : begun;
         hash.update(slot.memory, slot.length);
         if (!slot.isLast) {
             return hash;
         }
-        Digest digest = hash.finish();
+        slot.setDigest(hash.finish());
         hash.close();
-        if (slot.isOfBlob()) {
-            blobDigest = digest;
-        } else {
-            slot.blobDigest = blobDigest;
-        }
-        slot.setDigest(digest);
         return null;
     }
 

@@ -18,7 +18,7 @@ import pve.oci.tar.TarSource;
  * read twice and nothing grows with the image.
  */
 public final class LayerPipeline implements TarSource, AutoCloseable {
-    private static final long CHECK_INTERVAL_MS = 100;
+    static final long CHECK_INTERVAL_MS = 100;
     private static final ByteBuffer NOTHING = ByteBuffer.allocateDirect(0);
 
     private final SlotQueues slots = new SlotQueues();

@@ -32,6 +32,7 @@ final class LayerReader {
     /** Of its content, being filled. */
     private @Nullable Slot slot;
 
+    private boolean isStored;
     private long uncompressed;
 
     LayerReader(List<Layer> layers, LayerLimits limits, Progress progress, SlotQueues slots) {
@@ -83,6 +84,7 @@ final class LayerReader {
 
     private void hand(Slot filled) throws InterruptedException {
         slot = null;
+        filled.isStored = isStored;
         slots.publishContent(filled);
     }
 
@@ -101,7 +103,9 @@ final class LayerReader {
             long left = blob.size() - read.length;
             Decompressor decompressor = null;
             try {
-                decompressor = Decompressor.of(Compression.detect(read.bytes()), limits.zstdWindowLog());
+                Compression compression = Compression.detect(read.bytes());
+                isStored = compression == Compression.NONE;
+                decompressor = Decompressor.of(compression, limits.zstdWindowLog());
                 decompress(layer, decompressor, read.bytes(), blob.size() - left);
                 while (left > 0) {
                     read = readPiece(layer, blob, left);
@@ -115,10 +119,11 @@ final class LayerReader {
                     read = readPiece(layer, blob, left);
                     left -= read.length;
                 }
-                Digest actual = slots.awaitDigest(read, Long.MAX_VALUE);
-                if (actual != null) {
-                    LayerPipeline.verifyBlob(layer, actual);
+                Digest actual = null;
+                while (actual == null) {
+                    actual = slots.awaitDigest(read, LayerPipeline.CHECK_INTERVAL_MS);
                 }
+                LayerPipeline.verifyBlob(layer, actual);
                 throw explain(layer, e);
             } finally {
                 if (decompressor != null) {

@@ -38,6 +38,9 @@ final class Slot {
 
     boolean isLast;
 
+    /** Whether the layer is stored uncompressed, so that this content's digest is the blob's. */
+    boolean isStored;
+
     /** Why the layer ends here, before its end. */
     @Nullable
     IOException failure;
@@ -64,10 +67,9 @@ final class Slot {
         memory.buffer().clear();
         layer = ofLayer;
         isLast = false;
+        isStored = false;
         failure = null;
-        synchronized (this) {
-            digest = null;
-        }
+        setDigest(null);
         blobDigest = null;
         return this;
     }
@@ -80,9 +82,13 @@ final class Slot {
     }
 
     /** Wakes {@link #awaitDigest}. */
-    synchronized void setDigest(Digest found) {
+    synchronized void setDigest(@Nullable Digest found) {
         digest = found;
         notifyAll();
+    }
+
+    synchronized @Nullable Digest digest() {
+        return digest;
     }
 
     /** Waits for what the hasher finds; null when that takes longer. */

@@ -261,6 +261,23 @@ class LayerPipelineTest {
     }
 
     @Test
+    void compares_stored_content_with_the_diff_id_too() throws IOException {
+        byte[] blob = content(3_000_000);
+        Layer layer = new Layer(
+                0,
+                1,
+                new Descriptor(TYPE, digest(blob), blob.length, Map.of(), null),
+                digest(new byte[1]),
+                () -> new MemoryBlob(blob, blob.length));
+        try (LayerPipeline pipeline = pipeline(layer)) {
+            pipeline.beginLayer();
+            pipeline.skip();
+            assertThatThrownBy(() -> pipeline.verifyContent(layer))
+                    .hasMessageContaining("content has the digest " + digest(blob));
+        }
+    }
+
+    @Test
     void says_of_a_large_blob_that_is_corrupt_at_its_beginning_whether_it_was_changed() throws IOException {
         byte[] blob = gzip(content(5_000_000));
         blob[2] = 9;
