@@ -1,5 +1,5 @@
-# Image archives with the exact tree or error that each must give, through daemon, sandbox and command: our own, which
-# are described in java/src/test/resources/conformance, and those of a folder that PVE_OCI_SHARED names.
+# Image archives with the exact tree or error that each must give, through the command with the daemon and with the
+# embedded engine, in their sandboxes: our own, which are described in java/src/test/resources/conformance, and those of a folder that PVE_OCI_SHARED names.
 
 use v5.36;
 
@@ -21,7 +21,7 @@ my $work = tempdir(CLEANUP => 1);
 chmod(0755, $work) or die "$work: $!\n";
 my $program = root() . '/bin/pve-oci';
 my $daemon = RealDaemon->start();
-my $socket = $daemon->{socket};
+my %MODES = (daemon => ['--socket', $daemon->{socket}], embedded => ['--embedded']);
 
 sub slurp ($path) {
     open(my $handle, '<:raw', $path) or die "$path: $!\n";
@@ -41,7 +41,7 @@ sub extract (@arguments) {
     my $pid = open(my $output, '-|') // die "fork: $!\n";
     if ($pid == 0) {
         open(STDERR, '>&', \*STDOUT) or die "stderr: $!\n";
-        exec($program, 'extract', '--output-format', 'json', '--socket', $socket, @arguments)
+        exec($program, 'extract', '--output-format', 'json', @arguments)
             or die "$program: $!\n";
     }
     local $/ = undef;
@@ -68,6 +68,24 @@ sub check_line ($path, $line, $rootfs) {
     return;
 }
 
+sub check_case ($name, $case, $archive, @mode) {
+    my $rootfs = new_rootfs();
+    my ($exit, $output) = extract(@mode, @{ $case->{arguments} }, $archive, $rootfs);
+    if (defined($case->{error})) {
+        subtest $name => sub {
+            isnt($exit, 0, 'fails');
+            like($output, qr/$case->{error}/i, 'says why');
+            is_deeply([glob("$rootfs/* $rootfs/.[!.]*")], [], 'leaves nothing');
+        };
+    } else {
+        my $tree = $case->{tree};
+        my @wrong = map { check_line($_, $tree->{$_}, $rootfs) }
+            $case->{latin1} ? () : sort keys %$tree;
+        is("$exit @wrong", '0 ', $name) or diag($output);
+    }
+    return;
+}
+
 subtest 'own cases' => sub {
     my $classes = home() . '/test-classes';
     plan skip_all => 'tests are not compiled: run mvn test-compile'
@@ -79,21 +97,7 @@ subtest 'own cases' => sub {
     for my $file (glob("$work/cases/*.json")) {
         my ($name) = $file =~ m{([^/]+)\.json$};
         my $case = decode_json(slurp($file));
-        my $rootfs = new_rootfs();
-        my ($exit, $output) =
-            extract(@{ $case->{arguments} }, "$work/cases/$name.tar", $rootfs);
-        if (defined($case->{error})) {
-            subtest $name => sub {
-                isnt($exit, 0, 'fails');
-                like($output, qr/$case->{error}/i, 'says why');
-                is_deeply([glob("$rootfs/* $rootfs/.[!.]*")], [], 'leaves nothing');
-            };
-        } else {
-            my $tree = $case->{tree};
-            my @wrong = map { check_line($_, $tree->{$_}, $rootfs) }
-                $case->{latin1} ? () : sort keys %$tree;
-            is("$exit @wrong", '0 ', $name) or diag($output);
-        }
+        check_case("$name, $_", $case, "$work/cases/$name.tar", $MODES{$_}->@*) for sort keys %MODES;
     }
 };
 
@@ -102,22 +106,24 @@ subtest 'shared cases' => sub {
     plan skip_all => "no conformance images in $shared: set PVE_OCI_SHARED"
         if !-e "$shared/conformance/run.py";
     $shared = abs_path($shared);
-    # the runner asks for a config on standard output, and puts its limits at the end
-    my $command =
-        "$program extract --output-format json --socket $socket --arch {arch} {archive} {rootfs}";
-    my @run = (
-        'python3', "$shared/conformance/run.py", '--cases', "$shared/conformance/cases",
-        '--shift', 100000
-    );
-    my @options = (
-        '--work', "$work/shared", '--cmd', $command, '--limits',
-        ' --max-bytes {bytes} --max-entries {entries}'
-    );
-    open(my $output, '-|', @run, @options) or die "python3: $!\n";
-    my @lines = <$output>;
-    close($output);
-    is($?, 0, 'all pass') or diag(@lines);
-    like($lines[-1] // '', qr/^[1-9]\d* passed, 0 failed$/, 'and there were some');
+    for my $mode (sort keys %MODES) {
+        # the runner asks for a config on standard output, and puts its limits at the end
+        my $command =
+            "$program extract --output-format json $MODES{$mode}->@* --arch {arch} {archive} {rootfs}";
+        my @run = (
+            'python3', "$shared/conformance/run.py", '--cases', "$shared/conformance/cases",
+            '--shift', 100000
+        );
+        my @options = (
+            '--work', "$work/shared", '--cmd', $command, '--limits',
+            ' --max-bytes {bytes} --max-entries {entries}'
+        );
+        open(my $output, '-|', @run, @options) or die "python3: $!\n";
+        my @lines = <$output>;
+        close($output);
+        is($?, 0, "$mode: all pass") or diag(@lines);
+        like($lines[-1] // '', qr/^[1-9]\d* passed, 0 failed$/, "$mode: and there were some");
+    }
 };
 
 $daemon->stop();
