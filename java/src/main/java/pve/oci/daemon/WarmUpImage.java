@@ -28,21 +28,22 @@ final class WarmUpImage {
     private static final int FILE_SIZE = 3_000;
     private static final int MFD_CLOEXEC = 1;
 
-    private final byte[] archive;
+    /** Native once and for all: what is opened for every worker some 20 times would only be freed by the collector. */
+    private final NativeBuffer archive;
 
     WarmUpImage() throws IOException {
-        archive = build();
+        byte[] bytes = build();
+        archive = NativeBuffer.allocate(bytes.length);
+        archive.buffer().put(0, bytes);
     }
 
     /** The archive as a file that has no name. */
     Fd open() throws IOException {
         CString name = CString.of("warm-up");
-        NativeBuffer content = NativeBuffer.allocate(archive.length);
         Fd fd = new Fd(Libc.memfdCreate(name.address(), MFD_CLOEXEC));
         try {
-            content.buffer().put(0, archive);
-            for (long written = 0; written < archive.length; ) {
-                written += Libc.pwrite(fd.number(), content.address() + written, archive.length - written, written);
+            for (long written = 0; written < archive.size(); ) {
+                written += Libc.pwrite(fd.number(), archive.address() + written, archive.size() - written, written);
             }
             return fd;
         } catch (IOException e) {
@@ -50,7 +51,6 @@ final class WarmUpImage {
             throw e;
         } finally {
             Reference.reachabilityFence(name);
-            Reference.reachabilityFence(content);
         }
     }
 

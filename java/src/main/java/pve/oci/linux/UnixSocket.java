@@ -24,6 +24,10 @@ public final class UnixSocket implements AutoCloseable {
     public static final int MAXIMUM_DESCRIPTORS = 253;
 
     private static final int BUFFER_SIZE = 64 << 10;
+
+    /** Held for a call only: were it each socket's own, the collector would free the memory of hundreds of them late. */
+    private static final NativeBufferPool DATA = new NativeBufferPool(BUFFER_SIZE);
+
     private static final int ADDRESS_SIZE = 110;
     private static final int SCM_RIGHTS = 1;
     private static final int F_SETFD = 2;
@@ -140,9 +144,18 @@ public final class UnixSocket implements AutoCloseable {
 
     private int receive(byte[] into, int offset, int length, int flags, @Nullable List<Fd> received)
             throws ErrnoException {
+        NativeBuffer data = DATA.take();
+        try {
+            return receive(data, Math.min(length, BUFFER_SIZE), into, offset, flags, received);
+        } finally {
+            DATA.give(data);
+        }
+    }
+
+    private int receive(NativeBuffer data, int size, byte[] into, int offset, int flags, @Nullable List<Fd> received)
+            throws ErrnoException {
         MessageMemory message = memory();
-        int size = Math.min(length, BUFFER_SIZE);
-        message.prepare(size, received == null ? 0 : MessageMemory.CONTROL_SIZE);
+        message.prepare(data, size, received == null ? 0 : MessageMemory.CONTROL_SIZE);
         long count;
         try {
             count = Libc.recvmsg(fd.number(), message.header.address(), flags);
@@ -169,7 +182,7 @@ public final class UnixSocket implements AutoCloseable {
         if (count == 0) {
             return END;
         }
-        message.data.buffer().get(0, into, offset, (int) count);
+        data.buffer().get(0, into, offset, (int) count);
         return (int) count;
     }
 
@@ -181,18 +194,21 @@ public final class UnixSocket implements AutoCloseable {
     public int send(byte[] bytes, int offset, int length, List<Fd> descriptors) throws ErrnoException {
         MessageMemory message = memory();
         int size = Math.min(length, BUFFER_SIZE);
-        message.data.buffer().put(0, bytes, offset, size);
-        message.prepare(size, 0);
-        if (!descriptors.isEmpty()) {
-            message.putDescriptors(descriptors);
-        }
+        NativeBuffer data = DATA.take();
         try {
+            data.buffer().put(0, bytes, offset, size);
+            message.prepare(data, size, 0);
+            if (!descriptors.isEmpty()) {
+                message.putDescriptors(descriptors);
+            }
             return (int) Libc.sendmsg(fd.number(), message.header.address(), MSG_DONTWAIT | MSG_NOSIGNAL);
         } catch (ErrnoException e) {
             if (e.errno() == Errno.EAGAIN) {
                 return WOULD_BLOCK;
             }
             throw e;
+        } finally {
+            DATA.give(data);
         }
     }
 
@@ -300,15 +316,14 @@ public final class UnixSocket implements AutoCloseable {
                 ThreadLocal.withInitial(() -> NativeBuffer.allocate(ADDRESS_SIZE));
     }
 
-    /** struct msghdr with one struct iovec, its data, and room for struct cmsghdr with SCM_RIGHTS. */
+    /** struct msghdr with one struct iovec, and room for struct cmsghdr with SCM_RIGHTS. */
     private static final class MessageMemory {
         static final int CONTROL_SIZE = 16 + 4 * (MAXIMUM_DESCRIPTORS + 1);
 
         final NativeBuffer header = NativeBuffer.allocate(72);
-        final NativeBuffer data = NativeBuffer.allocate(BUFFER_SIZE);
         final NativeBuffer control = NativeBuffer.allocate(CONTROL_SIZE);
 
-        void prepare(int dataSize, int controlSize) {
+        void prepare(NativeBuffer data, int dataSize, int controlSize) {
             header.buffer()
                     .putLong(16, header.address() + 56)
                     .putLong(24, 1)
