@@ -1,7 +1,7 @@
 """
 What more cores would give: the pipeline's stages as tasks on n cores, with the processor seconds that were measured.
 
-Content goes through three stages in pieces: read (hash the blob, decompress), hash (of the content), apply (make files).
+Content goes through three stages in pieces: read (decompress), hash (of blob and content), apply (make files).
 In each layer the pieces of a stage follow each other; apply takes layer after layer. Reading may run so many layers
 ahead, and apply may be shared by so many writers. A piece that is read waits in a slot until both others are done with
 it; each layer that is read ahead has slots of its own.
@@ -10,7 +10,7 @@ it; each layer that is read ahead has slots of its own.
 import heapq
 
 PIECE_SIZE = 512 << 10
-SLOTS = 8  # of the pipeline as it is
+SLOTS = 16  # of the pipeline as it is
 AHEAD_SLOTS = 64  # 32 MiB, for each layer that is read ahead
 
 

@@ -129,7 +129,7 @@ def _cores_model(result):
     rows = []
     for image in result["images"]:
         ours, parts = main_engine(image), {name: part["cpu"] for name, part in image["parts"].items()}
-        read, hashing = parts["inflate"] + parts["hash_blobs"], parts["hash_content"]
+        read, hashing = parts["inflate"], parts["hash_blobs"] + parts["hash_content"]
         apply = max(parts["create"], ours["cpu"] - read - hashing)
         stages = (read, hashing, apply, image["layers"], image["bytes"])
         rows.append([image["name"], seconds(read), seconds(hashing), seconds(apply),
