@@ -26,7 +26,7 @@ $last //= $first;
 my $work = tempdir(CLEANUP => 1);
 chmod(0755, $work) or die "$work: $!\n";
 my $daemon = RealDaemon->start();
-my $socket = $daemon->{socket};
+my %MODES = (daemon => ['--socket', $daemon->{socket}], embedded => ['--embedded']);
 
 sub has ($program) {
     return grep { -x "$_/$program" } split(/:/, $ENV{PATH});
@@ -85,12 +85,12 @@ sub describe ($directory, $shift) {
     return \%lines;
 }
 
-sub ours ($layout) {
+sub ours ($layout, $mode) {
     my $rootfs = fresh('ours');
     chown($SHIFT, $SHIFT, $rootfs) or die "$rootfs: $!\n";
     run('tar', '-C', $layout, '-cf', "$work/image.tar", 'oci-layout', 'index.json', 'blobs');
     run(
-        root() . '/bin/pve-oci', 'extract', '-q', '--arch', 'amd64', '--socket', $socket,
+        root() . '/bin/pve-oci', 'extract', '-q', '--arch', 'amd64', $MODES{$mode}->@*,
         "$work/image.tar", $rootfs
     );
     return describe($rootfs, $SHIFT);
@@ -103,7 +103,8 @@ subtest 'umoci' => sub {
         write_layout($layout, $seed);
         run('rm', '-rf', "$work/theirs");
         run('umoci', '--log=error', 'raw', 'unpack', '--image', "$layout:t", "$work/theirs");
-        is_deeply(ours($layout), describe("$work/theirs", 0), "seed $seed");
+        my $theirs = describe("$work/theirs", 0);
+        is_deeply(ours($layout, $_), $theirs, "seed $seed, $_") for sort keys %MODES;
     }
 };
 
@@ -114,7 +115,8 @@ subtest 'bsdtar' => sub {
         my ($layer) = write_layout($layout, $seed, 1);
         my $theirs = fresh('theirs');
         run('bsdtar', '-C', $theirs, '--numeric-owner', '-xpf', $layer);
-        is_deeply(ours($layout), describe($theirs, 0), "seed $seed");
+        my $expected = describe($theirs, 0);
+        is_deeply(ours($layout, $_), $expected, "seed $seed, $_") for sort keys %MODES;
     }
 };
 

@@ -47,9 +47,9 @@ class _Schedule:
         return layer == self._applying() and self.busy["apply"][layer] < self.writers
 
     def _next(self):
-        """The piece that is furthest on goes first, so that slots get free."""
+        """Reading first: it is the stage that all others wait for, and slots bound how far it gets ahead."""
         for layer in range(self.layers):
-            for stage in ("apply", "hash", "read"):
+            for stage in ("read", "apply", "hash"):
                 if self._may_start(stage, layer):
                     return stage, layer
         return None

@@ -72,6 +72,7 @@ final class WorkerStarter implements AutoCloseable {
         } catch (IOException | RuntimeException e) {
             launched.kill();
             process.destroyForcibly();
+            launched.awaitGone(CLOSE_MILLIS);
             throw e;
         }
     }
