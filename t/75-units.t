@@ -61,6 +61,8 @@ subtest 'a daemon as systemd runs it' => sub {
     my $pid = fork() // die "fork: $!\n";
     if (!$pid) {
         open(STDERR, '>', "$DIRECTORY/log") or POSIX::_exit(99);
+        # ignored below nohup(1), and a JVM leaves it at that
+        local $SIG{HUP} = 'DEFAULT';
         exec(
             'systemd-socket-activate', "--listen=$socket", '-E', "NOTIFY_SOCKET=$notified",
             '-E',
