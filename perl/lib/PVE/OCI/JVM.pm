@@ -112,8 +112,7 @@ my sub java_options ($home, $libraries, $version) {
     my @jars = ("$home/pve-oci.jar", sort map { clean_path($_) // () } glob("$home/lib/*.jar"));
     my @options = (
         # cold start and memory: one compiler, one collector thread
-        '-Xmx64m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-XX:CICompilerCount=1',
-        '-Xshare:auto',
+        '-Xmx64m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Xshare:auto',
       # no files in /tmp, no handlers, no look at cgroups, no report of a crash: none of it is there
         '-XX:-UsePerfData', '-Xrs', '-XX:-UseContainerSupport',
         '-XX:+SuppressFatalErrorMessage',
@@ -130,8 +129,10 @@ my sub java_options ($home, $libraries, $version) {
     push @options, '-Xlog:disable', "-Xlog:all=error$silent:stderr";
     push @options, "-XX:SharedArchiveFile=$home/embedded.jsa" if -e "$home/embedded.jsa";
     push @options, '--enable-native-access=ALL-UNNAMED' if $version >= 24;
-    push @options,
-        map { /\A(-[A-Za-z0-9:+=.,\/_-]+)\z/ } split(/ /, $ENV{PVE_OCI_JAVA_OPTIONS} // '');
+    my $more = $ENV{PVE_OCI_JAVA_OPTIONS} // '';
+    # a second thread that compiles delays the start; with C2 there must be one
+    push @options, '-XX:CICompilerCount=1' if $more !~ /TieredStopAtLevel/;
+    push @options, map { /\A(-[A-Za-z0-9:+=.,\/_-]+)\z/ } split(/ /, $more);
     return @options;
 }
 

@@ -41,7 +41,8 @@ final class LaunchedProcess implements WorkerProcess {
 
     /** To be called when the worker is ready: its process is there, and will not be another one. */
     synchronized void ready() {
-        if (child == null) {
+        // a launcher that is gone has been reaped: its number may be another process's by now
+        if (child == null && launcher.isAlive()) {
             child = openChild();
         }
     }
@@ -65,7 +66,7 @@ final class LaunchedProcess implements WorkerProcess {
         for (long pid : children()) {
             Fd pidfd = Processes.pidfdOpen(pid);
             // still our launcher's child: then the descriptor is of it, and not of a later process of its number
-            if (pidfd != null && children().contains(pid)) {
+            if (pidfd != null && children().contains(pid) && launcher.isAlive()) {
                 return pidfd;
             }
             if (pidfd != null) {
@@ -105,13 +106,12 @@ final class LaunchedProcess implements WorkerProcess {
                 launcher.destroyForcibly();
                 isGone = launcher.waitFor(timeoutMillis - LAUNCHER_LEAVES_MILLIS, TimeUnit.MILLISECONDS);
             }
-            if (isGone) {
-                forgetChild();
-            }
             return isGone;
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             return !launcher.isAlive();
+        } finally {
+            forgetChild();
         }
     }
 

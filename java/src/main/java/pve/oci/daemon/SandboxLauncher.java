@@ -53,9 +53,8 @@ record SandboxLauncher(Path program, Path home, Path libraryDirectory, Path java
                 "-Xmn12m",
                 "-XX:+UseSerialGC",
                 // a worker lives for one image: what C2 gains there is less than what its compiling costs, and the
-                // work is done in libraries and the kernel; a second thread that compiles delays the start
+                // work is done in libraries and the kernel
                 "-XX:TieredStopAtLevel=1",
-                "-XX:CICompilerCount=1",
                 // would be a file in /tmp, which the worker has not got
                 "-XX:-UsePerfData",
                 // there is no /proc and no /sys to look for a cgroup's limits in
@@ -77,6 +76,10 @@ record SandboxLauncher(Path program, Path home, Path libraryDirectory, Path java
         if (Files.isRegularFile(archive)) {
             options.add("-XX:SharedArchiveFile=" + archive);
             options.add("-Xshare:auto");
+        }
+        if (extraOptions.stream().noneMatch(option -> option.contains("TieredStopAtLevel"))) {
+            // a second thread that compiles delays the start; with C2 there must be one
+            options.add("-XX:CICompilerCount=1");
         }
         options.addAll(extraOptions);
         return options;

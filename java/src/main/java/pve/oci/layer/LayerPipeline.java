@@ -158,9 +158,10 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
         Digest blobDigest = last.blobDigest;
         current = null;
         last.release();
-        if (blobDigest != null) {
-            verifyBlob(layer, blobDigest);
+        if (blobDigest == null) {
+            throw new IllegalStateException("the blob was not hashed to its end");
         }
+        verifyBlob(layer, blobDigest);
         if (!actual.equals(layer.diffId())) {
             throw ImageException.of("DigestMismatch")
                     .with("blobDigest", layer.descriptor().digest().toString())

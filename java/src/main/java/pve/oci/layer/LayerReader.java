@@ -137,9 +137,9 @@ final class LayerReader {
     private Slot readPiece(Layer layer, BlobSource blob, long left) throws IOException, InterruptedException {
         if (piece != null) {
             piece.release();
+            piece = null;
         }
         Slot read = slots.takeBlob(layer);
-        piece = read;
         int length = blob.read(read.memory);
         if (length == 0 && left > 0) {
             throw ImageException.of("MalformedArchive")
@@ -151,6 +151,7 @@ final class LayerReader {
         read.length = length;
         read.isLast = length == left;
         slots.publishBlob(read);
+        piece = read;
         return read;
     }
 

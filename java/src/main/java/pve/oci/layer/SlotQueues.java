@@ -96,8 +96,8 @@ final class SlotQueues {
     /** Waits for what the hasher finds; null when that takes longer. */
     @Nullable
     Digest awaitDigest(Slot last, long milliseconds) throws InterruptedException {
-        while (helped != null && helped.step()) {
-            // until all is hashed
+        while (helped != null && last.digest() == null && helped.step()) {
+            // until it is hashed
         }
         return last.awaitDigest(milliseconds);
     }

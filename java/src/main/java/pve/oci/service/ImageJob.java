@@ -39,6 +39,9 @@ final class ImageJob implements AutoCloseable {
     private final IdMaps maps;
     private final JobListener listener;
 
+    /** Until its worker is gone. */
+    private boolean hasSlot;
+
     /** Has done the job, and was killed. */
     private @Nullable Worker finished;
 
@@ -71,11 +74,8 @@ final class ImageJob implements AutoCloseable {
                 call.replyContinues(Map.of("jobId", job.id()));
             }
             slots.enter(this::look);
-            try {
-                return work(archive, root);
-            } finally {
-                slots.leave();
-            }
+            hasSlot = true;
+            return work(archive, root);
         } finally {
             call.closeDescriptors();
         }
@@ -94,7 +94,7 @@ final class ImageJob implements AutoCloseable {
             }
             return checkedReply(outcome.reply());
         } catch (VarlinkException e) {
-            close();
+            awaitFinished();
             if (root != null) {
                 root.giveBack();
             }
@@ -144,6 +144,16 @@ final class ImageJob implements AutoCloseable {
 
     @Override
     public void close() {
+        try {
+            awaitFinished();
+        } finally {
+            if (hasSlot) {
+                slots.leave();
+            }
+        }
+    }
+
+    private void awaitFinished() {
         if (finished != null) {
             finished.close();
         }

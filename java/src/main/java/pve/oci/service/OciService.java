@@ -68,8 +68,17 @@ public final class OciService {
                 : IdMaps.DEFAULT;
         Job job = jobs.add(action.method(), bound, call.peer().credentials());
         long started = System.nanoTime();
-        String outcome = "internal error";
         try (ImageJob image = new ImageJob(context, call, job, action, bound, maps)) {
+            runJob(call, job, image, started);
+        } finally {
+            context.workers().jobEnded(maps);
+        }
+    }
+
+    /** To its reply: then it is a job no more, even if its worker is not gone yet. */
+    private void runJob(ServerCall call, Job job, ImageJob image, long started) throws VarlinkException, IOException {
+        String outcome = "internal error";
+        try {
             Map<String, @Nullable Object> reply = image.run();
             outcome = "ok";
             job.setResult(reply);
@@ -88,7 +97,6 @@ public final class OciService {
             if (outcome.equals("ok")) {
                 JobLog.write(job, outcome, null, started);
             }
-            context.workers().jobEnded(maps);
         }
     }
 
