@@ -12,7 +12,7 @@ use JSON;
 use Test::More;
 
 use RealDaemon;
-use TestSupport qw(home root);
+use TestSupport qw(class_path home root);
 
 plan skip_all => 'needs root' if $> != 0;
 plan skip_all => 'not built: run make' if !-e home() . '/pve-oci.jar';
@@ -79,8 +79,8 @@ sub check_case ($name, $case, $archive, @mode) {
         };
     } else {
         my $tree = $case->{tree};
-        my @wrong = map { check_line($_, $tree->{$_}, $rootfs) }
-            $case->{latin1} ? () : sort keys %$tree;
+        my @wrong =
+            map { check_line($_, $tree->{$_}, $rootfs) } $case->{latin1} ? () : sort keys %$tree;
         is("$exit @wrong", '0 ', $name) or diag($output);
     }
     return;
@@ -90,14 +90,14 @@ subtest 'own cases' => sub {
     my $classes = home() . '/test-classes';
     plan skip_all => 'tests are not compiled: run mvn test-compile'
         if !-e "$classes/conformance";
-    my $class_path = join(':', $classes, home() . '/classes', glob(home() . '/lib/*.jar ' . home() . '/lib/daemon/*.jar'));
-    system('java', '-cp', $class_path, 'pve.oci.conformance.ConformanceArchives', "$work/cases")
-        == 0
+    system('java', '-cp', class_path(), 'pve.oci.conformance.ConformanceArchives',
+        "$work/cases") == 0
         or die "the archives could not be written\n";
     for my $file (glob("$work/cases/*.json")) {
         my ($name) = $file =~ m{([^/]+)\.json$};
         my $case = decode_json(slurp($file));
-        check_case("$name, $_", $case, "$work/cases/$name.tar", $MODES{$_}->@*) for sort keys %MODES;
+        check_case("$name, $_", $case, "$work/cases/$name.tar", $MODES{$_}->@*)
+            for sort keys %MODES;
     }
 };
 

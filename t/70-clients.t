@@ -14,7 +14,7 @@ use Test::More;
 use ForeignClients qw(python_environment unpacked varlinkctl);
 use RealDaemon;
 use TestImage qw(entry write_image);
-use TestSupport qw(home root wait_until);
+use TestSupport qw(class_path home root wait_until);
 
 plan(skip_all => 'needs root') if $> != 0;
 plan(skip_all => 'needs make') if !-x home() . '/native/pve-oci-worker';
@@ -61,8 +61,10 @@ subtest 'varlinkctl' => sub {
     is($status, 0, 'introspect');
     like($output, qr/method ParseAndExtractImage/, 'introspect prints the interface');
     my $idl = root() . '/java/src/main/resources/io.pve.oci.varlink';
-    is((output_of(@varlinkctl, 'validate-idl', $idl))[0], 0,
-        'systemd finds the interface valid');
+    is(
+        (output_of(@varlinkctl, 'validate-idl', $idl))[0], 0,
+        'systemd finds the interface valid'
+    );
 
     ($status, $output) = output_of(
         @varlinkctl, 'call', '--json=short', '--more', $address,
@@ -122,11 +124,10 @@ subtest 'varlink-go' => sub {
     my $socket = "$DIRECTORY/certification";
     my $pid = fork() // die "fork: $!\n";
     if (!$pid) {
-        my $path =
-            join(':', home() . '/test-classes', home() . '/classes', glob(home() . '/lib/*.jar ' . home() . '/lib/daemon/*.jar'));
-        exec('java', '-XX:TieredStopAtLevel=1', '-cp', $path,
-            'pve.oci.varlink.CertificationServer', $socket)
-            or POSIX::_exit(98);
+        exec(
+            'java', '-XX:TieredStopAtLevel=1', '-cp', class_path(),
+            'pve.oci.varlink.CertificationServer', $socket
+        ) or POSIX::_exit(98);
     }
     ok(wait_until(sub { -S $socket }), 'the server listens');
     my ($status, $output) = output_of(
@@ -142,10 +143,14 @@ subtest 'varlink-go' => sub {
     waitpid($pid, 0);
 
     my $generator = "$root/usr/bin/varlink-go-interface-generator";
-    system('cp', root() . '/java/src/main/resources/io.pve.oci.varlink',
-        "$DIRECTORY/io.pve.oci.varlink");
-    is(system($generator, "$DIRECTORY/io.pve.oci.varlink"), 0,
-        'its generator takes our interface');
+    system(
+        'cp', root() . '/java/src/main/resources/io.pve.oci.varlink',
+        "$DIRECTORY/io.pve.oci.varlink"
+    );
+    is(
+        system($generator, "$DIRECTORY/io.pve.oci.varlink"), 0,
+        'its generator takes our interface'
+    );
 };
 
 done_testing();

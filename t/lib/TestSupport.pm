@@ -18,7 +18,7 @@ use Time::HiRes qw(sleep time);
 require 'syscall.ph'; ## no critic (RequireBarewordIncludes): it is no module
 
 our @EXPORT_OK = qw(
-    ask child_of clone_mount errno_name home jdks namespace_of patience process_status root
+    ask child_of class_path clone_mount errno_name home jdks namespace_of patience process_status root
     send_with_fds start_worker status_of stop_worker system_call wait_until worker_options
 );
 
@@ -43,6 +43,14 @@ sub root() {
 # What pve.oci.home is to the Java side: the tree's target/ or the installed directory.
 sub home() {
     return abs_path($ENV{PVE_OCI_HOME} // root() . '/target');
+}
+
+# For programs that the tests are made of in Java: their classes, ours, and every library.
+sub class_path() {
+    my $home = home();
+    return
+        join(':', "$home/test-classes", "$home/classes",
+            glob("$home/lib/*.jar $home/lib/daemon/*.jar"));
 }
 
 # The JDKs to test with: those that PVE_OCI_TEST_JDKS names, separated by colons, or all there are.
@@ -98,15 +106,19 @@ sub send_with_fds ($socket, $bytes, @fds) {
 # to be closed by POSIX::close.
 sub clone_mount ($directory, @attributes) {
     my $path = "$directory";
-    my $fd = syscall($new_call{open_tree}, AT_FDCWD, $path,
-        OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+    my $fd = syscall(
+        $new_call{open_tree}, AT_FDCWD, $path,
+        OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE
+    );
     die "open_tree $directory: $!\n" if $fd < 0;
     my $set = 0;
     $set |= $mount_attribute{$_} for @attributes;
     my $attributes = pack('Q4', $set, 0, 0, 0);
     my $empty = '';
-    syscall($new_call{mount_setattr}, $fd, $empty, AT_EMPTY_PATH | AT_RECURSIVE, $attributes,
-        length($attributes)) == 0
+    syscall(
+        $new_call{mount_setattr}, $fd, $empty, AT_EMPTY_PATH | AT_RECURSIVE, $attributes,
+        length($attributes)
+        ) == 0
         or die "mount_setattr $directory: $!\n";
     return $fd;
 }

@@ -20,16 +20,10 @@ final class LayerHasher implements AutoCloseable {
         this.slots = slots;
     }
 
-    /** For a thread of its own: hashes until it is interrupted. */
+    /** For a thread of its own, where nobody takes steps: hashes until it is interrupted. */
     void run() throws InterruptedException {
         while (true) {
-            Slot slot = slots.takeToHash();
-            turn.lock();
-            try {
-                hash(slot);
-            } finally {
-                turn.unlock();
-            }
+            hash(slots.takeToHash());
         }
     }
 

@@ -2,6 +2,7 @@ package pve.oci.layer;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
+import static pve.oci.rootfs.EntryPaths.path;
 
 import java.io.IOException;
 import org.junit.jupiter.api.AfterEach;
@@ -26,12 +27,6 @@ class DirectoryTimesTest {
     void close() throws IOException {
         rootfs.close();
         root.close();
-    }
-
-    private static EntryPath path(String name) {
-        EntryPath path = new EntryPath();
-        path.set(name.getBytes(UTF_8), name.length());
-        return path;
     }
 
     private void directory(String name, long seconds) throws IOException {

@@ -3,6 +3,7 @@ package pve.oci.rootfs;
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static pve.oci.rootfs.EntryPaths.path;
 
 import java.io.IOException;
 import java.util.List;
@@ -23,12 +24,6 @@ class ExistingEntriesTest {
     @AfterEach
     void close() throws IOException {
         root.close();
-    }
-
-    private static EntryPath path(String name) {
-        EntryPath path = new EntryPath();
-        path.set(name.getBytes(UTF_8), name.length());
-        return path;
     }
 
     @Test

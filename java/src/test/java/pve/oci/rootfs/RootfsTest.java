@@ -3,6 +3,7 @@ package pve.oci.rootfs;
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static pve.oci.rootfs.EntryPaths.path;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -35,12 +36,6 @@ class RootfsTest {
     void close() throws IOException {
         rootfs.close();
         root.close();
-    }
-
-    private static EntryPath path(String name) {
-        EntryPath path = new EntryPath();
-        path.set(name.getBytes(UTF_8), name.getBytes(UTF_8).length);
-        return path;
     }
 
     private void file(String name) throws IOException {
