@@ -55,6 +55,10 @@ record SandboxLauncher(Path program, Path home, Path libraryDirectory, Path java
                 // a worker lives for one image: what C2 gains there is less than what its compiling costs, and the
                 // work is done in libraries and the kernel
                 "-XX:TieredStopAtLevel=1",
+                // what is compiled during a job is of use for the next thousand entries at best: it gives way to the
+                // job
+                "-XX:ThreadPriorityPolicy=1",
+                "-XX:CompilerThreadPriority=5",
                 // would be a file in /tmp, which the worker has not got
                 "-XX:-UsePerfData",
                 // there is no /proc and no /sys to look for a cgroup's limits in

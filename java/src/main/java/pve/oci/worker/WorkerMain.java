@@ -5,6 +5,10 @@ import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.ScheduledFuture;
+import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 import pve.oci.json.Json;
 import pve.oci.json.JsonLimits;
@@ -32,6 +36,13 @@ public final class WorkerMain {
     private static final long STALL_MS = 3_600_000;
 
     private final FrameChannel channel;
+
+    /** A thread that stays: to begin and end one costs as much as a small image's manifest. */
+    private final ScheduledExecutorService reporter = Executors.newSingleThreadScheduledExecutor(task -> {
+        Thread thread = new Thread(task, "progress-reporter");
+        thread.setDaemon(true);
+        return thread;
+    });
 
     private WorkerMain() throws IOException {
         UnixSocket connection = UnixSocket.adopt(new Fd(0));
@@ -84,11 +95,11 @@ public final class WorkerMain {
         return true;
     }
 
-    private void run(JobRequest request, @Nullable Fd archive, @Nullable Fd root) throws IOException {
+    private void run(JobRequest request, @Nullable Fd archive, @Nullable Fd root) {
         JobRunner job = new JobRunner(request, parameters -> send(parameters, true));
-        Thread reporter = new Thread(() -> report(job), "progress-reporter");
-        reporter.setDaemon(true);
-        reporter.start();
+        Report report = new Report(job);
+        ScheduledFuture<?> reporting =
+                reporter.scheduleAtFixedRate(report, REPORT_INTERVAL_MS, REPORT_INTERVAL_MS, TimeUnit.MILLISECONDS);
         Map<String, @Nullable Object> reply;
         String error = null;
         try {
@@ -101,36 +112,36 @@ public final class WorkerMain {
                 log("err", "could not take back what was extracted: " + suppressed.getMessage());
             }
         } finally {
-            stop(reporter);
+            reporting.cancel(false);
+            report.end();
         }
         sendLast(error, reply);
     }
 
-    private static void stop(Thread reporter) throws IOException {
-        reporter.interrupt();
-        try {
-            reporter.join();
-        } catch (InterruptedException e) {
-            throw new IOException("interrupted", e);
-        }
-    }
-
     /** Progress ten times a second when there is any, every few seconds when there is none: a sign of life. */
-    private void report(JobRunner job) {
-        Object last = null;
-        int idle = 0;
-        try {
-            while (true) {
-                Thread.sleep(REPORT_INTERVAL_MS);
-                Map<String, @Nullable Object> now = job.progress().toJson();
-                if (!now.equals(last) || ++idle >= IDLE_REPORTS) {
-                    send(Map.of("progress", now), true);
-                    last = now;
-                    idle = 0;
-                }
+    private final class Report implements Runnable {
+        private final JobRunner job;
+        private @Nullable Object last;
+        private int idle;
+        private boolean hasEnded;
+
+        Report(JobRunner job) {
+            this.job = job;
+        }
+
+        @Override
+        public synchronized void run() {
+            Map<String, @Nullable Object> now = job.progress().toJson();
+            if (!hasEnded && (!now.equals(last) || ++idle >= IDLE_REPORTS)) {
+                send(Map.of("progress", now), true);
+                last = now;
+                idle = 0;
             }
-        } catch (InterruptedException e) {
-            // the job has ended
+        }
+
+        /** Nothing is sent after this. */
+        synchronized void end() {
+            hasEnded = true;
         }
     }
 
