@@ -99,6 +99,9 @@ static const struct {
     /* a thread's own priority, not that of all processes of a user */
     {SCMP_SYS(setpriority), {0, SCMP_CMP_EQ, PRIO_PROCESS, 0}},
 
+    /* where the calling thread runs, not another one */
+    {SCMP_SYS(sched_setaffinity), {0, SCMP_CMP_EQ, 0, 0}},
+
     /* NIO makes a pair to close channels with; it leads nowhere */
     {SCMP_SYS(socketpair), {0, SCMP_CMP_EQ, AF_UNIX, 0}},
 };

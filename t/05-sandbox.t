@@ -80,6 +80,7 @@ sub refuses_system_calls ($probe) {
     refused($probe, 'prctl', PR_SET_PDEATHSIG, 0, 0, 0, 0);
     refused($probe, 'kill', $_, 0) for 0, -1, 2;
     refused($probe, 'setpriority', 2, 0, 19);
+    refused($probe, 'sched_setaffinity', 1, 128, 'z:128');
     refused($probe, 'reboot', 0, 0, 0, 0);
     refused($probe, 'init_module', 'z:8', 8, '');
     return;

@@ -2,16 +2,21 @@
 What more cores would give: the pipeline's stages as tasks on n cores, with the processor seconds that were measured.
 
 Content goes through three stages in pieces: read (decompress), hash (of blob and content), apply (make files).
-In each layer the pieces of a stage follow each other; apply takes layer after layer. Reading may run so many layers
-ahead, and apply may be shared by so many writers. A piece that is read waits in a slot until both others are done with
-it; each layer that is read ahead has slots of its own.
+In each layer the pieces of a stage follow each other; apply takes layer after layer. So many layers may be read at
+once, and apply may be shared by so many writers. A piece that is read waits in a slot until both others are done with
+it; each of several readers has slots of its own.
 """
 
 import heapq
 
 PIECE_SIZE = 512 << 10
-SLOTS = 16  # of the pipeline as it is
-AHEAD_SLOTS = 64  # 32 MiB, for each layer that is read ahead
+SLOTS = 16  # of one reader
+SLOTS_OF_EACH = 64  # of two: 32 MiB each, the default of read-ahead
+
+
+def readers(cores):
+    """As many as pve.oci.layer.LayerPipeline has."""
+    return 2 if cores > 3 else 1
 
 
 def wall(read, hashing, apply, layers, size, cores, readers=1, writers=1):
@@ -24,7 +29,7 @@ def wall(read, hashing, apply, layers, size, cores, readers=1, writers=1):
 class _Schedule:
     def __init__(self, layers, pieces, readers, writers):
         self.layers, self.pieces, self.readers, self.writers = layers, pieces, readers, writers
-        self.slots = AHEAD_SLOTS if readers > 1 else SLOTS
+        self.slots = SLOTS_OF_EACH if readers > 1 else SLOTS
         self.done = {stage: [0] * layers for stage in ("read", "hash", "apply")}
         self.busy = {stage: [0] * layers for stage in ("read", "hash", "apply")}
 

@@ -133,12 +133,12 @@ def _cores_model(result):
         apply = max(parts["create"], ours["cpu"] - read - hashing)
         stages = (read, hashing, apply, image["layers"], image["bytes"])
         rows.append([image["name"], seconds(read), seconds(hashing), seconds(apply),
-                     *(seconds(model.wall(*stages, cores)) for cores in (1, 2, 4, 8, 16)),
-                     *(seconds(model.wall(*stages, cores, 4, 1)) for cores in (4, 16)),
-                     *(seconds(model.wall(*stages, cores, 4, 4)) for cores in (4, 8, 16))])
+                     *(seconds(model.wall(*stages, cores, model.readers(cores))) for cores in (1, 2, 4, 8, 16)),
+                     *(seconds(model.wall(*stages, cores, 1)) for cores in (4, 16)),
+                     *(seconds(model.wall(*stages, cores, model.readers(cores), 4)) for cores in (4, 8, 16))])
     head = ["image", "read", "hash", "apply", *(f"{cores} cores" for cores in (1, 2, 4, 8, 16)),
-            *(f"{cores}, 4 layers ahead" for cores in (4, 16)),
-            *(f"{cores}, 4 layers ahead, 4 writers" for cores in (4, 8, 16))]
+            *(f"{cores}, one reader" for cores in (4, 16)),
+            *(f"{cores}, 4 writers" for cores in (4, 8, 16))]
     return ("## More cores, simulated from the stages' processor seconds (s)\n\n" + table(head, rows))
 
 

@@ -42,6 +42,11 @@ final class CompressedTarArchive extends IndexedArchive {
         return new StreamBlob(reading, entry.size());
     }
 
+    @Override
+    public boolean isStream() {
+        return true;
+    }
+
     private void closeStream() {
         if (stream != null) {
             stream.close();

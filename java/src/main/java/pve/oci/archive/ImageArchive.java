@@ -98,6 +98,11 @@ public final class ImageArchive implements AutoCloseable {
         return files.isEmpty() ? Format.UNKNOWN : Format.TAR;
     }
 
+    /** Whether blobs can only be read one after the other. */
+    public boolean isStream() {
+        return files.isStream();
+    }
+
     /** The imageLayoutVersion of the file oci-layout; null when there is none that can be read. */
     public @Nullable String layoutVersion() throws IOException {
         return files.size("oci-layout") == null ? null : new OciLayout(files, limits).version();

@@ -9,12 +9,20 @@ interface ImageFiles extends AutoCloseable {
     @Nullable
     Long size(String name) throws IOException;
 
-    /** Opens a file that {@link #size} knows. One file at a time may be open. */
+    /**
+     * Opens a file that {@link #size} knows. In a stream one file at a time may be open; otherwise any number, and each may
+     * be opened and read by another thread.
+     */
     BlobSource open(String name) throws IOException;
 
     /** What stands under that name instead of a regular file ("a symbolic link"); null when nothing does. */
     @Nullable
     String otherType(String name) throws IOException;
+
+    /** Whether files can only be read one after the other. */
+    default boolean isStream() {
+        return false;
+    }
 
     /** Nothing at all is in it. */
     boolean isEmpty();

@@ -39,7 +39,7 @@ final class LayoutDirectory implements ImageFiles {
     }
 
     @Override
-    public @Nullable Long size(String name) throws IOException {
+    public synchronized @Nullable Long size(String name) throws IOException {
         try (Fd fd = openFile(name, Libc.O_PATH)) {
             if (fd == null || status.read(fd.number()).type() != Libc.S_IFREG) {
                 return null;
@@ -49,7 +49,7 @@ final class LayoutDirectory implements ImageFiles {
     }
 
     @Override
-    public @Nullable String otherType(String name) throws IOException {
+    public synchronized @Nullable String otherType(String name) throws IOException {
         try (Fd fd = openFile(name, Libc.O_PATH)) {
             return fd == null ? null : "no regular file";
         }
@@ -61,7 +61,7 @@ final class LayoutDirectory implements ImageFiles {
     }
 
     @Override
-    public BlobSource open(String name) throws IOException {
+    public synchronized BlobSource open(String name) throws IOException {
         // a FIFO must not block; what it is was asked before, but may have changed
         Fd fd = openFile(name, Libc.O_RDONLY | Libc.O_NONBLOCK);
         if (fd == null) {

@@ -73,6 +73,14 @@ enum Setting {
             0,
             "bytes of an archive that a job reads in a second; 0: no limit",
             "bandwidthLimit"),
+    READ_AHEAD(
+            "read-ahead",
+            Unit.BYTES,
+            4 << 20,
+            128 << 20,
+            64 << 20,
+            "memory of a job for what is decompressed ahead, of the next layer as well on four and more processors",
+            "readAhead"),
     ZSTD_WINDOW_LOG(
             "zstd-window-log",
             Unit.LOGARITHM,

@@ -15,12 +15,13 @@ import pve.oci.linux.NativeBuffer;
 import pve.oci.oci.Text;
 
 /**
- * Writes small files on threads of their own, once they are created. What a name refers to is decided in the order of
+ * Writes small files once they are created: on threads of their own, or where there are no cores for these, by whoever
+ * would otherwise wait in the pipeline. What a name refers to is decided in the order of
  * the entries, by the thread that applies them; content, owner, mode and time go through the descriptor, and whatever
  * happens to the name meanwhile does not matter. Work is handed over by the batch: waking a thread costs as much as
  * writing a small file.
  */
-final class DeferredWrites implements AutoCloseable {
+final class DeferredWrites implements SlotQueues.Chore, AutoCloseable {
     private static final int BATCH_SIZE = 64;
     private static final int BATCHES = 8;
     private static final int MAXIMUM_THREADS = 4;
@@ -29,7 +30,9 @@ final class DeferredWrites implements AutoCloseable {
     private final BlockingQueue<Batch> free = new ArrayBlockingQueue<>(BATCHES);
     private final BlockingQueue<Batch> full = new ArrayBlockingQueue<>(BATCHES + MAXIMUM_THREADS);
     private final List<Thread> threads = new ArrayList<>();
+    private final NativeBuffer times = NativeBuffer.allocate(BATCHES * Batch.TIMES_SIZE);
     private @Nullable Batch filling;
+    private @Nullable LayerPipeline pipeline;
 
     /** The first failure; the rest of the work is only cleaned up then. */
     private volatile @Nullable Failure failure;
@@ -38,16 +41,32 @@ final class DeferredWrites implements AutoCloseable {
     record Failure(ErrnoException reason, Layer layer, String entryPath) {}
 
     DeferredWrites() {
+        this(Math.min(MAXIMUM_THREADS, Runtime.getRuntime().availableProcessors() - 1));
+    }
+
+    /** @param count of threads; a single one would only take turns with those of the pipeline */
+    DeferredWrites(int count) {
         for (int i = 0; i < BATCHES; i++) {
-            free.add(new Batch());
+            free.add(new Batch(times, i * Batch.TIMES_SIZE));
         }
-        int count = Math.min(MAXIMUM_THREADS, Math.max(1, Runtime.getRuntime().availableProcessors() - 1));
-        for (int i = 0; i < count; i++) {
+        for (int i = 0; count > 1 && i < count; i++) {
             Thread thread = new Thread(this::work, "file-writer");
             thread.setDaemon(true);
             thread.start();
             threads.add(thread);
         }
+    }
+
+    /** The files that come now have their content in slots of that pipeline. */
+    void begin(LayerPipeline source) {
+        if (pipeline != source) {
+            source.use(this);
+            pipeline = source;
+        }
+    }
+
+    boolean hasThreads() {
+        return !threads.isEmpty();
     }
 
     /** What went wrong so far; null when nothing did. */
@@ -64,7 +83,7 @@ final class DeferredWrites implements AutoCloseable {
     void add(int fd, FileMetadata metadata, LayerPipeline source, long address, int size) throws IOException {
         Batch batch = filling;
         if (batch == null) {
-            batch = take(free);
+            batch = take();
             filling = batch;
         }
         Slot slot = null;
@@ -83,6 +102,9 @@ final class DeferredWrites implements AutoCloseable {
         if (batch != null) {
             filling = null;
             full.add(batch);
+            if (pipeline != null) {
+                pipeline.wakeHelpers();
+            }
         }
     }
 
@@ -91,39 +113,60 @@ final class DeferredWrites implements AutoCloseable {
         flush();
         List<Batch> all = new ArrayList<>();
         for (int i = 0; i < BATCHES; i++) {
-            all.add(take(free));
+            all.add(take());
         }
         free.addAll(all);
     }
 
-    private static Batch take(BlockingQueue<Batch> queue) throws IOException {
+    private Batch take() throws IOException {
+        Batch batch = free.poll();
+        while (batch == null && tryStep()) {
+            batch = free.poll();
+        }
         try {
-            return queue.take();
+            return batch == null ? free.take() : batch;
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw new InterruptedIOException("interrupted");
         }
     }
 
+    /** Writes the next batch. */
+    @Override
+    public boolean tryStep() {
+        Batch batch = full.poll();
+        if (batch == null) {
+            return false;
+        }
+        finish(batch);
+        return true;
+    }
+
     private void work() {
-        NativeBuffer times = NativeBuffer.allocate(32);
         try {
             for (Batch batch = full.take(); batch.count > 0; batch = full.take()) {
-                for (int i = 0; i < batch.count; i++) {
-                    finish(batch, i, times);
-                }
-                batch.count = 0;
-                free.add(batch);
+                finish(batch);
             }
         } catch (InterruptedException e) {
             // nobody interrupts these threads but the JVM's end
         }
     }
 
-    private void finish(Batch batch, int i, NativeBuffer times) {
+    private void finish(Batch batch) {
+        try {
+            for (int i = 0; i < batch.count; i++) {
+                finish(batch, i);
+            }
+        } finally {
+            batch.count = 0;
+            free.add(batch);
+        }
+    }
+
+    private void finish(Batch batch, int i) {
         try (Fd fd = new Fd(batch.descriptors[i])) {
             if (failure == null) {
-                write(fd.number(), batch, i, times);
+                write(fd.number(), batch, i);
             }
         } catch (ErrnoException e) {
             FileMetadata metadata = batch.metadata[i];
@@ -137,7 +180,7 @@ final class DeferredWrites implements AutoCloseable {
         }
     }
 
-    private static void write(int fd, Batch batch, int i, NativeBuffer times) throws ErrnoException {
+    private static void write(int fd, Batch batch, int i) throws ErrnoException {
         FileMetadata metadata = batch.metadata[i];
         long address = batch.addresses[i];
         long end = address + batch.sizes[i];
@@ -151,16 +194,14 @@ final class DeferredWrites implements AutoCloseable {
         if ((metadata.mode & SET_ID_BITS) != 0) {
             Libc.fchmod(fd, metadata.mode);
         }
-        times.buffer().putLong(0, metadata.seconds).putLong(8, metadata.nanos);
-        times.buffer().putLong(16, metadata.seconds).putLong(24, metadata.nanos);
-        Libc.futimens(fd, times.address());
+        Libc.futimens(fd, batch.setTimes(metadata.seconds, metadata.nanos));
     }
 
-    /** Writes what is left and ends the threads. */
+    /** Writes what is left, and ends the threads; after this nobody is at it. */
     @Override
     public void close() {
         flush();
-        threads.forEach(thread -> full.add(new Batch()));
+        threads.forEach(thread -> full.add(new Batch(times, 0)));
         boolean isInterrupted = false;
         for (Thread thread : threads) {
             while (thread.isAlive()) {
@@ -169,6 +210,18 @@ final class DeferredWrites implements AutoCloseable {
                 } catch (InterruptedException e) {
                     isInterrupted = true;
                 }
+            }
+        }
+        int back = 0;
+        while (back < BATCHES) {
+            try {
+                while (tryStep()) {
+                    // nobody may help any more
+                }
+                free.take();
+                back++;
+            } catch (InterruptedException e) {
+                isInterrupted = true;
             }
         }
         if (isInterrupted) {
@@ -225,14 +278,22 @@ final class DeferredWrites implements AutoCloseable {
 
     /** Files that are handed over together; reused. An empty one ends a thread. */
     private static final class Batch {
+        /** struct timespec[2] */
+        private static final int TIMES_SIZE = 32;
+
         private final int[] descriptors = new int[BATCH_SIZE];
         private final long[] addresses = new long[BATCH_SIZE];
         private final int[] sizes = new int[BATCH_SIZE];
         private final @Nullable Slot[] slots = new Slot[BATCH_SIZE];
         private final FileMetadata[] metadata = new FileMetadata[BATCH_SIZE];
+        private final NativeBuffer memory;
+        private final int offset;
         private int count;
 
-        Batch() {
+        /** @param offset of the bytes of the memory that this batch may use */
+        Batch(NativeBuffer memory, int offset) {
+            this.memory = memory;
+            this.offset = offset;
             Arrays.setAll(metadata, i -> new FileMetadata());
         }
 
@@ -243,6 +304,13 @@ final class DeferredWrites implements AutoCloseable {
             addresses[count] = address;
             sizes[count] = size;
             count++;
+        }
+
+        /** Last access and last modification. */
+        long setTimes(long seconds, int nanos) {
+            memory.buffer().putLong(offset, seconds).putLong(offset + 8, nanos);
+            memory.buffer().putLong(offset + 16, seconds).putLong(offset + 24, nanos);
+            return memory.address() + offset;
         }
     }
 }

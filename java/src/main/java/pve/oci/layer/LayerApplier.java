@@ -87,7 +87,7 @@ public final class LayerApplier implements AutoCloseable {
         rootfs.beginLayer(layer.index() == 0, pass == Pass.ALL);
         progress.layer(layer.index());
         source.beginLayer();
-        source.beforeWaiting(writer.deferred()::flush);
+        writer.deferred().begin(source);
         TarReader reader = new TarReader(source, limits.tar());
         boolean isAtEntry = false;
         try {
@@ -312,6 +312,12 @@ public final class LayerApplier implements AutoCloseable {
             throw refused(layer, target + " is a link to itself");
         }
         Directory targetParent = linkTarget.isRoot() ? null : rootfs.findParent(linkTarget);
+        Directory existingParent = targetParent == null ? null : rootfs.findParent(path);
+        if (targetParent != null
+                && existingParent != null
+                && rootfs.tryHardLink(existingParent, path, targetParent, linkTarget)) {
+            return;
+        }
         int type =
                 linkTarget.isRoot() ? Libc.S_IFDIR : targetParent == null ? 0 : rootfs.typeOf(targetParent, linkTarget);
         if (type == Libc.S_IFDIR) {

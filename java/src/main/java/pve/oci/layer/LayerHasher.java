@@ -9,7 +9,7 @@ import pve.oci.oci.Digest;
  * The second stage of the {@link LayerPipeline}: computes the digests of blobs and of their content. Slots are hashed one
  * after the other, by whichever thread takes the next step.
  */
-final class LayerHasher implements AutoCloseable {
+final class LayerHasher implements SlotQueues.Chore, AutoCloseable {
     private final SlotQueues slots;
     private final ReentrantLock turn = new ReentrantLock();
     private @Nullable ContentHash blob;
@@ -24,21 +24,16 @@ final class LayerHasher implements AutoCloseable {
     void run() throws InterruptedException {
         while (true) {
             hash(slots.takeToHash());
+            slots.changed();
         }
     }
 
-    /** Hashes the next slot; false when there is none, or another thread is at it. */
-    boolean tryStep() {
-        return turn.tryLock() && stepAndUnlock();
-    }
-
-    /** Hashes the next slot; false when there is none, and all before are hashed. */
-    boolean step() {
-        turn.lock();
-        return stepAndUnlock();
-    }
-
-    private boolean stepAndUnlock() {
+    /** Hashes the next slot. */
+    @Override
+    public boolean tryStep() {
+        if (!turn.tryLock()) {
+            return false;
+        }
         try {
             Slot slot = slots.pollToHash();
             if (slot != null) {

@@ -11,12 +11,20 @@ import pve.oci.tar.TarLimits;
  * @param maximumRatio of uncompressed to compressed bytes of a layer, once it is past {@link #RATIO_FREE_SIZE}
  * @param zstdWindowLog binary logarithm of the window that a zstd frame may ask for
  * @param bandwidth bytes of the archive read in a second; 0: as fast as it goes
+ * @param readAhead bytes of memory for what is decompressed and waits for being applied
  * @param tar sizes of headers
  */
 public record LayerLimits(
-        long maximumSize, long maximumEntries, long maximumRatio, int zstdWindowLog, long bandwidth, TarLimits tar) {
+        long maximumSize,
+        long maximumEntries,
+        long maximumRatio,
+        int zstdWindowLog,
+        long bandwidth,
+        long readAhead,
+        TarLimits tar) {
     /** A layer that decompresses to no more than this may have any ratio: files of zeros are legitimate. */
     public static final long RATIO_FREE_SIZE = 1L << 30;
 
-    public static final LayerLimits DEFAULT = new LayerLimits(1L << 40, 10_000_000, 5_000, 27, 0, TarLimits.DEFAULT);
+    public static final LayerLimits DEFAULT =
+            new LayerLimits(1L << 40, 10_000_000, 5_000, 27, 0, 64 << 20, TarLimits.DEFAULT);
 }

@@ -6,6 +6,7 @@ import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
+import pve.oci.linux.Cpus;
 import pve.oci.oci.Digest;
 import pve.oci.oci.ImageException;
 import pve.oci.tar.TarSource;
@@ -14,40 +15,87 @@ import pve.oci.tar.TarSource;
  * Layers as streams of uncompressed bytes, verified on the way, in three stages that pass slots of native memory on: the
  * reader, a thread, reads and decompresses the blobs, one layer after the other without a pause between them; the hasher
  * computes the digests of blobs and their content; the caller, this object being its {@link TarSource}, applies. Where
- * there is no core for a third thread, hashing is what the other two do instead of waiting for each other. Nothing is
- * read twice and nothing grows with the image.
+ * there is no core for a third thread, hashing is what the other two do instead of waiting for each other, and so is the
+ * writing of files; where there is a fourth, a second reader works on the layer after the one that is being applied.
+ * Nothing is read twice and nothing grows with the image.
  */
 public final class LayerPipeline implements TarSource, AutoCloseable {
     static final long CHECK_INTERVAL_MS = 100;
     private static final ByteBuffer NOTHING = ByteBuffer.allocateDirect(0);
 
-    private final SlotQueues slots = new SlotQueues();
+    /** More gains nothing where layers are read one after the other. */
+    private static final int SLOTS_OF_ONE_READER = 16;
+
+    /** Every so many layers have a reader, a hasher and slots of their own. */
+    private static final class Lane {
+        final SlotQueues slots;
+        final LayerHasher hasher;
+
+        Lane(int contentSlots, int ready) {
+            slots = new SlotQueues(contentSlots, ready);
+            hasher = new LayerHasher(slots);
+        }
+    }
+
+    private final List<Lane> lanes = new ArrayList<>();
     private final List<Layer> layers;
     private final List<Thread> threads = new ArrayList<>();
-    private final LayerHasher hasher = new LayerHasher(slots);
+
+    /** One reader and the caller then do all the work, and should not share one core. */
+    private final boolean isOnTwoCores;
 
     /** What ended one of the threads: a mistake in the program, or no memory. */
     private volatile @Nullable Throwable breakdown;
 
+    /** How many layers have been begun. */
+    private int begun;
+
+    /** Of the layer at work. */
+    private SlotQueues slots;
+
     private @Nullable Slot current;
     private boolean isAtEnd = true;
-    private Runnable beforeWaiting = () -> {};
+    private @Nullable DeferredWrites writes;
 
-    public LayerPipeline(List<Layer> layers, LayerLimits limits, Progress progress) {
-        this(layers, limits, progress, Runtime.getRuntime().availableProcessors() > 2);
+    /** @param isStream the archive can only be read from front to end, by one reader */
+    public LayerPipeline(List<Layer> layers, LayerLimits limits, Progress progress, boolean isStream) {
+        this(layers, limits, progress, isStream, Runtime.getRuntime().availableProcessors());
     }
 
-    LayerPipeline(List<Layer> layers, LayerLimits limits, Progress progress, boolean hashesOnThreadOfItsOwn) {
+    LayerPipeline(List<Layer> layers, LayerLimits limits, Progress progress, boolean isStream, int cores) {
         this.layers = layers;
-        if (hashesOnThreadOfItsOwn) {
-            start("layer-hasher", hasher::run);
-        } else {
-            slots.helpInsteadOfWaiting(hasher);
+        int readers = isStream || cores < 4 || layers.size() < 2 ? 1 : 2;
+        boolean hashesOnThreadOfItsOwn = cores > 2;
+        isOnTwoCores = !hashesOnThreadOfItsOwn;
+        int contentSlots = (int) (limits.readAhead() / readers / Slot.CONTENT_SIZE);
+        for (int i = 0; i < readers; i++) {
+            lanes.add(new Lane(
+                    readers == 1 ? Math.min(SLOTS_OF_ONE_READER, contentSlots) : contentSlots,
+                    i == 0 ? SLOTS_OF_ONE_READER : 0));
         }
-        start("layer-reader", new LayerReader(layers, limits, progress, slots)::run);
+        Throttle throttle = new Throttle(limits.bandwidth());
+        for (int i = 0; i < readers; i++) {
+            Lane lane = lanes.get(i);
+            if (hashesOnThreadOfItsOwn) {
+                start("layer-hasher", lane, lane.hasher::run);
+            } else {
+                lane.slots.shareHashing(lane.hasher);
+            }
+            List<Layer> some = everyNth(i, readers);
+            start("layer-reader", lane, new LayerReader(some, limits, throttle, progress, lane.slots)::run);
+        }
+        slots = lanes.get(0).slots;
     }
 
-    private void start(String name, Work work) {
+    private List<Layer> everyNth(int first, int step) {
+        List<Layer> some = new ArrayList<>();
+        for (int i = first; i < layers.size(); i += step) {
+            some.add(layers.get(i));
+        }
+        return some;
+    }
+
+    private void start(String name, Lane lane, Work work) {
         Thread thread = new Thread(
                 () -> {
                     try {
@@ -57,7 +105,7 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
                     } catch (RuntimeException | Error e) {
                         breakdown = e;
                         // wakes the caller, if it waits for a slot
-                        slots.wakeApplying();
+                        lane.slots.wakeApplying();
                     }
                 },
                 name);
@@ -70,14 +118,24 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
         void run() throws InterruptedException;
     }
 
-    /** What the applying thread does before it may have to wait for a slot: let go of those it holds back. */
-    void beforeWaiting(Runnable action) {
-        beforeWaiting = action;
+    /** What is written from slots that it retains. Without threads of its own, whoever would wait writes. */
+    void use(DeferredWrites deferred) {
+        writes = deferred;
+        if (!deferred.hasThreads()) {
+            lanes.forEach(lane -> lane.slots.shareWriting(deferred));
+        }
+    }
+
+    /** There is something to write. */
+    void wakeHelpers() {
+        lanes.forEach(lane -> lane.slots.changed());
     }
 
     /** Goes on to the next layer, whose bytes this source then gives. Layers come in order, each to its end. */
     public void beginLayer() {
         isAtEnd = false;
+        slots = lanes.get(begun % lanes.size()).slots;
+        begun++;
     }
 
     @Override
@@ -95,7 +153,10 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
             current = null;
             slot.release();
         }
-        beforeWaiting.run();
+        if (writes != null) {
+            // slots that it holds back would be missing
+            writes.flush();
+        }
         slot = take();
         if (slot.failure != null) {
             current = slot;
@@ -115,6 +176,9 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
             throw new InterruptedIOException("interrupted");
         }
         checkThreads();
+        if (isOnTwoCores && slot.filledOn == Cpus.current()) {
+            Cpus.leave(slot.filledOn);
+        }
         return slot;
     }
 
@@ -234,8 +298,10 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
                 }
             }
         }
-        hasher.close();
-        slots.discard();
+        for (Lane lane : lanes) {
+            lane.hasher.close();
+            lane.slots.discard();
+        }
         if (isInterrupted) {
             Thread.currentThread().interrupt();
         }

@@ -20,6 +20,8 @@ import pve.oci.oci.ImageException;
  * says why, and the work ends with it.
  */
 final class LayerReader {
+    private static final int FIRST_SLOT_SIZE = 64 << 10;
+
     private final List<Layer> layers;
     private final LayerLimits limits;
     private final Progress progress;
@@ -32,17 +34,21 @@ final class LayerReader {
     /** Of its content, being filled. */
     private @Nullable Slot slot;
 
+    /** Of the next slot: small at first, so that there is something to apply soon. */
+    private int slotSize = FIRST_SLOT_SIZE;
+
     private boolean isStored;
     private long uncompressed;
 
-    LayerReader(List<Layer> layers, LayerLimits limits, Progress progress, SlotQueues slots) {
+    LayerReader(List<Layer> layers, LayerLimits limits, Throttle throttle, Progress progress, SlotQueues slots) {
         this.layers = layers;
         this.limits = limits;
         this.progress = progress;
         this.slots = slots;
-        throttle = new Throttle(limits.bandwidth());
+        this.throttle = throttle;
     }
 
+    /** Reads all layers, and then helps those who are not done with them until it is interrupted. */
     void run() throws InterruptedException {
         for (Layer layer : layers) {
             IOException failure = null;
@@ -58,9 +64,10 @@ final class LayerReader {
             last.failure = failure;
             hand(last);
             if (failure != null) {
-                return;
+                break;
             }
         }
+        slots.helpOn();
     }
 
     /** It is the archive that failed, not the entry that happens to be at work. */
@@ -77,12 +84,14 @@ final class LayerReader {
         Slot filling = slot;
         if (filling == null) {
             filling = slots.takeContent(layer);
+            filling.memory.buffer().limit(slotSize);
+            slotSize = Math.min(2 * slotSize, filling.memory.size());
             slot = filling;
         }
         return filling;
     }
 
-    private void hand(Slot filled) throws InterruptedException {
+    private void hand(Slot filled) {
         slot = null;
         filled.isStored = isStored;
         slots.publishContent(filled);

@@ -53,7 +53,7 @@ public final class Progress {
     }
 
     public void read(long bytes) {
-        bytesRead.lazySet(bytesRead.get() + bytes);
+        bytesRead.addAndGet(bytes);
     }
 
     public void wroteEntry() {

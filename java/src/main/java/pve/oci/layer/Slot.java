@@ -2,9 +2,8 @@ package pve.oci.layer;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.util.Queue;
-import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import pve.oci.linux.NativeBuffer;
 import pve.oci.linux.NativeBufferPool;
@@ -20,19 +19,24 @@ final class Slot {
     static final NativeBufferPool BLOB_MEMORY = new NativeBufferPool(256 << 10);
 
     /** Of uncompressed content; a multiple of tar's 512. */
-    static final NativeBufferPool CONTENT_MEMORY = new NativeBufferPool(512 << 10);
+    static final int CONTENT_SIZE = 512 << 10;
+
+    static final NativeBufferPool CONTENT_MEMORY = new NativeBufferPool(CONTENT_SIZE);
 
     final NativeBuffer memory;
 
     private final NativeBufferPool pool;
 
-    /** Where it goes when nobody reads it any more. */
-    private final Queue<Slot> free;
+    /** Takes it when nobody reads it any more. */
+    private final Consumer<Slot> free;
 
     /** All of them have to be done with it before it is filled again. */
     private final AtomicInteger readers = new AtomicInteger();
 
     int length;
+
+    /** The CPU that it was filled on. */
+    int filledOn;
 
     private @Nullable Layer layer;
 
@@ -46,13 +50,13 @@ final class Slot {
     IOException failure;
 
     /** Of the last slot: what the hasher found for the whole blob, or the whole content. */
-    private @Nullable Digest digest;
+    private volatile @Nullable Digest digest;
 
     /** Of the last slot of the content, once it has its own: that of the blob. */
     @Nullable
     Digest blobDigest;
 
-    Slot(NativeBufferPool pool, Queue<Slot> free) {
+    Slot(NativeBufferPool pool, Consumer<Slot> free) {
         this.pool = pool;
         this.free = free;
         memory = pool.take();
@@ -81,24 +85,12 @@ final class Slot {
         return layer;
     }
 
-    /** Wakes {@link #awaitDigest}. */
-    synchronized void setDigest(@Nullable Digest found) {
+    void setDigest(@Nullable Digest found) {
         digest = found;
-        notifyAll();
     }
 
-    synchronized @Nullable Digest digest() {
-        return digest;
-    }
-
-    /** Waits for what the hasher finds; null when that takes longer. */
-    synchronized @Nullable Digest awaitDigest(long milliseconds) throws InterruptedException {
-        long end = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(milliseconds);
-        long left = milliseconds;
-        while (digest == null && left > 0) {
-            wait(left);
-            left = TimeUnit.NANOSECONDS.toMillis(end - System.nanoTime());
-        }
+    @Nullable
+    Digest digest() {
         return digest;
     }
 
@@ -124,7 +116,7 @@ final class Slot {
 
     void release() {
         if (readers.decrementAndGet() == 0) {
-            free.add(this);
+            free.accept(this);
         }
     }
 }

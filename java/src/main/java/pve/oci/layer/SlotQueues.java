@@ -1,51 +1,143 @@
 package pve.oci.layer;
 
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Deque;
 import java.util.List;
-import java.util.concurrent.ArrayBlockingQueue;
-import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
+import pve.oci.linux.Cpus;
 import pve.oci.linux.NativeBufferPool;
 import pve.oci.oci.Digest;
 
-/** Where the slots of a {@link LayerPipeline} wait for the next stage, and for being filled again. */
+/**
+ * Where the slots of a {@link LayerPipeline} wait for the next stage, and for being filled again. A thread that would have
+ * to wait here takes steps of the {@link Chore}s instead, and sleeps when there is none.
+ */
 final class SlotQueues {
-    private static final int CONTENT_SLOTS = 16;
     private static final int BLOB_SLOTS = 8;
+    private static final Chore NOTHING = () -> false;
+
+    /** Work that has no thread of its own. */
+    interface Chore {
+        /** Takes a step; false when there is nothing to do now, or another thread is at it. */
+        boolean tryStep();
+    }
 
     private final List<Slot> all = new ArrayList<>();
-    private final BlockingQueue<Slot> freeContent = new ArrayBlockingQueue<>(CONTENT_SLOTS);
-    private final BlockingQueue<Slot> freeBlob = new ArrayBlockingQueue<>(BLOB_SLOTS);
-    private final BlockingQueue<Slot> toHash = new ArrayBlockingQueue<>(CONTENT_SLOTS + BLOB_SLOTS);
-    private final BlockingQueue<Slot> toApply = new ArrayBlockingQueue<>(CONTENT_SLOTS);
 
-    /** Null when hashing has a thread of its own. */
-    private @Nullable LayerHasher helped;
+    // each is guarded by this object, and so is the counter
+    private final Free freeContent;
+    private final Free freeBlob;
+    private final Deque<Slot> toHash = new ArrayDeque<>();
+    private final Deque<Slot> toApply = new ArrayDeque<>();
+    private long changes;
 
-    SlotQueues() {
-        fill(freeContent, CONTENT_SLOTS, Slot.CONTENT_MEMORY);
-        fill(freeBlob, BLOB_SLOTS, Slot.BLOB_MEMORY);
+    private volatile Chore hashing = NOTHING;
+    private volatile Chore writing = NOTHING;
+
+    /**
+     * @param contentSlots the most there may be; a slot's memory is {@link Slot#CONTENT_SIZE}
+     * @param ready as many are made at once, others when they are needed
+     */
+    SlotQueues(int contentSlots, int ready) {
+        freeContent = new Free(Slot.CONTENT_MEMORY, contentSlots, ready);
+        freeBlob = new Free(Slot.BLOB_MEMORY, BLOB_SLOTS, Math.min(ready, BLOB_SLOTS));
     }
 
-    private void fill(BlockingQueue<Slot> queue, int count, NativeBufferPool memory) {
-        for (int i = 0; i < count; i++) {
-            Slot slot = new Slot(memory, queue);
+    /** Where slots come from. */
+    private interface Source {
+        /** The next slot; null when there is none now. */
+        @Nullable
+        Slot poll();
+    }
+
+    /** Slots to be filled. What was given back last is taken first: it is in a cache. */
+    private final class Free implements Source {
+        private final NativeBufferPool memory;
+        private final int maximum;
+        private final Deque<Slot> slots = new ArrayDeque<>();
+        private int made;
+
+        Free(NativeBufferPool memory, int maximum, int ready) {
+            this.memory = memory;
+            this.maximum = maximum;
+            while (made < Math.min(ready, maximum)) {
+                slots.add(make());
+            }
+        }
+
+        private Slot make() {
+            made++;
+            Slot slot = new Slot(memory, this::give);
             all.add(slot);
-            queue.add(slot);
+            return slot;
+        }
+
+        private void give(Slot slot) {
+            synchronized (SlotQueues.this) {
+                slots.push(slot);
+                changed();
+            }
+        }
+
+        @Override
+        public @Nullable Slot poll() {
+            Slot slot = slots.poll();
+            return slot == null && made < maximum ? make() : slot;
         }
     }
 
-    /** Whoever would have to wait for a slot takes steps of that hasher instead, as long as there are some. */
-    void helpInsteadOfWaiting(LayerHasher hasher) {
-        helped = hasher;
+    /** From now on this is done by whoever would wait: the computing of digests. */
+    void shareHashing(Chore chore) {
+        hashing = chore;
     }
 
-    private Slot take(BlockingQueue<Slot> queue) throws InterruptedException {
-        Slot slot = queue.poll();
-        while (slot == null && helped != null && helped.tryStep()) {
-            slot = queue.poll();
+    /** From now on this is done by whoever would wait: the writing of files that have been created. */
+    void shareWriting(Chore chore) {
+        writing = chore;
+        changed();
+    }
+
+    /** There may be something to do for those who wait. */
+    synchronized void changed() {
+        changes++;
+        notifyAll();
+    }
+
+    private boolean help() {
+        boolean hasHelped = hashing.tryStep() || writing.tryStep();
+        if (hasHelped) {
+            // another thread may have found nothing to do because this one was at it
+            changed();
         }
-        return slot == null ? queue.take() : slot;
+        return hasHelped;
+    }
+
+    private synchronized long changes() {
+        return changes;
+    }
+
+    private synchronized void awaitChange(long seen) throws InterruptedException {
+        while (changes == seen) {
+            wait();
+        }
+    }
+
+    private Slot take(Source source) throws InterruptedException {
+        while (true) {
+            long seen;
+            synchronized (this) {
+                Slot slot = source.poll();
+                if (slot != null) {
+                    return slot;
+                }
+                seen = changes;
+            }
+            if (!help()) {
+                awaitChange(seen);
+            }
+        }
     }
 
     /** Waits for a slot of content that nobody reads any more. */
@@ -55,56 +147,82 @@ final class SlotQueues {
 
     /** Waits for a slot of a blob that nobody reads any more. */
     Slot takeBlob(Layer layer) throws InterruptedException {
-        Slot slot = freeBlob.poll();
-        // only hashing gives them back, so there is nothing else to wait for
-        while (slot == null && helped != null && helped.step()) {
-            slot = freeBlob.poll();
-        }
-        return (slot == null ? freeBlob.take() : slot).reset(layer);
+        return take(freeBlob).reset(layer);
     }
 
     /** Hands filled content to the hasher and to whoever applies it. */
-    void publishContent(Slot slot) throws InterruptedException {
+    void publishContent(Slot slot) {
         slot.length = slot.memory.buffer().position();
+        slot.filledOn = Cpus.current();
         slot.publish(2);
-        toHash.put(slot);
-        toApply.put(slot);
+        synchronized (this) {
+            toHash.add(slot);
+            toApply.add(slot);
+            changed();
+        }
     }
 
     /** Hands a piece of a blob to the hasher; whoever filled it goes on reading it, and releases it. */
-    void publishBlob(Slot slot) throws InterruptedException {
+    void publishBlob(Slot slot) {
         slot.publish(2);
-        toHash.put(slot);
+        synchronized (this) {
+            toHash.add(slot);
+            changed();
+        }
     }
 
     /** Waits for the next slot to hash. A blob's pieces come before the content that was decompressed from them. */
     Slot takeToHash() throws InterruptedException {
-        return toHash.take();
+        return take(toHash::poll);
     }
 
     /** The next slot to hash, null when there is none now. */
     @Nullable
-    Slot pollToHash() {
+    synchronized Slot pollToHash() {
         return toHash.poll();
     }
 
     /** Waits for the next slot to apply. */
     Slot takeToApply() throws InterruptedException {
-        return take(toApply);
+        return take(toApply::poll);
     }
 
     /** Waits for what the hasher finds; null when that takes longer. */
     @Nullable
     Digest awaitDigest(Slot last, long milliseconds) throws InterruptedException {
-        while (helped != null && last.digest() == null && helped.step()) {
-            // until it is hashed
+        long end = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(milliseconds);
+        long seen = changes();
+        while (last.digest() == null && end - System.nanoTime() > 0) {
+            if (!help()) {
+                awaitChange(seen, end);
+            }
+            seen = changes();
         }
-        return last.awaitDigest(milliseconds);
+        return last.digest();
+    }
+
+    private synchronized void awaitChange(long seen, long end) throws InterruptedException {
+        long left = end - System.nanoTime();
+        while (changes == seen && left > 0) {
+            TimeUnit.NANOSECONDS.timedWait(this, left);
+            left = end - System.nanoTime();
+        }
+    }
+
+    /** For a thread that has nothing else to do: helps until it is interrupted. */
+    void helpOn() throws InterruptedException {
+        while (true) {
+            long seen = changes();
+            if (!help()) {
+                awaitChange(seen);
+            }
+        }
     }
 
     /** Wakes whoever waits for a slot to apply, when there will be none. */
-    void wakeApplying() {
-        toApply.offer(all.get(0));
+    synchronized void wakeApplying() {
+        toApply.add(all.get(0));
+        changed();
     }
 
     /** For the end of the pipeline, when all threads that read slots have been stopped. */

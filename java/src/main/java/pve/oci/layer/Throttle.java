@@ -12,7 +12,7 @@ final class Throttle {
     }
 
     /** Counts the bytes, and returns when that many may have been read since the start. */
-    void spend(long bytes) throws InterruptedException {
+    synchronized void spend(long bytes) throws InterruptedException {
         if (bytesPerSecond <= 0) {
             return;
         }

@@ -463,6 +463,21 @@ public final class Libc {
         syscall("mount_setattr", SYS_MOUNT_SETATTR, dirfd, path, flags, attributes, 32);
     }
 
+    /** {@code int sched_getcpu(void)} */
+    static int schedGetcpu() {
+        return C.sched_getcpu();
+    }
+
+    /** {@code int sched_getaffinity(0, size_t size, cpu_set_t *mask)}: of the calling thread. */
+    static void schedGetaffinity(long size, long mask) throws ErrnoException {
+        check("sched_getaffinity", C.sched_getaffinity(0, size, mask));
+    }
+
+    /** {@code int sched_setaffinity(0, size_t size, const cpu_set_t *mask)}: of the calling thread. */
+    static void schedSetaffinity(long size, long mask) throws ErrnoException {
+        check("sched_setaffinity", C.sched_setaffinity(0, size, mask));
+    }
+
     /** {@code long syscall(long number, ...)}: the return value, or an exception that bears the given name. */
     static long syscall(String name, long number, long a, long b, long c, long d, long e) throws ErrnoException {
         while (true) {
@@ -471,6 +486,12 @@ public final class Libc {
                 return result;
             }
             retryOrThrow(name);
+        }
+    }
+
+    private static void check(String call, int result) throws ErrnoException {
+        if (result < 0) {
+            throw new ErrnoException(call, Native.getLastError());
         }
     }
 
@@ -560,6 +581,12 @@ public final class Libc {
         static native int getuid();
 
         static native int umask(int mask);
+
+        static native int sched_getcpu();
+
+        static native int sched_getaffinity(int pid, long size, long mask);
+
+        static native int sched_setaffinity(int pid, long size, long mask);
 
         static native long syscall(long number, long a, long b, long c, long d, long e, long f);
     }

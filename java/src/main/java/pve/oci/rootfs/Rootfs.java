@@ -269,6 +269,18 @@ public final class Rootfs implements AutoCloseable {
         markMade(parent, path);
     }
 
+    /** {@link #makeHardLink} where nothing is in the way; false when something is, or the target is no file. */
+    public boolean tryHardLink(Directory parent, EntryPath path, Directory targetParent, EntryPath targetPath) {
+        long to = target.set(targetPath.bytes(), targetPath.nameStart(), targetPath.nameLength());
+        try {
+            Libc.linkat(targetParent.number(), to, parent.number(), nameOf(path), 0);
+        } catch (ErrnoException e) {
+            return false;
+        }
+        markMade(parent, path);
+        return true;
+    }
+
     /** A further name of a file; symbolic links themselves can be linked to. */
     public void makeHardLink(Directory parent, EntryPath path, Directory targetParent, EntryPath targetPath)
             throws ErrnoException {

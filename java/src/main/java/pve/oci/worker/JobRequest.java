@@ -83,6 +83,7 @@ public record JobRequest(
                 number(options, "maximumRatio", defaults.maximumRatio()),
                 (int) number(options, "zstdWindowLog", defaults.zstdWindowLog()),
                 number(options, "bandwidthLimit", defaults.bandwidth()),
+                number(options, "readAhead", defaults.readAhead()),
                 tarLimits(options));
     }
 

@@ -175,7 +175,7 @@ public final class JobRunner {
             List<Object> verified = new ArrayList<>();
             verified.add(image.manifest().toJson());
             verified.add(image.configDescriptor().toJson());
-            try (LayerPipeline pipeline = new LayerPipeline(layers, request.limits(), progress)) {
+            try (LayerPipeline pipeline = new LayerPipeline(layers, request.limits(), progress, open.isStream())) {
                 for (Layer layer : layers) {
                     progress.layer(layer.index());
                     pipeline.beginLayer();
@@ -201,34 +201,35 @@ public final class JobRunner {
             begin(Progress.Phase.EXTRACTING, image);
             List<Layer> layers = layers(image);
             try {
-                return apply(rootfs, image, layers);
+                return apply(rootfs, open, image, layers);
             } catch (MarkerOrderException e) {
                 if (e.getSuppressed().length > 0) {
                     throw new IOException("could not begin anew", e.getSuppressed()[0]);
                 }
-                return applyInTwoPasses(rootfs, image, layers);
+                return applyInTwoPasses(rootfs, open, image, layers);
             }
         }
     }
 
     /** With the whiteouts of each layer first, for which it is read twice. Few images need it. */
-    private Map<String, @Nullable Object> applyInTwoPasses(Rootfs rootfs, Image image, List<Layer> layers)
-            throws IOException {
+    private Map<String, @Nullable Object> applyInTwoPasses(
+            Rootfs rootfs, ImageArchive archive, Image image, List<Layer> layers) throws IOException {
         List<Layer> twice = new ArrayList<>();
         for (Layer layer : layers) {
             twice.add(layer);
             twice.add(layer);
         }
         progress.restart(twice.stream().mapToLong(x -> x.descriptor().size()).sum());
-        return apply(rootfs, image, twice);
+        return apply(rootfs, archive, image, twice);
     }
 
     /** A failure leaves the root directory as it was. */
-    private Map<String, @Nullable Object> apply(Rootfs rootfs, Image image, List<Layer> layers) throws IOException {
+    private Map<String, @Nullable Object> apply(Rootfs rootfs, ImageArchive archive, Image image, List<Layer> layers)
+            throws IOException {
         LayerApplier applier = new LayerApplier(
                 rootfs, request.uids(), request.gids(), request.isPrivileged(), request.limits(), progress);
         try {
-            apply(layers, applier, layers.size() > image.layers().size());
+            apply(layers, applier, layers.size() > image.layers().size(), archive.isStream());
             progress.phase(Progress.Phase.FINISHING);
             return result(image, applier);
         } catch (IOException | RuntimeException | Error e) {
@@ -247,8 +248,8 @@ public final class JobRunner {
         }
     }
 
-    private void apply(List<Layer> layers, LayerApplier applier, boolean isTwice) throws IOException {
-        try (LayerPipeline pipeline = new LayerPipeline(layers, request.limits(), progress);
+    private void apply(List<Layer> layers, LayerApplier applier, boolean isTwice, boolean isStream) throws IOException {
+        try (LayerPipeline pipeline = new LayerPipeline(layers, request.limits(), progress, isStream);
                 // closed first: it may still write from the pipeline's memory
                 applier) {
             LayerApplier.Pass pass = isTwice ? LayerApplier.Pass.ENTRIES : LayerApplier.Pass.ALL;

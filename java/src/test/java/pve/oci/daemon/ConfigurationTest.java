@@ -92,6 +92,7 @@ class ConfigurationTest {
                 Map.entry(Setting.MAXIMUM_ENTRIES, layer.maximumEntries()),
                 Map.entry(Setting.MAXIMUM_RATIO, layer.maximumRatio()),
                 Map.entry(Setting.BANDWIDTH_LIMIT, layer.bandwidth()),
+                Map.entry(Setting.READ_AHEAD, layer.readAhead()),
                 Map.entry(Setting.ZSTD_WINDOW_LOG, (long) layer.zstdWindowLog()),
                 Map.entry(Setting.MAXIMUM_NAME_SIZE, (long) tar.nameSize()),
                 Map.entry(Setting.MAXIMUM_PAX_SIZE, (long) tar.paxSize()),

@@ -10,6 +10,7 @@ import java.security.MessageDigest;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.zip.GZIPOutputStream;
@@ -27,27 +28,29 @@ import pve.oci.tar.TarLimits;
 
 @Timeout(value = 60, unit = TimeUnit.SECONDS)
 @ParameterizedClass
-@ValueSource(booleans = {true, false})
+@ValueSource(ints = {2, 3, 4})
 class LayerPipelineTest {
     private static final String TYPE = "application/vnd.oci.image.layer.v1.tar";
 
-    private final boolean hashesOnThreadOfItsOwn;
+    private final int cores;
     private final AtomicInteger open = new AtomicInteger();
+    private final List<MemoryBlob> opened = new CopyOnWriteArrayList<>();
 
-    LayerPipelineTest(boolean hashesOnThreadOfItsOwn) {
-        this.hashesOnThreadOfItsOwn = hashesOnThreadOfItsOwn;
+    LayerPipelineTest(int cores) {
+        this.cores = cores;
     }
 
     /** Bytes in memory as a blob that counts whether it was closed. */
     private final class MemoryBlob implements BlobSource {
         private final byte[] bytes;
         private final long claimed;
-        private int at;
+        private final AtomicInteger at = new AtomicInteger();
 
         MemoryBlob(byte[] bytes, long claimed) {
             this.bytes = bytes;
             this.claimed = claimed;
             open.incrementAndGet();
+            opened.add(this);
         }
 
         @Override
@@ -57,9 +60,8 @@ class LayerPipelineTest {
 
         @Override
         public int read(NativeBuffer into) throws IOException {
-            int length = Math.min(bytes.length - at, into.size());
-            into.buffer().put(0, bytes, at, length);
-            at += length;
+            int length = Math.min(bytes.length - at.get(), into.size());
+            into.buffer().put(0, bytes, at.getAndAdd(length), length);
             return length;
         }
 
@@ -106,7 +108,7 @@ class LayerPipelineTest {
     }
 
     private LayerPipeline pipeline(Layer... layers) {
-        return new LayerPipeline(List.of(layers), LayerLimits.DEFAULT, new Progress(), hashesOnThreadOfItsOwn);
+        return new LayerPipeline(List.of(layers), LayerLimits.DEFAULT, new Progress(), false, cores);
     }
 
     private static byte[] content(int size) {
@@ -133,6 +135,73 @@ class LayerPipelineTest {
                 pipeline.verifyContent(layer);
                 assertThat(read.toByteArray()).isEqualTo(layer.index() == 0 ? first : second);
             }
+        }
+    }
+
+    /** How much has been read of each blob when nothing more happens. */
+    private List<Integer> readWhenAtRest() throws InterruptedException {
+        List<Integer> before = List.of();
+        List<Integer> now = opened.stream().map(blob -> blob.at.get()).toList();
+        while (now.isEmpty() || !now.equals(before)) {
+            Thread.sleep(200);
+            before = now;
+            now = opened.stream().map(blob -> blob.at.get()).toList();
+        }
+        return now;
+    }
+
+    @Test
+    void reads_the_next_layer_ahead_within_its_memory_where_there_are_cores() throws Exception {
+        byte[] first = content(20_000_000);
+        byte[] second = content(20_000_001);
+        Layer a = layer(0, first, first);
+        Layer b = layer(1, second, second);
+        LayerLimits limits = new LayerLimits(1L << 40, 10, 100, 27, 0, 8 << 20, TarLimits.DEFAULT);
+        try (LayerPipeline pipeline = new LayerPipeline(List.of(a, b), limits, new Progress(), false, cores)) {
+            List<Integer> read = readWhenAtRest();
+            assertThat(read).hasSize(cores < 4 ? 1 : 2).allMatch(bytes -> bytes > 2 << 20);
+            int blobSlots = 8 * (256 << 10);
+            assertThat(read.stream().mapToInt(x -> x).sum())
+                    .isLessThanOrEqualTo((int) limits.readAhead() + read.size() * blobSlots);
+            for (Layer layer : List.of(a, b)) {
+                pipeline.beginLayer();
+                pipeline.skip();
+                pipeline.verifyContent(layer);
+            }
+        }
+    }
+
+    @Test
+    void reads_a_stream_with_one_reader() throws Exception {
+        byte[] content = content(20_000_000);
+        Layer a = layer(0, content, content);
+        try (LayerPipeline pipeline =
+                new LayerPipeline(List.of(a, a), LayerLimits.DEFAULT, new Progress(), true, cores)) {
+            assertThat(readWhenAtRest()).hasSize(1);
+            for (int i = 0; i < 2; i++) {
+                pipeline.beginLayer();
+                pipeline.skip();
+                pipeline.verifyContent(a);
+            }
+        }
+    }
+
+    @Test
+    void tells_of_a_bad_layer_when_its_turn_comes() throws Exception {
+        byte[] good = content(20_000_000);
+        byte[] bad = content(1000);
+        Layer a = layer(0, good, good);
+        Layer b = layer(1, bad, good);
+        try (LayerPipeline pipeline = pipeline(a, b)) {
+            readWhenAtRest();
+            pipeline.beginLayer();
+            pipeline.skip();
+            pipeline.verifyContent(a);
+            pipeline.beginLayer();
+            pipeline.skip();
+            assertThatThrownBy(() -> pipeline.verifyContent(b))
+                    .hasMessageContaining("layer 2/2 ")
+                    .hasMessageContaining("uncompressed content has the digest");
         }
     }
 
@@ -302,15 +371,14 @@ class LayerPipelineTest {
 
     @Test
     void bounds_the_ratio_beyond_a_gibibyte() throws IOException {
-        LayerLimits limits = new LayerLimits(1L << 40, 10, 100, 27, 0, TarLimits.DEFAULT);
+        LayerLimits limits = new LayerLimits(1L << 40, 10, 100, 27, 0, 8 << 20, TarLimits.DEFAULT);
         byte[] zeros = com.github.luben.zstd.Zstd.compress(new byte[1 << 24], 3);
         ByteArrayOutputStream blob = new ByteArrayOutputStream();
         for (int i = 0; i < 80; i++) {
             blob.writeBytes(zeros);
         }
         Layer layer = layer(0, blob.toByteArray(), new byte[0]);
-        try (LayerPipeline pipeline =
-                new LayerPipeline(List.of(layer), limits, new Progress(), hashesOnThreadOfItsOwn)) {
+        try (LayerPipeline pipeline = new LayerPipeline(List.of(layer), limits, new Progress(), false, cores)) {
             pipeline.beginLayer();
             assertThatThrownBy(pipeline::skip).hasMessageContaining("decompressionRatio is 100");
         }
