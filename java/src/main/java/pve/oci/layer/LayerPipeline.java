@@ -71,7 +71,7 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
         for (int i = 0; i < readers; i++) {
             lanes.add(new Lane(
                     readers == 1 ? Math.min(SLOTS_OF_ONE_READER, contentSlots) : contentSlots,
-                    i == 0 ? SLOTS_OF_ONE_READER : 0));
+                    i == 0 ? SLOTS_OF_ONE_READER : 1));
         }
         Throttle throttle = new Throttle(limits.bandwidth());
         for (int i = 0; i < readers; i++) {
