@@ -48,6 +48,8 @@ record SandboxLauncher(Path program, Path home, Path libraryDirectory, Path java
     private List<String> jvmOptions() {
         List<String> options = new ArrayList<>(List.of(
                 "-Xmx256m",
+                // slots, of which read-ahead may ask for 128 MiB, and what is kept of a layer of millions of entries
+                "-XX:MaxDirectMemorySize=384m",
                 // what the warm-up touches has to be given back when the worker is killed, before the reply
                 "-Xms24m",
                 "-Xmn12m",
@@ -55,8 +57,10 @@ record SandboxLauncher(Path program, Path home, Path libraryDirectory, Path java
                 // a worker lives for one image: what C2 gains there is less than what its compiling costs, and the
                 // work is done in libraries and the kernel
                 "-XX:TieredStopAtLevel=1",
-                // what is compiled during a job is of use for the next thousand entries at best: it gives way to the
-                // job
+                // a method is compiled after 20 calls, and the warm-up does 25 times what a job does once; what is left
+                // to
+                // compile during the job gives way to it
+                "-XX:CompileThresholdScaling=0.1",
                 "-XX:ThreadPriorityPolicy=1",
                 "-XX:CompilerThreadPriority=5",
                 // would be a file in /tmp, which the worker has not got

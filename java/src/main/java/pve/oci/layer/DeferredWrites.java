@@ -37,6 +37,9 @@ final class DeferredWrites implements SlotQueues.Chore, AutoCloseable {
     /** The first failure; the rest of the work is only cleaned up then. */
     private volatile @Nullable Failure failure;
 
+    /** A mistake in the program, or no memory. */
+    private volatile @Nullable Throwable breakdown;
+
     /** A file that could not be written. */
     record Failure(ErrnoException reason, Layer layer, String entryPath) {}
 
@@ -72,6 +75,13 @@ final class DeferredWrites implements SlotQueues.Chore, AutoCloseable {
     /** What went wrong so far; null when nothing did. */
     @Nullable
     Failure failure() {
+        Throwable reason = breakdown;
+        if (reason instanceof OutOfMemoryError e) {
+            throw e;
+        }
+        if (reason != null) {
+            throw new IllegalStateException("files cannot be written", reason);
+        }
         return failure;
     }
 
@@ -112,10 +122,13 @@ final class DeferredWrites implements SlotQueues.Chore, AutoCloseable {
     void drain() throws IOException {
         flush();
         List<Batch> all = new ArrayList<>();
-        for (int i = 0; i < BATCHES; i++) {
-            all.add(take());
+        try {
+            while (all.size() < BATCHES) {
+                all.add(take());
+            }
+        } finally {
+            free.addAll(all);
         }
-        free.addAll(all);
     }
 
     private Batch take() throws IOException {
@@ -165,12 +178,15 @@ final class DeferredWrites implements SlotQueues.Chore, AutoCloseable {
 
     private void finish(Batch batch, int i) {
         try (Fd fd = new Fd(batch.descriptors[i])) {
-            if (failure == null) {
+            if (failure == null && breakdown == null) {
                 write(fd.number(), batch, i);
             }
         } catch (ErrnoException e) {
             FileMetadata metadata = batch.metadata[i];
             failure = new Failure(e, metadata.layer(), metadata.entryPath());
+        } catch (RuntimeException | Error e) {
+            // the thread that applies has to hear of it, not the one that helps
+            breakdown = e;
         } finally {
             Slot slot = batch.slots[i];
             if (slot != null) {
@@ -215,7 +231,7 @@ final class DeferredWrites implements SlotQueues.Chore, AutoCloseable {
         int back = 0;
         while (back < BATCHES) {
             try {
-                while (tryStep()) {
+                while (threads.isEmpty() && tryStep()) {
                     // nobody may help any more
                 }
                 free.take();

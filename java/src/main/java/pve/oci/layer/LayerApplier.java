@@ -312,10 +312,7 @@ public final class LayerApplier implements AutoCloseable {
             throw refused(layer, target + " is a link to itself");
         }
         Directory targetParent = linkTarget.isRoot() ? null : rootfs.findParent(linkTarget);
-        Directory existingParent = targetParent == null ? null : rootfs.findParent(path);
-        if (targetParent != null
-                && existingParent != null
-                && rootfs.tryHardLink(existingParent, path, targetParent, linkTarget)) {
+        if (targetParent != null && rootfs.tryHardLink(path, targetParent, linkTarget)) {
             return;
         }
         int type =

@@ -26,6 +26,8 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
     /** More gains nothing where layers are read one after the other. */
     private static final int SLOTS_OF_ONE_READER = 16;
 
+    private static final int MINIMUM_SLOTS = 4;
+
     /** Every so many layers have a reader, a hasher and slots of their own. */
     private static final class Lane {
         final SlotQueues slots;
@@ -66,12 +68,12 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
         this.layers = layers;
         int readers = isStream || cores < 4 || layers.size() < 2 ? 1 : 2;
         boolean hashesOnThreadOfItsOwn = cores > 2;
-        isOnTwoCores = !hashesOnThreadOfItsOwn;
-        int contentSlots = (int) (limits.readAhead() / readers / Slot.CONTENT_SIZE);
+        isOnTwoCores = cores == 2;
+        int contentSlots = Math.max(MINIMUM_SLOTS, (int) (limits.readAhead() / readers / Slot.CONTENT_SIZE));
         for (int i = 0; i < readers; i++) {
             lanes.add(new Lane(
                     readers == 1 ? Math.min(SLOTS_OF_ONE_READER, contentSlots) : contentSlots,
-                    i == 0 ? SLOTS_OF_ONE_READER : 1));
+                    i == 0 ? SLOTS_OF_ONE_READER : 0));
         }
         Throttle throttle = new Throttle(limits.bandwidth());
         for (int i = 0; i < readers; i++) {
@@ -104,8 +106,7 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
                         // closed in the middle: nobody waits for more
                     } catch (RuntimeException | Error e) {
                         breakdown = e;
-                        // wakes the caller, if it waits for a slot
-                        lane.slots.wakeApplying();
+                        lane.slots.breakDown();
                     }
                 },
                 name);
@@ -172,12 +173,14 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
         try {
             slot = slots.takeToApply();
         } catch (InterruptedException e) {
+            checkThreads();
             Thread.currentThread().interrupt();
             throw new InterruptedIOException("interrupted");
         }
         checkThreads();
-        if (isOnTwoCores && slot.filledOn == Cpus.current()) {
-            Cpus.leave(slot.filledOn);
+        int reading = slots.filledOn();
+        if (isOnTwoCores && reading == Cpus.current()) {
+            Cpus.leave(reading);
         }
         return slot;
     }
@@ -274,6 +277,7 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
                 checkThreads();
                 digest = slots.awaitDigest(last, CHECK_INTERVAL_MS);
             }
+            checkThreads();
             return digest;
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();

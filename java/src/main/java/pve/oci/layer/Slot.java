@@ -35,9 +35,6 @@ final class Slot {
 
     int length;
 
-    /** The CPU that it was filled on. */
-    int filledOn;
-
     private @Nullable Layer layer;
 
     boolean isLast;

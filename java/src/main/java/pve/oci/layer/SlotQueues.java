@@ -32,6 +32,10 @@ final class SlotQueues {
     private final Deque<Slot> toHash = new ArrayDeque<>();
     private final Deque<Slot> toApply = new ArrayDeque<>();
     private long changes;
+    private boolean isBroken;
+
+    /** The CPU that content was filled on last. */
+    private volatile int filledOn = -1;
 
     private volatile Chore hashing = NOTHING;
     private volatile Chore writing = NOTHING;
@@ -126,11 +130,17 @@ final class SlotQueues {
 
     private Slot take(Source source) throws InterruptedException {
         while (true) {
+            if (Thread.interrupted()) {
+                throw new InterruptedException();
+            }
             long seen;
             synchronized (this) {
                 Slot slot = source.poll();
                 if (slot != null) {
                     return slot;
+                }
+                if (isBroken) {
+                    throw new InterruptedException();
                 }
                 seen = changes;
             }
@@ -153,7 +163,7 @@ final class SlotQueues {
     /** Hands filled content to the hasher and to whoever applies it. */
     void publishContent(Slot slot) {
         slot.length = slot.memory.buffer().position();
-        slot.filledOn = Cpus.current();
+        filledOn = Cpus.current();
         slot.publish(2);
         synchronized (this) {
             toHash.add(slot);
@@ -185,6 +195,11 @@ final class SlotQueues {
     /** Waits for the next slot to apply. */
     Slot takeToApply() throws InterruptedException {
         return take(toApply::poll);
+    }
+
+    /** Where the thread runs that fills slots. */
+    int filledOn() {
+        return filledOn;
     }
 
     /** Waits for what the hasher finds; null when that takes longer. */
@@ -219,9 +234,9 @@ final class SlotQueues {
         }
     }
 
-    /** Wakes whoever waits for a slot to apply, when there will be none. */
-    synchronized void wakeApplying() {
-        toApply.add(all.get(0));
+    /** Interrupts whoever waits for a slot: one of the threads has ended before its time. */
+    synchronized void breakDown() {
+        isBroken = true;
         changed();
     }
 

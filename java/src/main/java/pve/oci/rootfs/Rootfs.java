@@ -269,10 +269,15 @@ public final class Rootfs implements AutoCloseable {
         markMade(parent, path);
     }
 
-    /** {@link #makeHardLink} where nothing is in the way; false when something is, or the target is no file. */
-    public boolean tryHardLink(Directory parent, EntryPath path, Directory targetParent, EntryPath targetPath) {
+    /** {@link #makeHardLink} where nothing is in the way or missing; otherwise false, whatever the reason is. */
+    public boolean tryHardLink(EntryPath path, Directory targetParent, EntryPath targetPath) {
         long to = target.set(targetPath.bytes(), targetPath.nameStart(), targetPath.nameLength());
+        Directory parent;
         try {
+            parent = findParent(path);
+            if (parent == null) {
+                return false;
+            }
             Libc.linkat(targetParent.number(), to, parent.number(), nameOf(path), 0);
         } catch (ErrnoException e) {
             return false;

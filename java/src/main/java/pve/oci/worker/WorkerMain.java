@@ -99,7 +99,7 @@ public final class WorkerMain {
         JobRunner job = new JobRunner(request, parameters -> send(parameters, true));
         Report report = new Report(job);
         ScheduledFuture<?> reporting =
-                reporter.scheduleAtFixedRate(report, REPORT_INTERVAL_MS, REPORT_INTERVAL_MS, TimeUnit.MILLISECONDS);
+                reporter.scheduleWithFixedDelay(report, REPORT_INTERVAL_MS, REPORT_INTERVAL_MS, TimeUnit.MILLISECONDS);
         Map<String, @Nullable Object> reply;
         String error = null;
         try {

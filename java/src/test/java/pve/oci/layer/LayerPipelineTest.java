@@ -205,6 +205,66 @@ class LayerPipelineTest {
         }
     }
 
+    /** A blob that goes on as zeros for longer than anybody waits. */
+    private final class EndlessBlob implements BlobSource {
+        private final MemoryBlob start;
+
+        EndlessBlob(byte[] bytes) {
+            start = new MemoryBlob(bytes, 1L << 50);
+        }
+
+        @Override
+        public long size() {
+            return start.size();
+        }
+
+        @Override
+        public int read(NativeBuffer into) throws IOException {
+            int length = start.read(into);
+            return length > 0 ? length : into.size();
+        }
+
+        @Override
+        public void close() {
+            start.close();
+        }
+    }
+
+    @Test
+    void closes_while_padding_goes_on_for_ever() throws IOException {
+        byte[] blob = gzip(content(1000));
+        Layer layer = new Layer(
+                0,
+                1,
+                new Descriptor(TYPE, digest(blob), 1L << 50, Map.of(), null),
+                digest(content(1000)),
+                () -> new EndlessBlob(blob));
+        try (LayerPipeline pipeline = pipeline(layer)) {
+            pipeline.beginLayer();
+        }
+    }
+
+    @Test
+    void tells_of_a_breakdown_before_the_first_byte_of_a_layer() throws IOException {
+        byte[] small = content(1000);
+        Layer good = layer(0, small, small);
+        Layer broken = new Layer(1, 2, good.descriptor(), good.diffId(), () -> {
+            throw new IllegalStateException("broken");
+        });
+        try (LayerPipeline pipeline = pipeline(good, broken)) {
+            assertThatThrownBy(() -> {
+                        for (Layer layer : List.of(good, broken)) {
+                            pipeline.beginLayer();
+                            pipeline.skip();
+                            pipeline.verifyContent(layer);
+                        }
+                    })
+                    .isInstanceOf(IllegalStateException.class)
+                    .rootCause()
+                    .hasMessage("broken");
+        }
+    }
+
     @Test
     void fills_every_buffer_but_the_last_with_whole_blocks() throws IOException {
         byte[] content = content(2_000_001);
