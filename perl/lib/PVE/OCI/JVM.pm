@@ -112,7 +112,8 @@ my sub java_options ($home, $libraries, $version) {
     my @jars = ("$home/pve-oci.jar", sort map { clean_path($_) // () } glob("$home/lib/*.jar"));
     my @options = (
         # cold start and memory: one compiler, one collector thread
-        '-Xmx64m', '-XX:MaxDirectMemorySize=160m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Xshare:auto',
+        '-Xmx64m', '-XX:MaxDirectMemorySize=160m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1',
+        '-Xshare:auto',
       # no files in /tmp, no handlers, no look at cgroups, no report of a crash: none of it is there
         '-XX:-UsePerfData', '-Xrs', '-XX:-UseContainerSupport',
         '-XX:+SuppressFatalErrorMessage',
