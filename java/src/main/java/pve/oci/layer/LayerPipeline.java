@@ -20,7 +20,6 @@ import pve.oci.tar.TarSource;
  * Nothing is read twice and nothing grows with the image.
  */
 public final class LayerPipeline implements TarSource, AutoCloseable {
-    static final long CHECK_INTERVAL_MS = 100;
     private static final ByteBuffer NOTHING = ByteBuffer.allocateDirect(0);
 
     /** More gains nothing where layers are read one after the other. */
@@ -272,14 +271,11 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
 
     private Digest awaitDigest(Slot last) throws IOException {
         try {
-            Digest digest = slots.awaitDigest(last, CHECK_INTERVAL_MS);
-            while (digest == null) {
-                checkThreads();
-                digest = slots.awaitDigest(last, CHECK_INTERVAL_MS);
-            }
+            Digest digest = slots.awaitDigest(last);
             checkThreads();
             return digest;
         } catch (InterruptedException e) {
+            checkThreads();
             Thread.currentThread().interrupt();
             throw new InterruptedIOException("interrupted");
         }

@@ -12,7 +12,6 @@ import pve.oci.compress.UnsupportedCompressionException;
 import pve.oci.compress.WindowLimitException;
 import pve.oci.linux.Errno;
 import pve.oci.linux.ErrnoException;
-import pve.oci.oci.Digest;
 import pve.oci.oci.ImageException;
 
 /**
@@ -128,11 +127,7 @@ final class LayerReader {
                     read = readPiece(layer, blob, left);
                     left -= read.length;
                 }
-                Digest actual = null;
-                while (actual == null) {
-                    actual = slots.awaitDigest(read, LayerPipeline.CHECK_INTERVAL_MS);
-                }
-                LayerPipeline.verifyBlob(layer, actual);
+                LayerPipeline.verifyBlob(layer, slots.awaitDigest(read));
                 throw explain(layer, e);
             } finally {
                 if (decompressor != null) {

@@ -4,7 +4,6 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
-import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 import pve.oci.linux.Cpus;
 import pve.oci.linux.NativeBufferPool;
@@ -49,15 +48,15 @@ final class SlotQueues {
         freeBlob = new Free(Slot.BLOB_MEMORY, BLOB_SLOTS, Math.min(ready, BLOB_SLOTS));
     }
 
-    /** Where slots come from. */
-    private interface Source {
-        /** The next slot; null when there is none now. */
+    /** What is waited for. */
+    private interface Source<T> {
+        /** The next one; null when there is none now. */
         @Nullable
-        Slot poll();
+        T poll();
     }
 
     /** Slots to be filled. What was given back last is taken first: it is in a cache. */
-    private final class Free implements Source {
+    private final class Free implements Source<Slot> {
         private final NativeBufferPool memory;
         private final int maximum;
         private final Deque<Slot> slots = new ArrayDeque<>();
@@ -118,26 +117,22 @@ final class SlotQueues {
         return hasHelped;
     }
 
-    private synchronized long changes() {
-        return changes;
-    }
-
     private synchronized void awaitChange(long seen) throws InterruptedException {
         while (changes == seen) {
             wait();
         }
     }
 
-    private Slot take(Source source) throws InterruptedException {
+    private <T> T take(Source<T> source) throws InterruptedException {
         while (true) {
             if (Thread.interrupted()) {
                 throw new InterruptedException();
             }
             long seen;
             synchronized (this) {
-                Slot slot = source.poll();
-                if (slot != null) {
-                    return slot;
+                T found = source.poll();
+                if (found != null) {
+                    return found;
                 }
                 if (isBroken) {
                     throw new InterruptedException();
@@ -202,39 +197,17 @@ final class SlotQueues {
         return filledOn;
     }
 
-    /** Waits for what the hasher finds; null when that takes longer. */
-    @Nullable
-    Digest awaitDigest(Slot last, long milliseconds) throws InterruptedException {
-        long end = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(milliseconds);
-        long seen = changes();
-        while (last.digest() == null && end - System.nanoTime() > 0) {
-            if (!help()) {
-                awaitChange(seen, end);
-            }
-            seen = changes();
-        }
-        return last.digest();
-    }
-
-    private synchronized void awaitChange(long seen, long end) throws InterruptedException {
-        long left = end - System.nanoTime();
-        while (changes == seen && left > 0) {
-            TimeUnit.NANOSECONDS.timedWait(this, left);
-            left = end - System.nanoTime();
-        }
+    /** Waits for what the hasher finds. */
+    Digest awaitDigest(Slot last) throws InterruptedException {
+        return take(last::digest);
     }
 
     /** For a thread that has nothing else to do: helps until it is interrupted. */
     void helpOn() throws InterruptedException {
-        while (true) {
-            long seen = changes();
-            if (!help()) {
-                awaitChange(seen);
-            }
-        }
+        take(() -> null);
     }
 
-    /** Interrupts whoever waits for a slot: one of the threads has ended before its time. */
+    /** Interrupts whoever waits: one of the threads has ended before its time. */
     synchronized void breakDown() {
         isBroken = true;
         changed();
