@@ -120,7 +120,8 @@ deb: $(T)/pve-oci.jar
 
 tidy:
 	$(MVN) -q spotless:apply
-	perltidy -b -bext=/ $$(git ls-files 'perl/*.pm' 't/*.t' 't/*.pm' bin/pve-oci)
+	perltidy -b -bext=/ $$(git ls-files | xargs grep -lE -m1 '^#!.*\bperl\b|^package PVE' \
+		| grep -vE '\.(md|patch|pod)$$') $$(git ls-files 't/*.t' 't/*.pm')
 
 # As root. BENCH='--rounds 3 --images debian' says how much of it, see bench/README.md.
 bench: all

@@ -38,9 +38,10 @@ sub sees_only_its_tree ($probe) {
     for my $path (@host, '/../../etc/passwd') {
         is(call($probe, 'openat', AT_FDCWD, $path, 0), 'ENOENT', "$path is not there");
     }
-    is(call($probe, 'openat', AT_FDCWD, $_, O_CREAT | O_WRONLY, oct('0600')), 'EROFS',
-        "$_ cannot be written")
-        for '/new', home() . '/new', directory() . '/classes/new', "$probe->{jdk}/new";
+    is(
+        call($probe, 'openat', AT_FDCWD, $_, O_CREAT | O_WRONLY, oct('0600')), 'EROFS',
+        "$_ cannot be written"
+    ) for '/new', home() . '/new', directory() . '/classes/new', "$probe->{jdk}/new";
     return;
 }
 

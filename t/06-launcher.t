@@ -19,7 +19,8 @@ use constant AT_FDCWD => -100;
 plan_probe();
 
 sub reports_its_end ($jdk, @map) {
-   # abort() of a process 1: SIGABRT does not end it, so it goes on to SIGSEGV and then to exit 127.
+    # abort() of a process 1: SIGABRT does not end it, so it goes on to SIGSEGV and then to exit
+    # 127.
     for my $case (
         ['exit 7' => 'exit 7'], ['throw' => 'exit 1'],
         ['crash' => qr/^exit 1(?:27|34|39)$/]

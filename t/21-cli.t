@@ -201,7 +201,8 @@ subtest 'no daemon' => sub {
     is($code, 69, 'exit code');
     is(
         $err,
-        "pve-oci: info: cannot connect to pve-ocid at '$DIRECTORY/none': No such file or directory\n",
+        "pve-oci: info: cannot connect to pve-ocid at '$DIRECTORY/none':"
+            . " No such file or directory\n",
         'line'
     );
     my $daemon;

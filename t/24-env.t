@@ -36,8 +36,10 @@ sub write_file ($content) {
     close($handle) or die $!;
 }
 
-my $DATA = { variables => ['A=1 2', 'B='], command => ['/bin/sh', '-c', "it's"], uid => 5, gid => 6,
-    groups => [7] };
+my $DATA = {
+    variables => ['A=1 2', 'B='], command => ['/bin/sh', '-c', "it's"], uid => 5, gid => 6,
+    groups => [7]
+};
 write_file(PVE::OCI::Env::encode($DATA));
 chown(100000, 100006, $FILE) or die $!;
 chmod(0640, $FILE) or die $!;
@@ -45,8 +47,10 @@ chmod(0640, $FILE) or die $!;
 is(run($ROOTFS), "0|A=1 2\nB=\n", 'lists variables');
 is(run($ROOTFS, 'list'), "0|A=1 2\nB=\n", 'also when asked to');
 is(run($ROOTFS, '--command'), "0|/bin/sh\n-c\nit's\n", 'shows the command');
-is(run($ROOTFS, 'set', 'B=b=b', "C=\xc3\xa4 \$x"), "0|A=1 2\nB=b=b\nC=\xc3\xa4 \$x\n",
-    'sets, in place and new');
+is(
+    run($ROOTFS, 'set', 'B=b=b', "C=\xc3\xa4 \$x"), "0|A=1 2\nB=b=b\nC=\xc3\xa4 \$x\n",
+    'sets, in place and new'
+);
 is(run($ROOTFS, 'unset', 'A', 'B'), "0|C=\xc3\xa4 \$x\n", 'unsets');
 is(run('--command', $ROOTFS, '--', '/bin/x', '-q', ''), "0|/bin/x\n-q\n\n", 'replaces the command');
 is_deeply(
@@ -57,10 +61,14 @@ is_deeply(
     },
     'all as JSON, ids have stayed',
 );
-is(sprintf('%o %d %d', (stat($FILE))[2] & 07777, (stat($FILE))[4, 5]), '640 100000 100006',
-    'owner and mode have stayed');
-is(join(' ', sort map { s{.*/}{}r } glob("$ROOTFS/{.[!.],}*")), '.pve.env',
-    'nothing is left behind');
+is(
+    sprintf('%o %d %d', (stat($FILE))[2] & 07777, (stat($FILE))[4, 5]), '640 100000 100006',
+    'owner and mode have stayed'
+);
+is(
+    join(' ', sort map { s{.*/}{}r } glob("$ROOTFS/{.[!.],}*")), '.pve.env',
+    'nothing is left behind'
+);
 
 for my $case (
     [['unset', 'NONE'], 1, "variable 'NONE' is not set"],
@@ -72,8 +80,11 @@ for my $case (
     my ($words, $code, $message) = $case->@*;
     is(run($ROOTFS, $words->@*), "$code|pve-oci: env: $message\n", "refused: @$words");
 }
-is(run("$ROOTFS/none"),
-    "1|pve-oci: env: cannot enter rootfs '$ROOTFS/none': No such file or directory\n", 'no rootfs');
+is(
+    run("$ROOTFS/none"),
+    "1|pve-oci: env: cannot enter rootfs '$ROOTFS/none': No such file or directory\n",
+    'no rootfs'
+);
 
 my $good = PVE::OCI::Env::encode($DATA);
 for my $bad (
@@ -85,10 +96,15 @@ for my $bad (
     like(run($ROOTFS), qr/\A1\|pve-oci: env: [^\n]+\n\z/, 'damaged: ' . $bad =~ s/\0/./gr);
 }
 unlink($FILE);
-is(run($ROOTFS),
-    "1|pve-oci: env: there is no /.pve.env in '$ROOTFS': not made from an OCI image?\n", 'no file');
+is(
+    run($ROOTFS),
+    "1|pve-oci: env: there is no /.pve.env in '$ROOTFS': not made from an OCI image?\n",
+    'no file'
+);
 symlink('/etc/passwd', $FILE) or die $!;
-is(run($ROOTFS, 'set', 'A=b'), "1|pve-oci: env: '/.pve.env' in rootfs is not a regular file\n",
-    'a link is not followed');
+is(
+    run($ROOTFS, 'set', 'A=b'), "1|pve-oci: env: '/.pve.env' in rootfs is not a regular file\n",
+    'a link is not followed'
+);
 
 done_testing();

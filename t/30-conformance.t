@@ -1,5 +1,6 @@
-# Image archives with the exact tree or error that each must give, through the command with the daemon and with the
-# embedded engine, in their sandboxes: our own, which are described in java/src/test/resources/conformance, and those of a folder that PVE_OCI_SHARED names.
+# Image archives with the exact tree or error that each must give, through the command with the
+# daemon and with the embedded engine, in their sandboxes: our own, which are described in
+# java/src/test/resources/conformance, and those of a folder that PVE_OCI_SHARED names.
 
 use v5.36;
 
@@ -90,8 +91,10 @@ subtest 'own cases' => sub {
     my $classes = home() . '/test-classes';
     plan skip_all => 'tests are not compiled: run mvn test-compile'
         if !-e "$classes/conformance";
-    system('java', '-cp', class_path(), 'pve.oci.conformance.ConformanceArchives',
-        "$work/cases") == 0
+    system(
+        'java', '-cp', class_path(), 'pve.oci.conformance.ConformanceArchives',
+        "$work/cases"
+        ) == 0
         or die "the archives could not be written\n";
     for my $file (glob("$work/cases/*.json")) {
         my ($name) = $file =~ m{([^/]+)\.json$};
@@ -109,7 +112,8 @@ subtest 'shared cases' => sub {
     for my $mode (sort keys %MODES) {
         # the runner asks for a config on standard output, and puts its limits at the end
         my $command =
-            "$program extract --output-format json $MODES{$mode}->@* --arch {arch} {archive} {rootfs}";
+              "$program extract --output-format json $MODES{$mode}->@* --arch {arch}"
+            . ' {archive} {rootfs}';
         my @run = (
             'python3', "$shared/conformance/run.py", '--cases', "$shared/conformance/cases",
             '--shift', 100000

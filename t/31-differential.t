@@ -1,5 +1,6 @@
-# Images made at random, extracted by us and by others: the trees must be the same. umoci applies layers, bsdtar one layer
-# without whiteouts. PVE_OCI_TEST_SEEDS chooses other seeds or more of them ("100-200").
+# Images made at random, extracted by us and by others: the trees must be the same. umoci applies
+# layers, bsdtar one layer without whiteouts. PVE_OCI_TEST_SEEDS chooses other seeds or more of them
+# ("100-200").
 
 use v5.36;
 
@@ -64,7 +65,8 @@ sub attributes ($directory) {
     return \%attributes;
 }
 
-# A line for each path: all that a container can see, but for times of directories, which writing in them changes.
+# A line for each path: all that a container can see, but for times of directories, which writing in
+# them changes.
 sub describe ($directory, $shift) {
     my %lines;
     my $attributes = attributes($directory);

@@ -387,7 +387,8 @@ subtest 'newer versions: user ids for LXC, network managed by the host' => sub {
 
 subtest 'users' => sub {
     my $passwd =
-        "root:x:0:0:r:/:/bin/sh\napp:x:1000:1001::/:\n2000:x:5:6::/:\nbad\nneg:x:-1:0\nnogid:x:9:x\n";
+          "root:x:0:0:r:/:/bin/sh\napp:x:1000:1001::/:\n2000:x:5:6::/:\n"
+        . "bad\nneg:x:-1:0\nnogid:x:9:x\n";
     my $group = "root:x:0:app\nstaff:x:50:app,other\ng:x:1001:app\naudio:x:63:x,app\n";
     my @cases = (
         ['app', '1000:1001:0,50,63'], ['1000', '1000:1001:0,50,63'], ['app:staff', '1000:50:'],

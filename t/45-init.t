@@ -73,16 +73,20 @@ sub test_init ($init, $emulator) {
         return run_init($rootdir, $emulator, %inherited);
     };
 
-    my @variables = ((map { "V$_=$ODD->[$_]" } 0 .. $ODD->$#*), 'a.b=1', 'X-Y=2', 'E=',
-        map { "N$_=$_" } 1 .. 1000);
+    my @variables = (
+        (map { "V$_=$ODD->[$_]" } 0 .. $ODD->$#*), 'a.b=1', 'X-Y=2', 'E=',
+        map { "N$_=$_" } 1 .. 1000
+    );
     my ($code, $said, $got) = $start->(
         { command => ['/bin/dump', $ODD->@*], variables => [@variables, 'TERM=image'] },
         container => 'lxc', TERM => 'linux',
     );
     is("$code|$said", '7|', 'exit code of the command, no word');
     is_deeply($got->{argv}, ['/bin/dump', $ODD->@*], 'odd arguments, byte for byte');
-    is_deeply([sort $got->{env}->@*], [sort @variables, 'TERM=image', 'container=lxc'],
-        'odd variables; inherited ones stay or are replaced');
+    is_deeply(
+        [sort $got->{env}->@*], [sort @variables, 'TERM=image', 'container=lxc'],
+        'odd variables; inherited ones stay or are replaced'
+    );
     is($got->{cwd}, '/work', 'working directory stays');
     is($got->{ids} =~ s/ .*//r, '0', 'user stays');
 
@@ -145,8 +149,10 @@ sub test_init ($init, $emulator) {
         unlink("$rootdir/.pve.env");
         $trap->[0]->("$rootdir/.pve.env") or die $!;
         ($code, $said) = run_init($rootdir, $emulator);
-        is("$code|$said", "126|/.pve.init: /.pve.env: $trap->[1]\n",
-            "instead of the file: $trap->[1]");
+        is(
+            "$code|$said", "126|/.pve.init: /.pve.env: $trap->[1]\n",
+            "instead of the file: $trap->[1]"
+        );
         rmdir("$rootdir/.pve.env");
     }
     return;

@@ -1,5 +1,6 @@
-# Real LXC: an unprivileged container starts by /.pve.init, and its command gets exactly the arguments,
-# variables, directory and ids of the image's config; lxc-stop ends it by its stop signal.
+# Real LXC: an unprivileged container starts by /.pve.init, and its command gets exactly the
+# arguments, variables, directory and ids of the image's config; lxc-stop ends it by its stop
+# signal.
 
 use v5.36;
 
@@ -39,8 +40,10 @@ for my $is_new (0, 1) {
     subtest 'configuration as of pve-container ' . ($is_new ? '6.1' : '6.0') => sub {
         local $PVE::LXC::Config::IS_NEW = $is_new;
         my $rootdir = InitRootfs::create(100000);
-        LxcContainer::write_file("$rootdir/etc/passwd",
-            "root:x:0:0::/:\napp:x:1000:1001::/:\n");
+        LxcContainer::write_file(
+            "$rootdir/etc/passwd",
+            "root:x:0:0::/:\napp:x:1000:1001::/:\n"
+        );
         LxcContainer::write_file("$rootdir/etc/group", "audio:x:63:app\nstaff:x:50:x,app\n");
         my $conf = { unprivileged => 1, arch => $ARCH };
         PVE::LXC::OCI::apply_image_config(

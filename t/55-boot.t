@@ -1,10 +1,11 @@
 #!/usr/bin/perl
-# From image to running container: an image is extracted by the real engine as the create flow does it, by the
-# daemon or embedded, and booted by real LXC. Its command is a shell that dumps process 1 as it sees it from
-# inside, which must be byte by byte what the image says; lxc-stop ends it by its stop signal.
+# From image to running container: an image is extracted by the real engine as the create flow does
+# it, by the daemon or embedded, and booted by real LXC. Its command is a shell that dumps process 1
+# as it sees it from inside, which must be byte by byte what the image says; lxc-stop ends it by its
+# stop signal.
 #
-# Images come from Debian's busybox-static, and from busybox-glibc.tar and alpine.tar in the folder images of
-# what PVE_OCI_SHARED names.
+# Images come from Debian's busybox-static, and from busybox-glibc.tar and alpine.tar in the folder
+# images of what PVE_OCI_SHARED names.
 
 use v5.36;
 

@@ -1,6 +1,7 @@
 #!/usr/bin/perl
-# A task that creates a container is stopped in the middle, as PVE does it: SIGTERM to its process group, and
-# SIGKILL. What comes next is umount of the loop-mounted rootfs, which must succeed at once.
+# A task that creates a container is stopped in the middle, as PVE does it: SIGTERM to its process
+# group, and SIGKILL. What comes next is umount of the loop-mounted rootfs, which must succeed at
+# once.
 
 use v5.36;
 

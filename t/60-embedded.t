@@ -1,5 +1,6 @@
 #!/usr/bin/perl
-# The embedded engine: extraction without a daemon, in and outside of user namespaces, its sandbox, who uses it and how.
+# The embedded engine: extraction without a daemon, in and outside of user namespaces, its sandbox,
+# who uses it and how.
 use v5.36;
 
 use FindBin;
@@ -12,8 +13,10 @@ use Test::More;
 
 use PVE::OCI;
 
-use EmbeddedTest
-    qw($CONFIG $DIRECTORY $IMAGE $SLOW entries_of extract new_root open_fds owner_of plan_embedded start_slow);
+use EmbeddedTest qw(
+    $CONFIG $DIRECTORY $IMAGE $SLOW entries_of extract new_root open_fds owner_of plan_embedded
+    start_slow
+);
 use TestSupport qw(child_of jdks namespace_of process_status root system_call wait_until);
 
 plan_embedded();
@@ -76,7 +79,8 @@ subtest 'a map of several ranges' => sub {
     is(owner_of("$rootdir/etc/new"), '150005:100000', 'owner');
 };
 
-# Runs code in a user namespace as PVE::LXC::Namespaces::run_in_userns does; returns what it returned or died with.
+# Runs code in a user namespace as PVE::LXC::Namespaces::run_in_userns does; returns what it
+# returned or died with.
 sub run_in_userns ($code) {
     pipe(my $ready, my $ready_writer) or die $!;
     pipe(my $go, my $go_writer) or die $!;

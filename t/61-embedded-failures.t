@@ -1,6 +1,7 @@
 #!/usr/bin/perl
-# The embedded engine when something goes wrong: its errors beside the daemon's, its end in the middle of the work, what it
-# leaves behind, no virtual machine. PVE_OCI_TEST_LEAK_COUNT: how many extractions the leak test makes (40).
+# The embedded engine when something goes wrong: its errors beside the daemon's, its end in the
+# middle of the work, what it leaves behind, no virtual machine. PVE_OCI_TEST_LEAK_COUNT: how many
+# extractions the leak test makes (40).
 use v5.36;
 
 use FindBin;
@@ -13,8 +14,10 @@ use Time::HiRes qw(time);
 use PVE::OCI;
 use PVE::OCI::JVM;
 
-use EmbeddedTest
-    qw($CONFIG $DIRECTORY $IMAGE $SLOW entries_of extract new_root open_fds owner_of plan_embedded slurp start_slow);
+use EmbeddedTest qw(
+    $CONFIG $DIRECTORY $IMAGE $SLOW entries_of extract new_root open_fds owner_of plan_embedded
+    slurp start_slow
+);
 use TestSupport qw(home jdks process_status root wait_until);
 
 plan_embedded();
@@ -211,7 +214,8 @@ subtest 'a second virtual machine across a fork' => sub {
     my $output = qx($DIRECTORY/twice $library 2>/dev/null);
     is(
         $output,
-        "create Java virtual machine: this process, or one that it was forked from, has had one already\n",
+        'create Java virtual machine: this process, or one that it was forked from,'
+            . " has had one already\n",
         'is refused'
     );
 };

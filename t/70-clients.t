@@ -1,6 +1,6 @@
 #!/usr/bin/perl
-# Clients that are not ours drive the daemon: varlinkctl of systemd, python3-varlink, varlink-go; and the certification
-# client of varlink-go our server code.
+# Clients that are not ours drive the daemon: varlinkctl of systemd, python3-varlink, varlink-go;
+# and the certification client of varlink-go our server code.
 use v5.36;
 
 use FindBin;

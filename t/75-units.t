@@ -1,6 +1,6 @@
 #!/usr/bin/perl
-# What systemd does with the daemon, without systemd: its units are sound, it takes the socket it is passed, says that
-# it is ready and alive, reads its configuration again at SIGHUP, and ends well.
+# What systemd does with the daemon, without systemd: its units are sound, it takes the socket it is
+# passed, says that it is ready and alive, reads its configuration again at SIGHUP, and ends well.
 use v5.36;
 
 use FindBin;
@@ -71,8 +71,10 @@ subtest 'a daemon as systemd runs it' => sub {
         ) or POSIX::_exit(98);
     }
     ok(wait_until(sub { -S $socket }), 'somebody listens');
-    is(PVE::OCI::get_info({ socket => $socket })->{product}, 'pve-ocid',
-        'the first call is answered');
+    is(
+        PVE::OCI::get_info({ socket => $socket })->{product}, 'pve-ocid',
+        'the first call is answered'
+    );
 
     my sub next_state () {
         return '' if !IO::Select->new($notify)->can_read(patience());
@@ -97,8 +99,10 @@ subtest 'a daemon as systemd runs it' => sub {
     $state = next_state() while $state ne 'STOPPING=1' && IO::Select->new($notify)->can_read(1);
     is($state, 'STOPPING=1', 'and says so');
     ok(-S $socket, 'the socket is not its own to remove');
-    unlike(read_file("$DIRECTORY/log"), qr/^(?!<\d>|Listening|Communication|Execing)/m,
-        'every line has a priority');
+    unlike(
+        read_file("$DIRECTORY/log"), qr/^(?!<\d>|Listening|Communication|Execing)/m,
+        'every line has a priority'
+    );
 
     write_file($config, "job = 3\n");
     my $program = root() . "/bin/pve-ocid";

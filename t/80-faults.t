@@ -1,6 +1,7 @@
 #!/usr/bin/perl
 # Faults and load: what is injected, and what comes back. Each line of notes is a row of that table.
-# PVE_OCI_TEST_JOBS: how many jobs in a row must not make the daemon grow (100, or fewer where they take long).
+# PVE_OCI_TEST_JOBS: how many jobs in a row must not make the daemon grow (100, or fewer where they
+# take long).
 use v5.36;
 
 use FindBin;
@@ -103,7 +104,10 @@ sub slow_extraction ($root, $archive = $LARGE) {
 sub busy_worker() {
     my @java = grep { (process_status($_) // {})->{NSpid} =~ /\t1\z/ } $daemon->descendants();
     my ($busy) =
-        grep { grep { (readlink($_) // '') =~ /\.tar\z/ } glob("/proc/$_/fd/*") } @java;
+        grep {
+            grep { (readlink($_) // '') =~ /\.tar\z/ }
+            glob("/proc/$_/fd/*")
+        } @java;
     return $busy // die "no worker has an archive open\n";
 }
 
@@ -163,11 +167,13 @@ subtest 'load' => sub {
             $before = $daemon->usage();
         }
     }
-    # the last worker is gone, the next spare is there, and is not being warmed at the moment: that takes descriptors
+    # the last worker is gone, the next spare is there, and is not being warmed at the moment: that
+    # takes descriptors
     my $after;
     wait_until(sub {
         $after = $daemon->usage();
-        return $after->{processes} == $before->{processes} && $after->{fds} <= $before->{fds} + 2;
+        return $after->{processes} == $before->{processes}
+            && $after->{fds} <= $before->{fds} + 2;
     });
     is_deeply(\@errors, [], "$count jobs in a row");
     cmp_ok($after->{$_}, '<=', $before->{$_} + 2, "no growth: $_")
@@ -217,8 +223,10 @@ subtest 'clients that do not read' => sub {
     cmp_ok(time() - $start, '<', 30, 'soon');
     row(sprintf('16 clients that never read (%.1f s)', time() - $start), $result);
     close($_) for @sockets;
-    ok(wait_until(sub { !PVE::OCI::list_jobs({ socket => $daemon->{socket} })->@* }),
-        'their jobs end');
+    ok(
+        wait_until(sub { !PVE::OCI::list_jobs({ socket => $daemon->{socket} })->@* }),
+        'their jobs end'
+    );
 };
 
 subtest 'frames of every wrong kind' => sub {
@@ -301,8 +309,10 @@ subtest 'worker stopped' => sub {
     my $start = time();
     kill STOP => busy_worker();
     my $result = result_of($child);
-    is_error('worker stopped (SIGSTOP, hang = 3)', $result, 'io.pve.oci.WorkerFailed',
-        qr/worker/);
+    is_error(
+        'worker stopped (SIGSTOP, hang = 3)', $result, 'io.pve.oci.WorkerFailed',
+        qr/worker/
+    );
     cmp_ok(time() - $start, '<', 15, 'the limit of hanging counts');
     nothing_left('worker stopped', $root);
     serves_on('worker stopped');
@@ -316,8 +326,10 @@ subtest 'client killed' => sub {
     my $start = time();
     ok(wait_until(sub { umount_root($root) }), 'rootfs can be unmounted');
     row(sprintf('client killed: unmounted after %.2f s', time() - $start), $result);
-    ok(wait_until(sub { !PVE::OCI::list_jobs({ socket => $daemon->{socket} })->@* }),
-        'no job left');
+    ok(
+        wait_until(sub { !PVE::OCI::list_jobs({ socket => $daemon->{socket} })->@* }),
+        'no job left'
+    );
     serves_on('client killed');
 };
 
@@ -327,8 +339,10 @@ subtest 'daemon killed' => sub {
     my @workers = $daemon->descendants();
     $daemon->stop('KILL');
     my $result = result_of($child);
-    is_error('daemon killed (SIGKILL)', $result, 'ConnectionLost',
-        qr/connection to pve-ocid lost/);
+    is_error(
+        'daemon killed (SIGKILL)', $result, 'ConnectionLost',
+        qr/connection to pve-ocid lost/
+    );
     ok(
         wait_until(sub {
             !grep { process_status($_) } @workers;
@@ -344,8 +358,10 @@ subtest 'daemon killed' => sub {
 subtest 'storage' => sub {
     my $full = mount_root('size=1m');
     my $result = try_extract($LARGE, $full);
-    is_error('full file system (tmpfs of 1 MiB)', $result, 'io.pve.oci.EntryFailed',
-        qr/ENOSPC/);
+    is_error(
+        'full file system (tmpfs of 1 MiB)', $result, 'io.pve.oci.EntryFailed',
+        qr/ENOSPC/
+    );
     nothing_left('full file system', $full);
     ok(umount_root($full), 'unmounted at once');
 
@@ -422,8 +438,10 @@ subtest 'input and output errors' => sub {
     truncate($image, 3 << 20) or die "truncate: $!\n"; # reads of what is beyond are errors
     system('sh', '-c', 'echo 3 > /proc/sys/vm/drop_caches');
     my $result = result_of($child);
-    is_error('EIO while the archive is read', $result, 'io.pve.oci.SystemError',
-        qr/layer 1.*pread.*EIO/);
+    is_error(
+        'EIO while the archive is read', $result, 'io.pve.oci.SystemError',
+        qr/layer 1.*pread.*EIO/
+    );
     nothing_left('EIO', $root);
     system('umount', '-l', $mount);
     @mounted = grep { $_ ne $mount } @mounted;

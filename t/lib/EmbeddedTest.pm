@@ -1,4 +1,5 @@
-# What the tests of the embedded engine share: two images, directories to extract into, and an extraction that lasts.
+# What the tests of the embedded engine share: two images, directories to extract into, and an
+# extraction that lasts.
 package EmbeddedTest;
 
 use v5.36;
@@ -14,14 +15,16 @@ use TestImage qw(entry write_image);
 use TestSupport qw(child_of wait_until);
 
 our @EXPORT_OK = qw(
-    $CONFIG $DIRECTORY $IMAGE $SLOW entries_of extract new_root open_fds owner_of plan_embedded slurp start_slow
+    $CONFIG $DIRECTORY $IMAGE $SLOW entries_of extract new_root open_fds
+    owner_of plan_embedded slurp start_slow
 );
 
 our ($CONFIG, $DIRECTORY, $IMAGE, $SLOW);
 
 my $serial = 0;
 
-# Skips the whole test where it cannot run, makes the images where it can. No daemon is there to be reached.
+# Skips the whole test where it cannot run, makes the images where it can. No daemon is there to be
+# reached.
 sub plan_embedded() {
     plan(skip_all => 'needs root') if $> != 0;
     plan(skip_all => "no embedded engine: $@") if !eval { PVE::OCI::JVM::settings(); 1 };
@@ -75,8 +78,8 @@ sub open_fds() {
     return scalar(entries_of('/proc/self/fd')->@*);
 }
 
-# A child that extracts the slow image; returns its pid, the pids of its supervisor and its engine, and the
-# rootfs, once the first file is there. The child's last words are in the file.
+# A child that extracts the slow image; returns its pid, the pids of its supervisor and its engine,
+# and the rootfs, once the first file is there. The child's last words are in the file.
 sub start_slow (%options) {
     my $rootdir = new_root();
     my $words = "$rootdir.words";

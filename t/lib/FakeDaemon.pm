@@ -3,9 +3,9 @@ package FakeDaemon;
 # A stand-in for pve-ocid that plays scripts, to test clients: a forked process that listens on a
 # socket in a temporary directory and plays one script a connection.
 #
-# A script is a list of steps, each [name, argument]: reply HASH, raw BYTES, sleep SECONDS, wait_eof,
-# close, stall (never answers, never hangs up). It starts once a call was read. Calls, descriptors and
-# the moment of EOF are written to a log.
+# A script is a list of steps, each [name, argument]: reply HASH, raw BYTES, sleep SECONDS,
+# wait_eof, close, stall (never answers, never hangs up). It starts once a call was read. Calls,
+# descriptors and the moment of EOF are written to a log.
 
 use v5.36;
 

@@ -1,7 +1,7 @@
 package InitRootfs;
 
-# A rootfs for tests of /.pve.init: empty but for /.pve.init, the program that dumps what it was started
-# with, and a directory for it to work in. Needs gcc and root.
+# A rootfs for tests of /.pve.init: empty but for /.pve.init, the program that dumps what it was
+# started with, and a directory for it to work in. Needs gcc and root.
 
 use v5.36;
 

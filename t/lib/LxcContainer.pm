@@ -1,5 +1,6 @@
-# Unprivileged containers of real LXC, with the configuration that the create flow made. They live in a mount
-# namespace of the test's own: LXC wants to see nothing but cgroup2, and ranges for newuidmap.
+# Unprivileged containers of real LXC, with the configuration that the create flow made. They live
+# in a mount namespace of the test's own: LXC wants to see nothing but cgroup2, and ranges for
+# newuidmap.
 package LxcContainer;
 
 use v5.36;
@@ -9,8 +10,8 @@ use Test::More;
 
 use TestSupport qw(wait_until);
 
-# Why this cannot be done here, or undef. Starts the test over in a mount namespace of its own; to be
-# called before anything else is done.
+# Why this cannot be done here, or undef. Starts the test over in a mount namespace of its own; to
+# be called before anything else is done.
 sub missing() {
     return 'needs root' if $> != 0;
     return 'needs lxc' if system('lxc-start --version >/dev/null 2>&1') != 0;
@@ -37,7 +38,8 @@ sub write_file ($path, $content) {
     return;
 }
 
-# Starts a container of this rootfs and configuration as PVE would, and waits until the condition holds.
+# Starts a container of this rootfs and configuration as PVE would, and waits until the condition
+# holds.
 sub start ($class, $rootdir, $conf, $is_ready) {
     my $folder = tempdir(CLEANUP => 1);
     my $self = bless({ folder => $folder, owner => $$ }, $class);
@@ -59,8 +61,8 @@ sub start ($class, $rootdir, $conf, $is_ready) {
     return $self;
 }
 
-# Ends it by its stop signal; returns the exit status of lxc-stop. A signal that does nothing is found
-# out by the time it takes.
+# Ends it by its stop signal; returns the exit status of lxc-stop. A signal that does nothing is
+# found out by the time it takes.
 sub stop ($self) {
     return system('lxc-stop', '-P', $self->{folder}, '-n', 'test', '-t', 10);
 }

@@ -1,5 +1,6 @@
-# Images made at random from a seed: an image layout with a few layers whose entries collide, replace each other, link to
-# each other and remove each other. Only what the specification says one way is in them, so that tools must agree.
+# Images made at random from a seed: an image layout with a few layers whose entries collide,
+# replace each other, link to each other and remove each other. Only what the specification says one
+# way is in them, so that tools must agree.
 package RandomImage;
 
 use v5.36;
@@ -60,7 +61,8 @@ my sub tar_entry ($entry) {
         . padded($content);
 }
 
-# What is where, so that the next entry can be one that every tool takes: parents are directories, targets are files.
+# What is where, so that the next entry can be one that every tool takes: parents are directories,
+# targets are files.
 my sub forget_below ($tree, $path) {
     delete($tree->@{ grep { index("$_/", "$path/") == 0 } keys %$tree });
     return;
@@ -92,7 +94,8 @@ my sub random_entry ($random, $tree, $is_plain) {
         uid => $random->(65536), gid => $random->(65536),
         mtime => 1000000000 + $random->(700000000), xattrs => {},
     };
-  # umoci leaves it to the kernel what a directory without an entry takes over of a set-group-ID one
+    # umoci leaves it to the kernel what a directory without an entry takes over of a set-group-ID
+    # one
     $entry->{mode} = $entry->{mode} & 05777 | 0700 if $type eq 'dir';
     $entry->{content} = chr(65 + $random->(26)) x $random->(3000) if $type eq 'file';
     $entry->{target} = $files[$random->(scalar @files)] if $type eq 'link';
@@ -107,7 +110,8 @@ my sub random_entry ($random, $tree, $is_plain) {
     return $entry;
 }
 
-# Markers come first and name what lower layers have; whether they count for their own layer is not the question here.
+# Markers come first and name what lower layers have; whether they count for their own layer is not
+# the question here.
 my sub markers ($random, $tree) {
     my $text = '';
     my @paths = sort keys %$tree;
@@ -134,8 +138,8 @@ my sub layer ($random, $tree, $is_plain) {
     return $tar . "\0" x 1024;
 }
 
-# Writes an image layout with the tag "t" into a directory. A plain one has one layer and every name once. Returns the
-# file names of its layers.
+# Writes an image layout with the tag "t" into a directory. A plain one has one layer and every name
+# once. Returns the file names of its layers.
 sub write_layout ($directory, $seed, $is_plain = 0) {
     my $random = generator($seed);
     make_path("$directory/blobs/sha256");

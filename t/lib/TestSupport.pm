@@ -18,8 +18,8 @@ use Time::HiRes qw(sleep time);
 require 'syscall.ph'; ## no critic (RequireBarewordIncludes): it is no module
 
 our @EXPORT_OK = qw(
-    ask child_of class_path clone_mount errno_name home jdks namespace_of patience process_status root
-    send_with_fds start_worker status_of stop_worker system_call wait_until worker_options
+    ask child_of class_path clone_mount errno_name home jdks namespace_of patience process_status
+    root send_with_fds start_worker status_of stop_worker system_call wait_until worker_options
 );
 
 # Newer than syscall.ph may be; one number on every architecture.
@@ -48,9 +48,10 @@ sub home() {
 # For programs that the tests are made of in Java: their classes, ours, and every library.
 sub class_path() {
     my $home = home();
-    return
-        join(':', "$home/test-classes", "$home/classes",
-            glob("$home/lib/*.jar $home/lib/daemon/*.jar"));
+    return join(
+        ':', "$home/test-classes", "$home/classes",
+        glob("$home/lib/*.jar $home/lib/daemon/*.jar")
+    );
 }
 
 # The JDKs to test with: those that PVE_OCI_TEST_JDKS names, separated by colons, or all there are.

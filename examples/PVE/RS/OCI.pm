@@ -1,4 +1,5 @@
-# Stands in for libpve-rs-perl's module of this name, ahead of it in @INC: pve-container as it is then extracts with pve-oci.
+# Stands in for libpve-rs-perl's module of this name, ahead of it in @INC: pve-container as it is
+# then extracts with pve-oci.
 package PVE::RS::OCI;
 
 use v5.36;

@@ -1,8 +1,8 @@
 package PVE::OCI;
 
-# OCI image archives for Perl code: detects, inspects, verifies and extracts them by calling pve-ocid, or
-# where there is none by the same engine in a child of this process. Loads no PVE module, connects to
-# nothing before a function is called, safe under taint mode.
+# OCI image archives for Perl code: detects, inspects, verifies and extracts them by calling
+# pve-ocid, or where there is none by the same engine in a child of this process. Loads no PVE
+# module, connects to nothing before a function is called, safe under taint mode.
 #
 # What comes back is data out of an image unless its documentation says otherwise: untrusted.
 
@@ -81,8 +81,8 @@ my sub call_without_daemon ($method, $parameters, $options, $call_options) {
     return call_embedded($method, $parameters, $options, $call_options);
 }
 
-# Calls one of the methods that work on an image: by the daemon when it can be reached from the initial
-# user namespace, by the embedded engine otherwise. Who names a socket wants the daemon.
+# Calls one of the methods that work on an image: by the daemon when it can be reached from the
+# initial user namespace, by the embedded engine otherwise. Who names a socket wants the daemon.
 my sub call_for_image ($method, $parameters, $options, $call_options) {
     my $mode = $options->{mode} // (defined($options->{socket}) ? 'daemon' : '');
     invalid("mode is neither 'daemon' nor 'embedded': '$mode'")
@@ -106,16 +106,16 @@ my sub whole_number ($value, $what) {
     return $digits + 0;
 }
 
-# The bytes of a path as characters for JSON, undef when they are not UTF-8. A string that Perl flags
-# as characters names the file of its UTF-8 bytes, as in Perl's own open.
+# The bytes of a path as characters for JSON, undef when they are not UTF-8. A string that Perl
+# flags as characters names the file of its UTF-8 bytes, as in Perl's own open.
 my sub path_characters ($path) {
     return $path if utf8::is_utf8($path);
     my $characters = $path;
     return utf8::decode($characters) ? $characters : undef;
 }
 
-# Puts a file or directory into the parameters, by path or by descriptor. $opened keeps open what was
-# opened here until the call is done.
+# Puts a file or directory into the parameters, by path or by descriptor. $opened keeps open what
+# was opened here until the call is done.
 my sub add_object ($parameters, $name, $object, $call_options, $opened, $flags, $by_descriptor) {
     invalid("no $name given") if !defined($object) || $object eq '';
     my $fd;

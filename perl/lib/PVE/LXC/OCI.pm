@@ -2,8 +2,8 @@ package PVE::LXC::OCI;
 
 # OCI images in the create flow of containers: stands in for PVE::LXC::Create::restore_archive.
 #
-# Runs in the task of `pct create` as root of the host, in taint mode. Asks pve-ocid to extract, sets
-# $conf by what the image says, and puts /.pve.init, /.pve.env and /.pve.oci.json into rootfs.
+# Runs in the task of `pct create` as root of the host, in taint mode. Asks pve-ocid to extract,
+# sets $conf by what the image says, and puts /.pve.init, /.pve.env and /.pve.oci.json into rootfs.
 
 use v5.36;
 
@@ -53,8 +53,8 @@ my sub log_warning ($message) {
 
 my sub host_architecture() { return $MACHINES->{ (POSIX::uname())[4] } // 'amd64'; }
 
-# A volume that only the original function can read: of a backup server or an external provider, or a
-# backup whatever its storage.
+# A volume that only the original function can read: of a backup server or an external provider, or
+# a backup whatever its storage.
 my sub is_backup ($storage_cfg, $archive) {
     return 1 if $archive =~ m{(?:\A|[/:])vzdump-[^/]*\z};
     my ($storeid) = PVE::Storage::parse_volume_id($archive, 1);
@@ -139,7 +139,8 @@ sub restore_image ($archive_path, $rootdir, $conf, $bwlimit = undef) {
     my $platform = $ARCHITECTURES->{$arch} // die "no OCI images for architecture '$arch'\n";
 
     print "extracting OCI image '$archive_path'\n";
- # NOTE: values of $unsafe_config are untrusted, check_config has only looked for control characters
+    # NOTE: values of $unsafe_config are untrusted, check_config has only looked for control
+    # characters
     my ($unsafe_config, $result) = PVE::OCI::parse_and_extract_image(
         $archive_path,
         $rootdir,

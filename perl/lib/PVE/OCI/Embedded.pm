@@ -1,8 +1,9 @@
 package PVE::OCI::Embedded;
 
-# Calls of io.pve.oci without a daemon: this process does what the daemon does around a worker, opens
-# archive and rootfs, checks ID maps, listens to the engine, kills it, takes back what it made, in the
-# daemon's words; PVE::OCI::JVM starts the engine, for each call anew. Parses nothing of an image.
+# Calls of io.pve.oci without a daemon: this process does what the daemon does around a worker,
+# opens archive and rootfs, checks ID maps, listens to the engine, kills it, takes back what it
+# made, in the daemon's words; PVE::OCI::JVM starts the engine, for each call anew. Parses nothing
+# of an image.
 
 use v5.36;
 
@@ -111,8 +112,8 @@ my sub open_archive ($parameters, $descriptors) {
     return { handle => $handle, name => $name, is_directory => $is_directory };
 }
 
-# The first entry that is no directory, relative to the top. A directory that may not be read is left to
-# the engine.
+# The first entry that is no directory, relative to the top. A directory that may not be read is
+# left to the engine.
 my sub first_file ($top, $path, $depth) {
     opendir(my $directory, "$top/$path") or return;
     for my $entry (grep { $_ ne '.' && $_ ne '..' } readdir($directory)) {
@@ -275,8 +276,8 @@ my sub fail_without_answer ($error, $status, $lines) {
     );
 }
 
-# One engine from its start to its end. Returns the reply, or dies. $state->{mask} is the signal mask to
-# listen with; signals are blocked before and after.
+# One engine from its start to its end. Returns the reply, or dies. $state->{mask} is the signal
+# mask to listen with; signals are blocked before and after.
 my sub hold ($settings, $request, $handles, $on_reply, $state) {
     my $engine;
     my $reply = eval {
@@ -352,8 +353,8 @@ sub unavailable ($options = {}) {
     return PVE::OCI::Text::one_line("$@");
 }
 
-# As PVE::OCI::Varlink::call for the four methods that work on an image. Options: descriptors, on_reply;
-# java and home for PVE::OCI::JVM::settings.
+# As PVE::OCI::Varlink::call for the four methods that work on an image. Options: descriptors,
+# on_reply; java and home for PVE::OCI::JVM::settings.
 sub call ($method, $parameters, $call_options = {}) {
     PVE::OCI::Varlink::clear_error();
     my $action = $ACTIONS->{$method};

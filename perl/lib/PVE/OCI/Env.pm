@@ -1,6 +1,7 @@
 package PVE::OCI::Env;
 
-# The file /.pve.env in a container's rootfs: what /.pve.init starts, with which environment, as whom.
+# The file /.pve.env in a container's rootfs: what /.pve.init starts, with which environment, as
+# whom.
 #
 # Records ended by NUL, numbers decimal; native/pve-init.c reads the same:
 #
@@ -8,8 +9,8 @@ package PVE::OCI::Env;
 #     NAME=VALUE        VARIABLES times
 #     ARGUMENT          ARGUMENTS times, the first is the command
 #
-# As plain data: { variables => [...], command => [...], uid => 0, gid => 0, groups => [...] }, strings
-# as bytes. uid and gid 0 without groups: /.pve.init stays who it is.
+# As plain data: { variables => [...], command => [...], uid => 0, gid => 0, groups => [...] },
+# strings as bytes. uid and gid 0 without groups: /.pve.init stays who it is.
 
 use v5.36;
 

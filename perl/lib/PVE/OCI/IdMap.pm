@@ -104,9 +104,10 @@ sub own ($name) {
     return \@ranges;
 }
 
-# Is this process in the user namespace that the machine has been started with? Others have no such map.
+# Is this process in the user namespace that the machine has been started with? Others have no such
+# map.
 sub is_initial_namespace() {
-    my $ranges = eval { own('uid_map') } // return 1; # no /proc, or a kernel without user namespaces
+    my $ranges = eval { own('uid_map') } // return 1; # no /proc, or no user namespaces
     return $ranges->@* == 1 && text_of($ranges->[0]) eq '0 0 4294967295';
 }
 

@@ -1,8 +1,9 @@
 package PVE::OCI::JVM;
 
-# The engine of pve-oci in a child of this process: finds libjvm, the jars and the native libraries, and
-# starts a Java virtual machine in the sandbox that the daemon's workers have. The machine is made in a
-# forked child that never returns to Perl, so this process may fork, and handle signals, as before.
+# The engine of pve-oci in a child of this process: finds libjvm, the jars and the native libraries,
+# and starts a Java virtual machine in the sandbox that the daemon's workers have. The machine is
+# made in a forked child that never returns to Perl, so this process may fork, and handle signals,
+# as before.
 #
 # PVE::OCI::Embedded is its only user. Documentation at the end.
 
@@ -25,7 +26,8 @@ my @PRELOADS = qw(libisal.so.2 libcrypto.so.3);
 my $MAIN_CLASS = 'pve/oci/embedded/Embedded';
 my $OPEN_FILES = 4096;
 
-# Paths go to dlopen(3) and mount(2), and JVM options and class paths are taken apart at some characters.
+# Paths go to dlopen(3) and mount(2), and JVM options and class paths are taken apart at some
+# characters.
 my sub clean_path ($path) {
     my ($clean) = ($path // '') =~ m{\A(/[A-Za-z0-9_./+\@=~-]*)\z};
     return $clean;
@@ -77,8 +79,8 @@ my sub by_version ($pattern) {
     return @sorted;
 }
 
-# Returns path of libjvm.so and the JDK's version. $wanted is the path of a JDK or of the library itself,
-# and then no other is taken. Dies with one line that names what was looked for.
+# Returns path of libjvm.so and the JDK's version. $wanted is the path of a JDK or of the library
+# itself, and then no other is taken. Dies with one line that names what was looked for.
 sub find_library ($wanted = undef) {
     my @homes =
         defined($wanted)
@@ -112,9 +114,11 @@ my sub java_options ($home, $libraries, $version) {
     my @jars = ("$home/pve-oci.jar", sort map { clean_path($_) // () } glob("$home/lib/*.jar"));
     my @options = (
         # cold start and memory: one compiler, one collector thread
-        '-Xmx64m', '-XX:MaxDirectMemorySize=160m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1',
+        '-Xmx64m', '-XX:MaxDirectMemorySize=160m', '-XX:+UseSerialGC',
+        '-XX:TieredStopAtLevel=1',
         '-Xshare:auto',
-      # no files in /tmp, no handlers, no look at cgroups, no report of a crash: none of it is there
+        # no files in /tmp, no handlers, no look at cgroups, no report of a crash: none of it is
+        # there
         '-XX:-UsePerfData', '-Xrs', '-XX:-UseContainerSupport',
         '-XX:+SuppressFatalErrorMessage',
         '-XX:+UnlockDiagnosticVMOptions', '-XX:-PrintWarnings',
@@ -151,8 +155,8 @@ sub load() {
     return;
 }
 
-# All that start() needs to know besides descriptors and id maps; dies with one line when something is not
-# there. Options: home, java.
+# All that start() needs to know besides descriptors and id maps; dies with one line when something
+# is not there. Options: home, java.
 sub settings ($options = {}) {
     load();
     my ($library, $version) = find_library($options->{java});
@@ -186,10 +190,11 @@ PVE::OCI::JVM - a Java virtual machine in a sandboxed child of a Perl process
 
 =head1 DESCRIPTION
 
-Private to L<PVE::OCI>. A virtual machine has many threads, so it can neither enter a user namespace nor
-survive a fork, and a handler of C<%SIG> that runs on one of its threads crashes perl. C<start>
+Private to L<PVE::OCI>. A virtual machine has many threads, so it can neither enter a user namespace
+nor survive a fork, and a handler of C<%SIG> that runs on one of its threads crashes perl. C<start>
 therefore forks: its child, in C from then on, becomes what C<pve-oci-worker> is to the daemon, with
-every signal blocked. A machine is made once in such a child; libjvm is never loaded into the caller.
+every signal blocked. A machine is made once in such a child; libjvm is never loaded into the
+caller.
 
 The environment variable C<PVE_OCI_JAVA_OPTIONS> adds options for the machine.
 
@@ -201,17 +206,17 @@ Paths must consist of plain characters; tainted ones are refused by C<start>.
 
 =item settings($options)
 
-Finds everything. Options: C<java>, the directory of a JDK (C<JAVA_HOME>, then F</usr/lib/jvm/default-java>,
-then the newest below F</usr/lib/jvm>), and C<home>, the directory of F<pve-oci.jar> (C<PVE_OCI_HOME>, then
-the source tree's F<target>, then the installed one).
+Finds everything. Options: C<java>, the directory of a JDK (C<JAVA_HOME>, then
+F</usr/lib/jvm/default-java>, then the newest below F</usr/lib/jvm>), and C<home>, the directory of
+F<pve-oci.jar> (C<PVE_OCI_HOME>, then the source tree's F<target>, then the installed one).
 
 =item start($settings, $connection, $log, $owner)
 
-Starts the engine and returns the pid of its supervisor, which ends with the engine's exit status, 128 and the
-number when it was a signal. C<$connection> is one end of a socket pair, C<$log> the end of a pipe that takes
-what is written to standard error. When C<$owner>, the reading end of a pipe, becomes readable, the
-engine is killed; the supervisor ends when nothing of it is left. Further settings: C<uid_map>,
-C<gid_map>, C<makes_devices>, C<keeps_groups>, C<needs_namespace>.
+Starts the engine and returns the pid of its supervisor, which ends with the engine's exit status,
+128 and the number when it was a signal. C<$connection> is one end of a socket pair, C<$log> the end
+of a pipe that takes what is written to standard error. When C<$owner>, the reading end of a pipe,
+becomes readable, the engine is killed; the supervisor ends when nothing of it is left. Further
+settings: C<uid_map>, C<gid_map>, C<makes_devices>, C<keeps_groups>, C<needs_namespace>.
 
 =item clone_mount($directory, $is_read_only)
 

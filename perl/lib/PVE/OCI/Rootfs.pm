@@ -2,9 +2,9 @@ package PVE::OCI::Rootfs;
 
 # Reads and writes files in the rootfs of a stopped container from the host.
 #
-# The content of a rootfs is hostile: any name in it may be a symbolic link to somewhere on the host, a
-# fifo that hangs its reader, a directory where a file should be. So everything is done by a forked
-# child that has made rootfs its root directory, and results come back as JSON over a pipe.
+# The content of a rootfs is hostile: any name in it may be a symbolic link to somewhere on the
+# host, a fifo that hangs its reader, a directory where a file should be. So everything is done by a
+# forked child that has made rootfs its root directory, and results come back as JSON over a pipe.
 
 use v5.36;
 
@@ -115,8 +115,8 @@ my sub create_temporary ($uid, $gid, $mode) {
     die "cannot create a temporary file in rootfs\n";
 }
 
-# Puts a file at $path in the root directory. Whatever was there is replaced: a link is not followed,
-# a directory is removed with what it holds.
+# Puts a file at $path in the root directory. Whatever was there is replaced: a link is not
+# followed, a directory is removed with what it holds.
 sub replace_file ($path, $content, $uid, $gid, $mode) {
     my ($handle, $temporary) = create_temporary($uid, $gid, $mode);
     my $offset = 0;
@@ -151,7 +151,8 @@ sub file_status ($path) {
 # Makes a directory with its parents, those that are missing. Returns the error, or ''.
 sub make_directories ($path, $uid, $gid) {
     my $made = '';
-    # the match also takes the taint of the image's path, which can do no harm in this root directory
+    # the match also takes the taint of the image's path, which can do no harm in this root
+    # directory
     for my $name (grep { $_ ne '.' } $path =~ m{([^/\0]+)}g) {
         $made .= "/$name";
         next if -d $made;

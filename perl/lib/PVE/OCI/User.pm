@@ -1,8 +1,8 @@
 package PVE::OCI::User;
 
-# Resolves the image configuration's User by /etc/passwd and /etc/group of a rootfs, by the rules that
-# docker and podman share: a name wins over a number, a number needs no entry, supplementary groups
-# count only when no group is named.
+# Resolves the image configuration's User by /etc/passwd and /etc/group of a rootfs, by the rules
+# that docker and podman share: a name wins over a number, a number needs no entry, supplementary
+# groups count only when no group is named.
 
 use v5.36;
 
@@ -17,7 +17,8 @@ my sub id_of ($text) {
     return $digits <= $MAX_ID ? $digits + 0 : undef;
 }
 
-# The entries of a file, as { name, id, rest => [fields] }; those with an id that is none are left out.
+# The entries of a file, as { name, id, rest => [fields] }; those with an id that is none are left
+# out.
 my sub entries ($content) {
     my @entries;
     for my $line (split(/\n/, $content // '')) {

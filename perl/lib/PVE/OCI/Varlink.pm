@@ -1,7 +1,7 @@
 package PVE::OCI::Varlink;
 
-# The client's half of the varlink protocol: JSON frames ended by NUL over a Unix stream socket, file
-# descriptors by SCM_RIGHTS. Knows nothing of images; PVE::OCI is its only user.
+# The client's half of the varlink protocol: JSON frames ended by NUL over a Unix stream socket,
+# file descriptors by SCM_RIGHTS. Knows nothing of images; PVE::OCI is its only user.
 #
 # Safe under taint mode. No objects: a connection is a hash of the socket and the bytes read ahead.
 
@@ -212,9 +212,9 @@ my sub hang_up ($connection) {
     return;
 }
 
-# Sends one call over a connection and returns the parameters of the last reply. Options: more (several
-# replies are wanted), descriptors (list of file descriptor numbers to send along), on_reply (called
-# with the parameters of each reply but the last).
+# Sends one call over a connection and returns the parameters of the last reply. Options: more
+# (several replies are wanted), descriptors (list of file descriptor numbers to send along),
+# on_reply (called with the parameters of each reply but the last).
 sub exchange ($connection, $method, $parameters, $options = {}) {
     send_call($connection, $method, $parameters, $options);
     while (1) {

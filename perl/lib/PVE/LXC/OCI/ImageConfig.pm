@@ -1,8 +1,10 @@
 package PVE::LXC::OCI::ImageConfig;
 
-# From an image's config object to properties of a container's configuration. No file is touched here.
+# From an image's config object to properties of a container's configuration. No file is touched
+# here.
 #
-# Strings in come as characters and leave as bytes: that is what configuration files and rootfs hold.
+# Strings in come as characters and leave as bytes: that is what configuration files and rootfs
+# hold.
 
 use v5.36;
 
@@ -18,8 +20,8 @@ my $MAX_SIGNAL = 64;
 # What both signal(7) and liblxc know.
 my $SIGNALS = {
     map { $_ => 1 }
-        qw(HUP INT QUIT ILL TRAP ABRT IOT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP
-        TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO POLL PWR SYS),
+        qw(HUP INT QUIT ILL TRAP ABRT IOT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD
+        CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO POLL PWR SYS),
 };
 
 my sub bytes ($text) {
@@ -54,7 +56,8 @@ sub normalise_signal ($signal) {
     return;
 }
 
-# The working directory as a value of lxc.init.cwd: lines of configurations lose blanks at their end.
+# The working directory as a value of lxc.init.cwd: lines of configurations lose blanks at their
+# end.
 sub working_directory ($path) {
     return if $path eq '';
     $path = "/$path" if $path !~ m{\A/};
@@ -120,9 +123,9 @@ my sub stop_signal ($config, $warn) {
     return $signal // $DEFAULT_STOP_SIGNAL;
 }
 
-# What the image wants, as { init => {...}, variables, lxc => [[key, value], ...], directories => [...] }.
-# init is left out when the user has chosen a command. Undef for a system container: there is nothing
-# to set.
+# What the image wants, as { init => {...}, variables, lxc => [[key, value], ...], directories =>
+# [...] }. init is left out when the user has chosen a command. Undef for a system container: there
+# is nothing to set.
 #
 # $resolve turns a User into { uid, gid, groups }, $warn takes a line.
 sub settings ($conf, $config, $resolve, $warn) {
@@ -156,7 +159,8 @@ sub settings ($conf, $config, $resolve, $warn) {
     };
 }
 
-# Beside a command of the user's own there is no /.pve.init, but the property env, in newer versions.
+# Beside a command of the user's own there is no /.pve.init, but the property env, in newer
+# versions.
 my sub apply_variables ($conf, @variables) {
     return if !knows_property('env');
     my @known = grep { variable_name($_) =~ /\A\w+\z/ } @variables;

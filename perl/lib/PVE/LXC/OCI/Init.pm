@@ -46,9 +46,9 @@ my sub host_id ($id_map, $type, $id) {
     die "$what id $id of the image's user is outside of the container's id map\n";
 }
 
-# Writes /.pve.init and /.pve.env. $id_maps is what PVE::LXC::parse_id_maps returns. The environment may
-# hold secrets: besides root only the user's own group may read it, for where LXC has changed the user
-# before /.pve.init runs.
+# Writes /.pve.init and /.pve.env. $id_maps is what PVE::LXC::parse_id_maps returns. The environment
+# may hold secrets: besides root only the user's own group may read it, for where LXC has changed
+# the user before /.pve.init runs.
 sub install ($rootdir, $init, $id_maps, $arch) {
     my ($id_map, $root_uid, $root_gid) = $id_maps->@*;
     my $executable = read_executable($arch);

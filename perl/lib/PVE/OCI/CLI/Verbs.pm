@@ -1,7 +1,7 @@
 package PVE::OCI::CLI::Verbs;
 
-# The tables of pve-oci: verbs, options, exit codes. Parsing, help, completion and output are all made
-# from them, so that a new verb is a new row.
+# The tables of pve-oci: verbs, options, exit codes. Parsing, help, completion and output are all
+# made from them, so that a new verb is a new row.
 
 use v5.36;
 
@@ -279,8 +279,14 @@ our @VERBS = (
         arguments => ['ROOTFS', '[WORD...]'],
         options => ['command'],
         # loaded when needed: commands start faster without
-        run => sub (@arguments) { require PVE::OCI::CLI::Env; PVE::OCI::CLI::Env::run(@arguments) },
-        text => sub (@arguments) { require PVE::OCI::CLI::Env; PVE::OCI::CLI::Env::text(@arguments) },
+        run => sub (@arguments) {
+            require PVE::OCI::CLI::EnvCommand;
+            PVE::OCI::CLI::EnvCommand::run(@arguments);
+        },
+        text => sub (@arguments) {
+            require PVE::OCI::CLI::EnvCommand;
+            PVE::OCI::CLI::EnvCommand::text(@arguments);
+        },
     },
 );
 

@@ -1,4 +1,4 @@
-package PVE::OCI::CLI::Env;
+package PVE::OCI::CLI::EnvCommand;
 
 # The verb env: shows and changes what /.pve.init of a stopped container starts.
 
