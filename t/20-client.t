@@ -21,7 +21,8 @@ mkdir($ROOTFS) or die $!;
 
 my $RESULT = {
     manifestDigest => 'sha256:' . 'a' x 64, configDigest => 'sha256:' . 'b' x 64,
-    entriesWritten => 3, bytesWritten => 4096, whiteoutsApplied => 0,
+    platform => { architecture => 'amd64', os => 'linux' }, entriesWritten => 3,
+    bytesWritten => 4096, whiteoutsApplied => 0,
     warnings => [], warningsCount => 0,
 };
 my $CONFIG = { Cmd => ['sh'], Env => ['PATH=/bin'] };

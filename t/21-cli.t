@@ -51,7 +51,8 @@ sub run_with ($script, @arguments) {
 my $DONE = {
     result => {
         manifestDigest => 'sha256:' . 'a' x 64, configDigest => 'sha256:' . 'b' x 64,
-        entriesWritten => 3, bytesWritten => 4096, whiteoutsApplied => 1,
+        platform => { architecture => 'amd64', os => 'linux' }, entriesWritten => 3,
+        bytesWritten => 4096, whiteoutsApplied => 1,
         warnings => [{ entryPath => 'dev/null', what => 'deviceNode', detail => 'file made' }],
         warningsCount => 1,
     },

@@ -83,6 +83,7 @@ my $INSPECTED = [
 sub extracted ($config, @warnings) {
     my $result = {
         manifestDigest => $DIGEST, configDigest => 'sha256:' . 'b' x 64, entriesWritten => 1,
+        platform => { architecture => 'amd64', os => 'linux' },
         bytesWritten => 1, warnings => \@warnings, warningsCount => scalar(@warnings),
     };
     return [['reply', { parameters => { result => $result, config => $config } }]];

@@ -295,6 +295,8 @@ public final class JobRunner {
         Map<String, @Nullable Object> result = new LinkedHashMap<>();
         result.put("manifestDigest", image.manifest().digest().toString());
         result.put("configDigest", image.configDescriptor().digest().toString());
+        result.put("platform", image.platform().toJson());
+        result.put("referenceName", image.manifest().referenceName());
         result.put("entriesWritten", progress.entriesWritten());
         result.put("bytesWritten", progress.bytesWritten());
         result.put("whiteoutsApplied", applier.whiteouts());

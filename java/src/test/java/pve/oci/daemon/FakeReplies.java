@@ -10,6 +10,8 @@ final class FakeReplies {
             "sha256:aa",
             "configDigest",
             "sha256:bb",
+            "platform",
+            Map.of("architecture", "amd64", "os", "linux"),
             "entriesWritten",
             3,
             "bytesWritten",

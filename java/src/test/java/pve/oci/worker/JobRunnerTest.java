@@ -145,6 +145,17 @@ class JobRunnerTest {
     }
 
     @Test
+    void result_says_which_image_was_extracted() throws IOException {
+        String named = """
+                {"layers": [], "patchDescriptor": {"/annotations": {"org.opencontainers.image.ref.name": "n:1"}}}""";
+
+        Map<?, ?> result = map(run("extract", named, Map.of()), "result");
+
+        assertThat(result.get("platform")).isEqualTo(Map.of("architecture", "amd64", "os", "linux"));
+        assertThat(result.get("referenceName")).isEqualTo("n:1");
+    }
+
+    @Test
     void makes_devices_for_a_privileged_container() throws IOException {
         run(
                 "extract",
