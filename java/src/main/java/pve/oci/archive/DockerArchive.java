@@ -84,9 +84,9 @@ final class DockerArchive implements ImageSource {
         ImageConfig config = documents.parse(json, descriptor, "config", ImageConfig::parse);
         Platform platform = config.platform();
         Layers.check(descriptor, entry.layers().size(), config.diffIds().size());
-        List<Image.ImageLayer> layers = new ArrayList<>();
+        List<Layer> layers = new ArrayList<>();
         for (int i = 0; i < entry.layers().size(); i++) {
-            layers.add(layer(entry.layers().get(i), config.diffIds().get(i)));
+            layers.add(layer(i, entry.layers(), config.diffIds().get(i)));
         }
         return new Image(
                 descriptor,
@@ -119,13 +119,18 @@ final class DockerArchive implements ImageSource {
         }
     }
 
-    private Image.ImageLayer layer(String name, Digest diffId) throws IOException {
+    private Layer layer(int index, List<String> names, Digest diffId) throws IOException {
+        String name = names.get(index);
         @Nullable Long size = files.size(name);
         if (size == null) {
             throw missing(name);
         }
-        return new Image.ImageLayer(
-                new Descriptor(LAYER_TYPE, diffId, size, Map.of(), null), diffId, () -> files.open(name));
+        return new Layer(
+                index,
+                names.size(),
+                new Descriptor(LAYER_TYPE, diffId, size, Map.of(), null),
+                diffId,
+                () -> files.open(name));
     }
 
     private static ImageException missing(String name) {

@@ -1,10 +1,8 @@
 package pve.oci.archive;
 
-import java.io.IOException;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 import pve.oci.oci.Descriptor;
-import pve.oci.oci.Digest;
 import pve.oci.oci.ImageConfig;
 import pve.oci.oci.Platform;
 
@@ -20,15 +18,7 @@ public record Image(
         Platform platform,
         ImageConfig config,
         String rawConfig,
-        List<ImageLayer> layers) {
-    /** One layer: what the manifest and the config say of it, and its blob. */
-    public record ImageLayer(Descriptor descriptor, Digest diffId, Opener blob) {}
-
-    /** Opens a blob when its turn comes. */
-    public interface Opener {
-        BlobSource open() throws IOException;
-    }
-
+        List<Layer> layers) {
     /**
      * One manifest of the archive, as a list of them shows it.
      *

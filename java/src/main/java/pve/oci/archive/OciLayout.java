@@ -214,19 +214,21 @@ final class OciLayout implements ImageSource {
         if (checksPlatform && !selector.fitsArchitecture(platform)) {
             throw noMatch("for " + selector);
         }
-        List<Image.ImageLayer> layers = new ArrayList<>();
+        List<Layer> layers = new ArrayList<>();
         Layers.check(
                 manifest.config(), manifest.layers().size(), config.diffIds().size());
         for (int i = 0; i < manifest.layers().size(); i++) {
-            Descriptor layer = manifest.layers().get(i);
-            String place = "layer " + (i + 1) + "/" + manifest.layers().size() + " " + layer.digest();
-            if (files.size(layer.digest().blobPath()) == null) {
-                throw Documents.missing(layer.digest(), place);
-            }
-            layers.add(new Image.ImageLayer(
-                    layer,
+            Descriptor blob = manifest.layers().get(i);
+            Layer layer = new Layer(
+                    i,
+                    manifest.layers().size(),
+                    blob,
                     config.diffIds().get(i),
-                    () -> files.open(layer.digest().blobPath())));
+                    () -> files.open(blob.digest().blobPath()));
+            if (files.size(blob.digest().blobPath()) == null) {
+                throw Documents.missing(blob.digest(), layer.toString());
+            }
+            layers.add(layer);
         }
         return new Image(
                 descriptor, manifest.config(), platform, config, new String(json, StandardCharsets.UTF_8), layers);

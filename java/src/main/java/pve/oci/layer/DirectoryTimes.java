@@ -1,9 +1,9 @@
 package pve.oci.layer;
 
+import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;
-import pve.oci.linux.ErrnoException;
 import pve.oci.linux.NativeBuffer;
 import pve.oci.rootfs.Directory;
 import pve.oci.rootfs.EntryPath;
@@ -33,7 +33,7 @@ final class DirectoryTimes {
     }
 
     /** Sets the times and forgets them. A directory that the layer itself replaced later on has no time to be set. */
-    void apply(Rootfs rootfs) throws ErrnoException {
+    void apply(Rootfs rootfs) throws IOException {
         for (NativeBuffer memory : pieces) {
             ByteBuffer piece = memory.buffer().flip();
             while (piece.hasRemaining()) {

@@ -1,6 +1,7 @@
 package pve.oci.layer;
 
 import org.jspecify.annotations.Nullable;
+import pve.oci.archive.Layer;
 import pve.oci.linux.Errno;
 import pve.oci.linux.ErrnoException;
 import pve.oci.oci.ImageException;

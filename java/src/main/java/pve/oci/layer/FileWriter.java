@@ -2,6 +2,7 @@ package pve.oci.layer;
 
 import java.io.IOException;
 import org.jspecify.annotations.Nullable;
+import pve.oci.archive.Layer;
 import pve.oci.linux.Fd;
 import pve.oci.linux.Libc;
 import pve.oci.rootfs.Directory;

@@ -3,6 +3,7 @@ package pve.oci.layer;
 import java.io.IOException;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
+import pve.oci.archive.Layer;
 import pve.oci.linux.Errno;
 import pve.oci.linux.ErrnoException;
 import pve.oci.linux.Libc;
@@ -11,6 +12,7 @@ import pve.oci.oci.Text;
 import pve.oci.rootfs.Directory;
 import pve.oci.rootfs.EntryPath;
 import pve.oci.rootfs.Rootfs;
+import pve.oci.rootfs.WhiteoutOrderException;
 import pve.oci.tar.EntryType;
 import pve.oci.tar.TarEntry;
 import pve.oci.tar.TarFormatException;
@@ -78,7 +80,7 @@ public final class LayerApplier implements AutoCloseable {
     /**
      * Applies the layer that the pipeline gives next, to its end. The content is verified by the caller.
      *
-     * @throws pve.oci.rootfs.MarkerOrderException in the pass ALL, when it has to be two
+     * @throws WhiteoutOrderException in the pass ALL, when it has to be two
      */
     public void apply(Layer layer, LayerPipeline source, Pass thisPass) throws IOException {
         pass = thisPass;
@@ -176,7 +178,7 @@ public final class LayerApplier implements AutoCloseable {
         }
     }
 
-    private void remove(Whiteout whiteout) throws ErrnoException {
+    private void remove(Whiteout whiteout) throws IOException {
         Directory parent = rootfs.findParent(path);
         whiteouts++;
         if (parent == null || parent.isViaMadeLink()) {
@@ -342,10 +344,10 @@ public final class LayerApplier implements AutoCloseable {
 
     /** Sets one attribute of the entry at work. */
     private interface AttributeSetter {
-        void set(Xattr attribute) throws ErrnoException;
+        void set(Xattr attribute) throws IOException;
     }
 
-    private void setAttributes(Layer layer, TarEntry entry, AttributeSetter setter) throws ErrnoException {
+    private void setAttributes(Layer layer, TarEntry entry, AttributeSetter setter) throws IOException {
         List<Xattr> attributes = entry.xattrs();
         for (int i = 0; i < attributes.size(); i++) {
             Xattr attribute = attributes.get(i);

@@ -3,6 +3,7 @@ package pve.oci.layer;
 import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 import pve.oci.archive.ContentHash;
+import pve.oci.archive.Layer;
 import pve.oci.oci.Digest;
 
 /**

@@ -6,6 +6,7 @@ import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
+import pve.oci.archive.Layer;
 import pve.oci.linux.Cpus;
 import pve.oci.oci.Digest;
 import pve.oci.oci.ImageException;
@@ -227,7 +228,7 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
         if (blobDigest == null) {
             throw new IllegalStateException("the blob was not hashed to its end");
         }
-        verifyBlob(layer, blobDigest);
+        layer.verifyBlob(blobDigest);
         if (!actual.equals(layer.diffId())) {
             throw ImageException.of("DigestMismatch")
                     .with("blobDigest", layer.descriptor().digest().toString())
@@ -235,16 +236,6 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
                     .with("checked", "diffId")
                     .message(layer + ": uncompressed content has the digest " + actual
                             + ", which does not match the config's diff_id " + layer.diffId() + inOtherOrder(actual));
-        }
-    }
-
-    static void verifyBlob(Layer layer, Digest actual) throws ImageException {
-        if (!actual.equals(layer.descriptor().digest())) {
-            throw ImageException.of("DigestMismatch")
-                    .with("blobDigest", layer.descriptor().digest().toString())
-                    .with("actualDigest", actual.toString())
-                    .with("checked", "blob")
-                    .message(layer + ": blob has the digest " + actual + ", which does not match");
         }
     }
 

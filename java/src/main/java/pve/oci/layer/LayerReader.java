@@ -5,6 +5,7 @@ import java.nio.ByteBuffer;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 import pve.oci.archive.BlobSource;
+import pve.oci.archive.Layer;
 import pve.oci.compress.Compression;
 import pve.oci.compress.CorruptBlobException;
 import pve.oci.compress.Decompressor;
@@ -127,7 +128,7 @@ final class LayerReader {
                     read = readPiece(layer, blob, left);
                     left -= read.length;
                 }
-                LayerPipeline.verifyBlob(layer, slots.awaitDigest(read));
+                layer.verifyBlob(slots.awaitDigest(read));
                 throw explain(layer, e);
             } finally {
                 if (decompressor != null) {

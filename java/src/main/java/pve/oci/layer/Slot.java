@@ -5,6 +5,7 @@ import java.nio.ByteBuffer;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
+import pve.oci.archive.Layer;
 import pve.oci.linux.NativeBuffer;
 import pve.oci.linux.NativeBufferPool;
 import pve.oci.oci.Digest;

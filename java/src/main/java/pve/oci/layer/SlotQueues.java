@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
+import pve.oci.archive.Layer;
 import pve.oci.linux.Cpus;
 import pve.oci.linux.NativeBufferPool;
 import pve.oci.oci.Digest;

@@ -5,6 +5,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
+import pve.oci.archive.Layer;
 
 /** What was left out of the image: the first are listed, all are counted. */
 public final class Warnings {

@@ -1,8 +1,8 @@
 package pve.oci.rootfs;
 
+import java.io.IOException;
 import java.nio.ByteBuffer;
 import pve.oci.linux.CString;
-import pve.oci.linux.ErrnoException;
 import pve.oci.linux.FileStatus;
 import pve.oci.linux.Libc;
 import pve.oci.linux.NativeBuffer;
@@ -20,7 +20,7 @@ final class DirectoryReader {
     /** What is done with each name. */
     interface Visitor {
         /** Returns whether to go on. */
-        boolean visit(byte[] name, boolean isDirectory) throws ErrnoException;
+        boolean visit(byte[] name, boolean isDirectory) throws IOException;
     }
 
     /**
@@ -28,7 +28,7 @@ final class DirectoryReader {
      *
      * @return whether all were visited
      */
-    boolean list(int fd, Visitor visitor) throws ErrnoException {
+    boolean list(int fd, Visitor visitor) throws IOException {
         while (true) {
             int length = (int) Libc.getdents64(fd, buffer.address(), buffer.size());
             if (length == 0) {
@@ -60,7 +60,7 @@ final class DirectoryReader {
     }
 
     /** Some file systems do not say what an entry is. */
-    private boolean isDirectory(int fd, int type, byte[] bytes) throws ErrnoException {
+    private boolean isDirectory(int fd, int type, byte[] bytes) throws IOException {
         if (type != DT_UNKNOWN) {
             return type == DT_DIR;
         }

@@ -1,5 +1,6 @@
 package pve.oci.rootfs;
 
+import java.io.IOException;
 import org.jspecify.annotations.Nullable;
 import pve.oci.linux.CString;
 import pve.oci.linux.Errno;
@@ -37,16 +38,16 @@ final class DirectoryResolver implements AutoCloseable {
 
     /** Learns of directories that an entry's path made, of files that had to go for them, and of links on the way. */
     interface Listener {
-        void madeDirectory(Directory parent, byte[] bytes, int offset, int length) throws ErrnoException;
+        void madeDirectory(Directory parent, byte[] bytes, int offset, int length) throws IOException;
 
-        void replaceByDirectory(Directory parent, byte[] bytes, int offset, int length) throws ErrnoException;
+        void replaceByDirectory(Directory parent, byte[] bytes, int offset, int length) throws IOException;
 
         /** Says whether the layer at work made the link. */
         boolean followedLink(long device, long inode, byte[] name);
     }
 
     DirectoryResolver(Fd root, ExistingEntries existing, ExtendedAttributes extended, Listener listener)
-            throws ErrnoException {
+            throws IOException {
         this.existing = existing;
         this.extended = extended;
         this.listener = listener;
@@ -58,7 +59,7 @@ final class DirectoryResolver implements AutoCloseable {
     }
 
     /** Reads the root directory's attributes again. */
-    void describeRoot() throws ErrnoException {
+    void describeRoot() throws IOException {
         root = describe(root.fd(), false, false);
     }
 
@@ -73,7 +74,7 @@ final class DirectoryResolver implements AutoCloseable {
 
     /** The directory of that path, or null when it is not there or not a directory. */
     @Nullable
-    Directory find(byte[] bytes, int length) throws ErrnoException {
+    Directory find(byte[] bytes, int length) throws IOException {
         try {
             return open(bytes, length, false);
         } catch (ErrnoException e) {
@@ -86,11 +87,11 @@ final class DirectoryResolver implements AutoCloseable {
     }
 
     /** The directory of that path; what is missing of it is made, mode 0755, owned by root of the map. */
-    Directory make(byte[] bytes, int length) throws ErrnoException {
+    Directory make(byte[] bytes, int length) throws IOException {
         return open(bytes, length, true);
     }
 
-    private Directory open(byte[] bytes, int length, boolean makes) throws ErrnoException {
+    private Directory open(byte[] bytes, int length, boolean makes) throws IOException {
         if (length == 0) {
             return root;
         }
@@ -104,7 +105,7 @@ final class DirectoryResolver implements AutoCloseable {
     }
 
     /** From an open directory on. Of a very long way only the beginning and the end are kept open. */
-    private Directory walk(Directory from, byte[] bytes, int known, int length, boolean makes) throws ErrnoException {
+    private Directory walk(Directory from, byte[] bytes, int known, int length, boolean makes) throws IOException {
         Directory directory = from;
         boolean isKept = true;
         int count = 0;
@@ -148,7 +149,7 @@ final class DirectoryResolver implements AutoCloseable {
     }
 
     /** One component of a path whose directory is open. */
-    private Directory step(Directory parent, byte[] bytes, int start, int end, boolean makes) throws ErrnoException {
+    private Directory step(Directory parent, byte[] bytes, int start, int end, boolean makes) throws IOException {
         try {
             Fd fd = new Fd(openBeneath(parent.number(), bytes, start, end - start));
             return describe(fd, parent.isViaLink(), parent.isViaMadeLink());
@@ -167,7 +168,7 @@ final class DirectoryResolver implements AutoCloseable {
         }
     }
 
-    private Directory makeDirectory(Directory parent, byte[] bytes, int start, int end) throws ErrnoException {
+    private Directory makeDirectory(Directory parent, byte[] bytes, int start, int end) throws IOException {
         Libc.mkdirat(parent.number(), path.set(bytes, start, end - start), IMPLICIT_MODE);
         Fd fd = new Fd(openBeneath(parent.number(), bytes, start, end - start));
         if (parent.inherits()) {
@@ -180,7 +181,7 @@ final class DirectoryResolver implements AutoCloseable {
     }
 
     /** Of a path whose last component is a link. */
-    private Directory throughLink(byte[] bytes, int end, boolean makes) throws ErrnoException {
+    private Directory throughLink(byte[] bytes, int end, boolean makes) throws IOException {
         isViaMadeLink = false;
         Fd fd = linkWalk.open(root.fd(), bytes, end, makes);
         return describe(fd, true, isViaMadeLink);
@@ -189,13 +190,13 @@ final class DirectoryResolver implements AutoCloseable {
     /** What {@link LinkWalk} asks for. */
     private final class LinkSteps implements LinkWalk.Steps {
         @Override
-        public Fd open(byte[] bytes, int length) throws ErrnoException {
+        public Fd open(byte[] bytes, int length) throws IOException {
             byte[] self = {'.'};
             return new Fd(openBeneath(root.number(), length == 0 ? self : bytes, 0, Math.max(1, length)));
         }
 
         @Override
-        public void make(Fd parent, byte[] name) throws ErrnoException {
+        public void make(Fd parent, byte[] name) throws IOException {
             // closed by the caller, who owns the parent
             Directory above = describe(new Fd(parent.number()), true, false);
             makeDirectory(above, name, 0, name.length).close();
@@ -207,20 +208,20 @@ final class DirectoryResolver implements AutoCloseable {
         }
     }
 
-    private int openBeneath(int parent, byte[] bytes, int offset, int length) throws ErrnoException {
+    private int openBeneath(int parent, byte[] bytes, int offset, int length) throws IOException {
         return openat2(
                 parent,
                 path.set(bytes, offset, length),
                 Libc.RESOLVE_BENEATH | Libc.RESOLVE_NO_SYMLINKS | Libc.RESOLVE_NO_MAGICLINKS);
     }
 
-    private int openat2(int parent, long name, long resolve) throws ErrnoException {
+    private int openat2(int parent, long name, long resolve) throws IOException {
         // struct open_how: flags, mode, resolve
         openHow.buffer().putLong(0, OPEN_DIRECTORY).putLong(8, 0).putLong(16, resolve);
         return Libc.openat2(parent, name, openHow.address());
     }
 
-    private Directory describe(Fd fd, boolean isViaLink, boolean isViaNewLink) throws ErrnoException {
+    private Directory describe(Fd fd, boolean isViaLink, boolean isViaNewLink) throws IOException {
         status.read(fd.number());
         long device = status.device();
         long inode = status.inode();

@@ -1,5 +1,6 @@
 package pve.oci.rootfs;
 
+import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -47,7 +48,7 @@ public final class ExistingEntries {
      * Walks what is there. Refused: any entry on the root's own file system that is neither a directory nor below
      * {@code lost+found}, because then this is no new root file system.
      */
-    static ExistingEntries read(Fd root) throws ErrnoException, RootfsNotEmptyException {
+    static ExistingEntries read(Fd root) throws IOException {
         ExistingEntries existing = new ExistingEntries();
         FileStatus status = new FileStatus().read(root.number());
         existing.add(new byte[0], status, new ExtendedAttributes().read(root.number()));
@@ -76,7 +77,7 @@ public final class ExistingEntries {
         return entries.size() == 1;
     }
 
-    private Entry add(byte[] path, @Nullable FileStatus status, Map<String, String> extended) throws ErrnoException {
+    private Entry add(byte[] path, @Nullable FileStatus status, Map<String, String> extended) throws IOException {
         if (entries.size() >= MAXIMUM) {
             throw new ErrnoException(
                     "more than " + MAXIMUM + " entries already below the root directory", Errno.ENOTEMPTY);
@@ -114,7 +115,7 @@ public final class ExistingEntries {
     }
 
     /** The list that another process wrote by {@link #toTexts}, matched with what is there now. */
-    static ExistingEntries ofTexts(Fd root, List<?> texts) throws ErrnoException {
+    static ExistingEntries ofTexts(Fd root, List<?> texts) throws IOException {
         ExistingEntries existing = new ExistingEntries();
         for (Object text : texts) {
             Entry entry = entryOf(String.valueOf(text));
@@ -163,7 +164,7 @@ public final class ExistingEntries {
             this.rootDevice = rootDevice;
         }
 
-        void run(Fd root) throws ErrnoException {
+        void run(Fd root) throws IOException {
             pending.add(existing.entries.getOrDefault("", new Entry("", null)));
             while (!pending.isEmpty()) {
                 Entry entry = pending.remove();
@@ -179,7 +180,7 @@ public final class ExistingEntries {
             }
         }
 
-        private void list(Fd fd, Entry parent) throws ErrnoException {
+        private void list(Fd fd, Entry parent) throws IOException {
             status.read(fd.number());
             long device = status.device();
             long inode = status.inode();
@@ -205,7 +206,7 @@ public final class ExistingEntries {
             }
         }
 
-        private @Nullable Entry known(Fd parent, byte[] bytes, byte[] path, long parentDevice) throws ErrnoException {
+        private @Nullable Entry known(Fd parent, byte[] bytes, byte[] path, long parentDevice) throws IOException {
             if (rootDevice < 0) {
                 return existing.entries.get(new String(path, StandardCharsets.ISO_8859_1));
             }
@@ -218,7 +219,7 @@ public final class ExistingEntries {
             return existing.add(path, null, Map.of());
         }
 
-        private Map<String, String> extendedOf(Fd parent, byte[] bytes) throws ErrnoException {
+        private Map<String, String> extendedOf(Fd parent, byte[] bytes) throws IOException {
             try (Fd fd = open(parent, bytes)) {
                 return extended.read(fd.number());
             } catch (ErrnoException e) {
@@ -229,7 +230,7 @@ public final class ExistingEntries {
             }
         }
 
-        private Fd open(Fd parent, byte[] bytes) throws ErrnoException {
+        private Fd open(Fd parent, byte[] bytes) throws IOException {
             return new Fd(Libc.openat(
                     parent.number(),
                     name.set(bytes, 0, bytes.length),

@@ -1,5 +1,6 @@
 package pve.oci.rootfs;
 
+import java.io.IOException;
 import java.util.ArrayDeque;
 import java.util.Arrays;
 import java.util.Deque;
@@ -31,10 +32,10 @@ final class LinkWalk {
     /** How directories are opened and made, and who learns of links. */
     interface Steps {
         /** Opens the directory of a path below the root; ELOOP when there is a symbolic link in it. */
-        Fd open(byte[] bytes, int length) throws ErrnoException;
+        Fd open(byte[] bytes, int length) throws IOException;
 
         /** Makes a directory that is missing. */
-        void make(Fd parent, byte[] name) throws ErrnoException;
+        void make(Fd parent, byte[] name) throws IOException;
 
         /** A link was followed, whose directory is the one identified. */
         void followed(long device, long inode, byte[] name);
@@ -45,7 +46,7 @@ final class LinkWalk {
     }
 
     /** Opens the directory that the path leads to; what is missing of it is made, if that is wanted. */
-    Fd open(Fd root, byte[] bytes, int end, boolean makes) throws ErrnoException {
+    Fd open(Fd root, byte[] bytes, int end, boolean makes) throws IOException {
         components.clear();
         length = 0;
         pushComponents(bytes, end);
@@ -88,7 +89,7 @@ final class LinkWalk {
     }
 
     /** Appends the component to the way; false when it is a symbolic link. */
-    private boolean enter(byte[] component, boolean makes) throws ErrnoException {
+    private boolean enter(byte[] component, boolean makes) throws IOException {
         int joined = join(component);
         try {
             steps.open(way, joined).close();
@@ -108,7 +109,7 @@ final class LinkWalk {
     }
 
     /** Writes the component behind the way, and says where it ends. */
-    private int join(byte[] component) throws ErrnoException {
+    private int join(byte[] component) throws IOException {
         int start = length == 0 ? 0 : length + 1;
         if (start + component.length >= EntryPath.PATH_MAX) {
             throw new ErrnoException("openat2", Errno.ENAMETOOLONG);
@@ -120,7 +121,7 @@ final class LinkWalk {
         return start + component.length;
     }
 
-    private void follow(Fd root, byte[] component) throws ErrnoException {
+    private void follow(Fd root, byte[] component) throws IOException {
         int size = (int) Libc.readlinkat(root.number(), path.set(way, 0, join(component)), link.address(), link.size());
         byte[] target = new byte[size];
         link.buffer().get(0, target);

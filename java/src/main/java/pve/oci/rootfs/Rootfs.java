@@ -1,5 +1,6 @@
 package pve.oci.rootfs;
 
+import java.io.IOException;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 import pve.oci.linux.CString;
@@ -26,7 +27,7 @@ public final class Rootfs implements AutoCloseable {
     private final ExistingEntries existing;
     private final ExtendedAttributes extended = new ExtendedAttributes();
     private final DirectoryResolver resolver;
-    private final LowerLayers lower;
+    private final LayerEntries lower;
     private final TreeRemoval wholeRemoval;
     private final TreeRemoval lowerRemoval;
     private final CString name = new CString(EntryPath.PATH_MAX);
@@ -35,20 +36,20 @@ public final class Rootfs implements AutoCloseable {
     private final NativeBuffer times = NativeBuffer.allocate(32);
 
     /** Takes the descriptor over. Refuses a directory that holds more than {@link ExistingEntries} lets pass. */
-    public Rootfs(Fd root) throws ErrnoException {
+    public Rootfs(Fd root) throws IOException {
         this(root, reopen(root), ExistingEntries::read);
     }
 
     /** Finds out what was there before. */
     private interface ExistingReader {
-        ExistingEntries read(Fd root) throws ErrnoException;
+        ExistingEntries read(Fd root) throws IOException;
     }
 
-    private Rootfs(Fd mount, Fd root, ExistingReader reader) throws ErrnoException {
+    private Rootfs(Fd mount, Fd root, ExistingReader reader) throws IOException {
         this.mount = mount;
         this.rootFd = root;
         this.existing = readExisting(root, reader);
-        lower = new LowerLayers(existing, extended);
+        lower = new LayerEntries(existing, extended);
         resolver = new DirectoryResolver(root, existing, extended, new DirectoryResolver.Listener() {
             @Override
             public void madeDirectory(Directory parent, byte[] bytes, int offset, int length) {
@@ -56,8 +57,7 @@ public final class Rootfs implements AutoCloseable {
             }
 
             @Override
-            public void replaceByDirectory(Directory parent, byte[] bytes, int offset, int length)
-                    throws ErrnoException {
+            public void replaceByDirectory(Directory parent, byte[] bytes, int offset, int length) throws IOException {
                 clearWay(parent, bytes, offset, length);
             }
 
@@ -71,22 +71,22 @@ public final class Rootfs implements AutoCloseable {
     }
 
     /** What is refused leaves nothing open: the caller closes the mount, which is its own then. */
-    private static ExistingEntries readExisting(Fd root, ExistingReader reader) throws ErrnoException {
+    private static ExistingEntries readExisting(Fd root, ExistingReader reader) throws IOException {
         try {
             return reader.read(root);
-        } catch (ErrnoException | RuntimeException e) {
+        } catch (IOException | RuntimeException e) {
             root.close();
             throw e;
         }
     }
 
     /** A rootfs that another process left behind, only to be taken back by {@link #undo}. */
-    public static Rootfs abandoned(Fd root, List<?> existing) throws ErrnoException {
+    public static Rootfs abandoned(Fd root, List<?> existing) throws IOException {
         return new Rootfs(root, reopen(root), fd -> ExistingEntries.ofTexts(fd, existing));
     }
 
     /** A mount's descriptor is one of O_PATH, which says nothing of attributes. */
-    private static Fd reopen(Fd root) throws ErrnoException {
+    private static Fd reopen(Fd root) throws IOException {
         CString self = CString.of(".");
         return new Fd(Libc.openat(root.number(), self.address(), Libc.O_RDONLY | Libc.O_DIRECTORY | Libc.O_CLOEXEC, 0));
     }
@@ -99,7 +99,7 @@ public final class Rootfs implements AutoCloseable {
      * What the layer before made is a lower layer's from now on.
      *
      * @param comesInOrder whiteouts come between the layer's entries, as they stand in it; so a whiteout may be one too
-     *     late ({@link MarkerOrderException})
+     *     late ({@link WhiteoutOrderException})
      */
     public void beginLayer(boolean isBase, boolean comesInOrder) {
         lower.begin(isBase, comesInOrder);
@@ -108,17 +108,17 @@ public final class Rootfs implements AutoCloseable {
     }
 
     /** The directory that holds the entry, made when it is missing. */
-    public Directory makeParent(EntryPath path) throws ErrnoException {
+    public Directory makeParent(EntryPath path) throws IOException {
         return resolver.make(path.bytes(), path.parentLength());
     }
 
     /** The directory that holds the entry, or null when there is none. */
-    public @Nullable Directory findParent(EntryPath path) throws ErrnoException {
+    public @Nullable Directory findParent(EntryPath path) throws IOException {
         return resolver.find(path.bytes(), path.parentLength());
     }
 
     /** The entry itself as a directory, or null when it is none. */
-    public @Nullable Directory findDirectory(byte[] path, int length) throws ErrnoException {
+    public @Nullable Directory findDirectory(byte[] path, int length) throws IOException {
         return resolver.find(path, length);
     }
 
@@ -127,7 +127,7 @@ public final class Rootfs implements AutoCloseable {
     }
 
     /** A new regular file in place of whatever had the name; open for writing. Set-ID bits come with {@link #finishFile}. */
-    public int createFile(Directory parent, EntryPath path, int mode) throws ErrnoException {
+    public int createFile(Directory parent, EntryPath path, int mode) throws IOException {
         int flags = Libc.O_WRONLY | Libc.O_CREAT | Libc.O_EXCL | Libc.O_NOFOLLOW | Libc.O_CLOEXEC;
         long address = name.set(path.bytes(), path.nameStart(), path.nameLength());
         int fd;
@@ -146,7 +146,7 @@ public final class Rootfs implements AutoCloseable {
      * Owner and mode of a file that was created and written. In this order: writing and chown(2) clear set-ID bits, and
      * capabilities, which therefore are set after this.
      */
-    public void finishFile(Directory parent, int fd, int mode, int uid, int gid) throws ErrnoException {
+    public void finishFile(Directory parent, int fd, int mode, int uid, int gid) throws IOException {
         if (uid != 0 || gid != 0 || parent.inherits()) {
             Libc.fchown(fd, uid, gid);
         }
@@ -158,16 +158,16 @@ public final class Rootfs implements AutoCloseable {
         }
     }
 
-    public void setFileTime(int fd, long seconds, int nanos) throws ErrnoException {
+    public void setFileTime(int fd, long seconds, int nanos) throws IOException {
         Libc.futimens(fd, setTimes(seconds, nanos));
     }
 
-    public void setAttribute(int fd, byte[] attribute, byte[] value) throws ErrnoException {
+    public void setAttribute(int fd, byte[] attribute, byte[] value) throws IOException {
         extended.set(fd, attribute, value);
     }
 
     /** For what cannot be opened: FIFOs, device nodes, symbolic links. */
-    public void setAttribute(Directory parent, EntryPath path, byte[] attribute, byte[] value) throws ErrnoException {
+    public void setAttribute(Directory parent, EntryPath path, byte[] attribute, byte[] value) throws IOException {
         extended.set(parent, path.name(), attribute, value);
     }
 
@@ -179,7 +179,7 @@ public final class Rootfs implements AutoCloseable {
      * @return the directory, open until another entry is looked up
      */
     public Directory makeDirectory(Directory parent, EntryPath path, int mode, int uid, int gid, boolean hasDefaultAcl)
-            throws ErrnoException {
+            throws IOException {
         if (path.isRoot()) {
             replaceAttributes(resolver.root().number(), mode, uid, gid);
             resolver.setRootInherits(hasDefaultAcl || (mode & S_ISGID) != 0);
@@ -221,13 +221,13 @@ public final class Rootfs implements AutoCloseable {
         return directory;
     }
 
-    private void replaceAttributes(int fd, int mode, int uid, int gid) throws ErrnoException {
+    private void replaceAttributes(int fd, int mode, int uid, int gid) throws IOException {
         Libc.fchown(fd, uid, gid);
         Libc.fchmod(fd, mode);
         extended.clear(fd);
     }
 
-    private boolean mkdir(Directory parent, EntryPath path, int mode) throws ErrnoException {
+    private boolean mkdir(Directory parent, EntryPath path, int mode) throws IOException {
         long address = name.set(path.bytes(), path.nameStart(), path.nameLength());
         try {
             Libc.mkdirat(parent.number(), address, mode & 01777);
@@ -245,7 +245,7 @@ public final class Rootfs implements AutoCloseable {
         return true;
     }
 
-    private int openDirectory(Directory parent, EntryPath path) throws ErrnoException {
+    private int openDirectory(Directory parent, EntryPath path) throws IOException {
         return Libc.openat(
                 parent.number(),
                 name.set(path.bytes(), path.nameStart(), path.nameLength()),
@@ -255,7 +255,7 @@ public final class Rootfs implements AutoCloseable {
 
     public void makeSymbolicLink(
             Directory parent, EntryPath path, byte[] linkTarget, int targetLength, int uid, int gid)
-            throws ErrnoException {
+            throws IOException {
         long to = target.set(linkTarget, 0, targetLength);
         try {
             Libc.symlinkat(to, parent.number(), nameOf(path));
@@ -270,7 +270,7 @@ public final class Rootfs implements AutoCloseable {
     }
 
     /** {@link #makeHardLink} where nothing is in the way or missing; otherwise false, whatever the reason is. */
-    public boolean tryHardLink(EntryPath path, Directory targetParent, EntryPath targetPath) {
+    public boolean tryHardLink(EntryPath path, Directory targetParent, EntryPath targetPath) throws IOException {
         long to = target.set(targetPath.bytes(), targetPath.nameStart(), targetPath.nameLength());
         Directory parent;
         try {
@@ -288,7 +288,7 @@ public final class Rootfs implements AutoCloseable {
 
     /** A further name of a file; symbolic links themselves can be linked to. */
     public void makeHardLink(Directory parent, EntryPath path, Directory targetParent, EntryPath targetPath)
-            throws ErrnoException {
+            throws IOException {
         long to = target.set(targetPath.bytes(), targetPath.nameStart(), targetPath.nameLength());
         try {
             Libc.linkat(targetParent.number(), to, parent.number(), nameOf(path), 0);
@@ -317,7 +317,7 @@ public final class Rootfs implements AutoCloseable {
     }
 
     /** Type of the entry, one of the S_IF constants; 0 when there is none. */
-    public int typeOf(Directory parent, EntryPath path) throws ErrnoException {
+    public int typeOf(Directory parent, EntryPath path) throws IOException {
         try {
             return status.read(parent.number(), nameOf(path)).type();
         } catch (ErrnoException e) {
@@ -329,8 +329,7 @@ public final class Rootfs implements AutoCloseable {
     }
 
     /** A FIFO or a device node; {@code mode} holds its type. */
-    public void makeNode(Directory parent, EntryPath path, int mode, long device, int uid, int gid)
-            throws ErrnoException {
+    public void makeNode(Directory parent, EntryPath path, int mode, long device, int uid, int gid) throws IOException {
         try {
             Libc.mknodat(parent.number(), nameOf(path), mode, device);
         } catch (ErrnoException e) {
@@ -351,12 +350,12 @@ public final class Rootfs implements AutoCloseable {
     }
 
     /** Time of an entry that is not open: link, FIFO, device node. */
-    public void setEntryTime(Directory parent, EntryPath path, long seconds, int nanos) throws ErrnoException {
+    public void setEntryTime(Directory parent, EntryPath path, long seconds, int nanos) throws IOException {
         Libc.utimensat(parent.number(), nameOf(path), setTimes(seconds, nanos), Libc.AT_SYMLINK_NOFOLLOW);
     }
 
     /** Removes an entry with all that it holds; nothing happens when there is none. */
-    public void removeEntry(Directory parent, EntryPath path) throws ErrnoException {
+    public void removeEntry(Directory parent, EntryPath path) throws IOException {
         if (typeOf(parent, path) != 0) {
             clearWay(parent, path.bytes(), path.nameStart(), path.nameLength());
         }
@@ -365,7 +364,7 @@ public final class Rootfs implements AutoCloseable {
     /**
      * A whiteout of this entry: what lower layers have of it goes, what this layer made stays (layer.md, Whiteouts).
      */
-    public void removeLowerEntry(Directory parent, EntryPath path) throws ErrnoException {
+    public void removeLowerEntry(Directory parent, EntryPath path) throws IOException {
         if (lower.isEmpty()) {
             return;
         }
@@ -387,7 +386,7 @@ public final class Rootfs implements AutoCloseable {
         }
     }
 
-    private void removeChildrenOfSurvivor(Directory parent, EntryPath path) throws ErrnoException {
+    private void removeChildrenOfSurvivor(Directory parent, EntryPath path) throws IOException {
         try (Fd fd = new Fd(openDirectory(parent, path))) {
             lowerRemoval.removeChildren(fd);
         } catch (ErrnoException e) {
@@ -399,7 +398,7 @@ public final class Rootfs implements AutoCloseable {
     }
 
     /** An opaque whiteout in this directory: lower layers' entries go, the directory itself stays. */
-    public void removeLowerChildren(Directory directory, EntryPath path) throws ErrnoException {
+    public void removeLowerChildren(Directory directory, EntryPath path) throws IOException {
         if (!lower.isEmpty()) {
             resolver.cache().forgetTree(path.bytes(), path.parentLength(), directory.isViaLink());
             lowerRemoval.removeChildren(directory.fd());
@@ -407,14 +406,14 @@ public final class Rootfs implements AutoCloseable {
     }
 
     /** An existing name is in the way: it goes, unless the failure was another one. */
-    private void clearWay(Directory parent, EntryPath path, ErrnoException failure) throws ErrnoException {
+    private void clearWay(Directory parent, EntryPath path, ErrnoException failure) throws IOException {
         if (failure.errno() != Errno.EEXIST) {
             throw failure;
         }
         clearWay(parent, path.bytes(), path.nameStart(), path.nameLength());
     }
 
-    private void clearWay(Directory parent, byte[] bytes, int offset, int length) throws ErrnoException {
+    private void clearWay(Directory parent, byte[] bytes, int offset, int length) throws IOException {
         if (existing.contains(parent, bytes, offset, length)) {
             // rmdir(2) of a mount point succeeds from another mount namespace and takes the mount with it
             throw new ErrnoException("unlinkat", Errno.EBUSY);
@@ -459,7 +458,7 @@ public final class Rootfs implements AutoCloseable {
      * Removes all that was made, and gives directories that were there before their attributes back. The extraction can
      * begin anew.
      */
-    public void undo() throws ErrnoException {
+    public void undo() throws IOException {
         resolver.cache().close();
         new TreeRemoval((device, inode, bytes) -> isExisting(device, inode, bytes)).removeChildren(rootFd);
         new AttributeRestore(rootFd, extended).run(existing);

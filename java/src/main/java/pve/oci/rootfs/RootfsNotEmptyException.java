@@ -1,7 +1,9 @@
 package pve.oci.rootfs;
 
-/** The root directory holds something that is neither a directory nor on another volume; unchecked on the walk's way. */
-public final class RootfsNotEmptyException extends RuntimeException {
+import java.io.IOException;
+
+/** The root directory holds something that is neither a directory nor on another volume. */
+public final class RootfsNotEmptyException extends IOException {
     private static final long serialVersionUID = 1;
 
     private final byte[] path;

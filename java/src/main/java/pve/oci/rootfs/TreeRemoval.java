@@ -1,5 +1,6 @@
 package pve.oci.rootfs;
 
+import java.io.IOException;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
@@ -20,10 +21,10 @@ import pve.oci.linux.Libc;
 final class TreeRemoval {
     /** Decides what stays; a directory that holds something that stays, stays too. */
     interface Survivors {
-        boolean survives(long device, long inode, byte[] name);
+        boolean survives(long device, long inode, byte[] name) throws IOException;
 
         /** A directory that is not itself to stay, but holds something that does. */
-        default void keptForChildren(int parent, byte[] name) throws ErrnoException {}
+        default void keptForChildren(int parent, byte[] name) throws IOException {}
     }
 
     private static final byte[] PARENT = {'.', '.'};
@@ -74,7 +75,7 @@ final class TreeRemoval {
     }
 
     /** Removes a name of a directory, whatever it is; it and all below is gone but for survivors. */
-    void remove(int parent, byte[] target) throws ErrnoException {
+    void remove(int parent, byte[] target) throws IOException {
         try {
             Libc.unlinkat(parent, name.set(target, 0, target.length), 0);
         } catch (ErrnoException e) {
@@ -89,7 +90,7 @@ final class TreeRemoval {
     }
 
     /** Removes what is in a directory; the directory stays. The descriptor stays open and usable. */
-    void removeChildren(Fd directory) throws ErrnoException {
+    void removeChildren(Fd directory) throws IOException {
         Deque<Level> levels = new ArrayDeque<>();
         Fd current = open(directory.number(), new byte[] {'.'});
         try {
@@ -126,7 +127,7 @@ final class TreeRemoval {
     }
 
     /** The next subdirectory to see; null when there is none. */
-    private byte @Nullable [] next(Fd fd, Level level) throws ErrnoException {
+    private byte @Nullable [] next(Fd fd, Level level) throws IOException {
         if (level.subdirectories.isEmpty() && !level.isListed) {
             Libc.lseek(fd.number(), 0, SEEK_SET);
             list(fd, level);
@@ -139,7 +140,7 @@ final class TreeRemoval {
     }
 
     /** Collects subdirectories and removes the rest. */
-    private void list(Fd fd, Level level) throws ErrnoException {
+    private void list(Fd fd, Level level) throws IOException {
         List<byte[]> others = new ArrayList<>();
         level.isListed = reader.list(fd.number(), (bytes, isDirectory) -> {
             if (isDirectory) {
@@ -172,7 +173,7 @@ final class TreeRemoval {
      * Opens a subdirectory; null when it must not be read: lost+found of a file system that root of the map does not own.
      * Then nothing was made in it either.
      */
-    private @Nullable Fd enter(Fd fd, Level level, byte[] child) throws ErrnoException {
+    private @Nullable Fd enter(Fd fd, Level level, byte[] child) throws IOException {
         try {
             return open(fd.number(), child);
         } catch (ErrnoException e) {
@@ -184,7 +185,7 @@ final class TreeRemoval {
         }
     }
 
-    private void unlink(Fd fd, List<byte[]> names) throws ErrnoException {
+    private void unlink(Fd fd, List<byte[]> names) throws IOException {
         for (byte[] bytes : names) {
             Libc.unlinkat(fd.number(), name.set(bytes, 0, bytes.length), 0);
         }
@@ -192,7 +193,7 @@ final class TreeRemoval {
     }
 
     /** False when something in it stays. */
-    private boolean removeDirectory(int parent, byte[] target) throws ErrnoException {
+    private boolean removeDirectory(int parent, byte[] target) throws IOException {
         try {
             Libc.unlinkat(parent, name.set(target, 0, target.length), Libc.AT_REMOVEDIR);
             return true;
@@ -205,14 +206,14 @@ final class TreeRemoval {
         }
     }
 
-    private void checkIdentity(Fd fd, Level expected) throws ErrnoException {
+    private void checkIdentity(Fd fd, Level expected) throws IOException {
         status.read(fd.number());
         if (status.device() != expected.device || status.inode() != expected.inode) {
             throw new ErrnoException("directory was moved while its tree was removed: openat", Errno.ENOENT);
         }
     }
 
-    private Fd open(int parent, byte[] target) throws ErrnoException {
+    private Fd open(int parent, byte[] target) throws IOException {
         return new Fd(Libc.openat(
                 parent,
                 name.set(target, 0, target.length),

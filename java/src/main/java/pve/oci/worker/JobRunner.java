@@ -8,9 +8,8 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import pve.oci.archive.Image;
 import pve.oci.archive.ImageArchive;
+import pve.oci.archive.Layer;
 import pve.oci.archive.Summaries;
-import pve.oci.layer.Layer;
-import pve.oci.layer.LayerApplier;
 import pve.oci.layer.LayerPipeline;
 import pve.oci.layer.Progress;
 import pve.oci.linux.Errno;
@@ -19,7 +18,6 @@ import pve.oci.linux.Fd;
 import pve.oci.linux.Libc;
 import pve.oci.oci.ImageException;
 import pve.oci.oci.Text;
-import pve.oci.rootfs.MarkerOrderException;
 import pve.oci.rootfs.Rootfs;
 import pve.oci.rootfs.RootfsNotEmptyException;
 
@@ -132,7 +130,7 @@ public final class JobRunner {
             reply.put("platform", image.platform().toJson());
             List<Object> layers = new ArrayList<>();
             long total = 0;
-            for (Image.ImageLayer layer : image.layers()) {
+            for (Layer layer : image.layers()) {
                 Map<String, @Nullable Object> json = LayerDescription.of(layer);
                 total = json.get("uncompressedSize") instanceof Long size && total >= 0 ? total + size : -1;
                 layers.add(json);
@@ -152,15 +150,6 @@ public final class JobRunner {
         return config == null ? Map.of() : config;
     }
 
-    private List<Layer> layers(Image image) {
-        List<Layer> layers = new ArrayList<>();
-        for (Image.ImageLayer layer : image.layers()) {
-            layers.add(
-                    new Layer(layers.size(), image.layers().size(), layer.descriptor(), layer.diffId(), layer.blob()));
-        }
-        return layers;
-    }
-
     private void begin(Progress.Phase phase, Image image) {
         long size =
                 image.layers().stream().mapToLong(x -> x.descriptor().size()).sum();
@@ -170,7 +159,7 @@ public final class JobRunner {
     private Map<String, @Nullable Object> verify(Fd archive) throws IOException {
         try (ImageArchive open = ImageArchive.open(archive, request.jsonLimits())) {
             Image image = open.images().select(request.selector());
-            List<Layer> layers = layers(image);
+            List<Layer> layers = image.layers();
             begin(Progress.Phase.VERIFYING, image);
             List<Object> verified = new ArrayList<>();
             verified.add(image.manifest().toJson());
@@ -199,46 +188,21 @@ public final class JobRunner {
             Image image = open.images().select(request.selector());
             listener.notify(Map.of("existing", rootfs.existing().toTexts()));
             begin(Progress.Phase.EXTRACTING, image);
-            List<Layer> layers = layers(image);
-            try {
-                return apply(rootfs, open, image, layers);
-            } catch (MarkerOrderException e) {
-                if (e.getSuppressed().length > 0) {
-                    throw new IOException("could not begin anew", e.getSuppressed()[0]);
-                }
-                return applyInTwoPasses(rootfs, open, image, layers);
-            }
+            Map<String, @Nullable Object> result = new LinkedHashMap<>();
+            result.put("manifestDigest", image.manifest().digest().toString());
+            result.put("configDigest", image.configDescriptor().digest().toString());
+            result.put("platform", image.platform().toJson());
+            result.put("referenceName", image.manifest().referenceName());
+            result.putAll(new Extraction(request, rootfs, image, open.isStream(), progress).run());
+            Map<String, @Nullable Object> reply = new LinkedHashMap<>();
+            reply.put("progress", progress.toJson());
+            reply.put("result", result);
+            reply.put("config", config(image));
+            return reply;
         }
     }
 
-    /** With the whiteouts of each layer first, for which it is read twice. Few images need it. */
-    private Map<String, @Nullable Object> applyInTwoPasses(
-            Rootfs rootfs, ImageArchive archive, Image image, List<Layer> layers) throws IOException {
-        List<Layer> twice = new ArrayList<>();
-        for (Layer layer : layers) {
-            twice.add(layer);
-            twice.add(layer);
-        }
-        progress.restart(twice.stream().mapToLong(x -> x.descriptor().size()).sum());
-        return apply(rootfs, archive, image, twice);
-    }
-
-    /** A failure leaves the root directory as it was. */
-    private Map<String, @Nullable Object> apply(Rootfs rootfs, ImageArchive archive, Image image, List<Layer> layers)
-            throws IOException {
-        LayerApplier applier = new LayerApplier(
-                rootfs, request.uids(), request.gids(), request.isPrivileged(), request.limits(), progress);
-        try {
-            apply(layers, applier, layers.size() > image.layers().size(), archive.isStream());
-            progress.phase(Progress.Phase.FINISHING);
-            return result(image, applier);
-        } catch (IOException | RuntimeException | Error e) {
-            undo(rootfs, e);
-            throw e;
-        }
-    }
-
-    private Rootfs open(Fd root) throws IOException {
+    private static Rootfs open(Fd root) throws IOException {
         try {
             return new Rootfs(root);
         } catch (RootfsNotEmptyException e) {
@@ -246,67 +210,6 @@ public final class JobRunner {
                     .cause(e)
                     .message("root directory is not empty: it holds " + Text.clean(e.path()));
         }
-    }
-
-    private void apply(List<Layer> layers, LayerApplier applier, boolean isTwice, boolean isStream) throws IOException {
-        try (LayerPipeline pipeline = new LayerPipeline(layers, request.limits(), progress, isStream);
-                // closed first: it may still write from the pipeline's memory
-                applier) {
-            LayerApplier.Pass pass = isTwice ? LayerApplier.Pass.ENTRIES : LayerApplier.Pass.ALL;
-            for (Layer layer : layers) {
-                if (isTwice) {
-                    pass = pass == LayerApplier.Pass.ENTRIES ? LayerApplier.Pass.WHITEOUTS : LayerApplier.Pass.ENTRIES;
-                }
-                try {
-                    applier.apply(layer, pipeline, pass);
-                } catch (ImageException e) {
-                    throw preferDigest(e, layer, pipeline);
-                }
-                pipeline.verifyContent(layer);
-            }
-        }
-    }
-
-    /** A layer that is not what its digests say is better called that than malformed, or full of odd entries. */
-    private static IOException preferDigest(ImageException failure, Layer layer, LayerPipeline pipeline) {
-        if (!failure.error().equals("MalformedArchive") && !failure.error().equals("RefusedEntry")) {
-            return failure;
-        }
-        try {
-            pipeline.skip();
-            pipeline.verifyContent(layer);
-        } catch (ImageException e) {
-            return e.error().equals("DigestMismatch") ? e : failure;
-        } catch (IOException | IllegalStateException e) {
-            return failure;
-        }
-        return failure;
-    }
-
-    private static void undo(Rootfs rootfs, Throwable failure) {
-        try {
-            rootfs.undo();
-        } catch (IOException | RuntimeException e) {
-            failure.addSuppressed(e);
-        }
-    }
-
-    private Map<String, @Nullable Object> result(Image image, LayerApplier applier) {
-        Map<String, @Nullable Object> result = new LinkedHashMap<>();
-        result.put("manifestDigest", image.manifest().digest().toString());
-        result.put("configDigest", image.configDescriptor().digest().toString());
-        result.put("platform", image.platform().toJson());
-        result.put("referenceName", image.manifest().referenceName());
-        result.put("entriesWritten", progress.entriesWritten());
-        result.put("bytesWritten", progress.bytesWritten());
-        result.put("whiteoutsApplied", applier.whiteouts());
-        result.put("warnings", applier.warnings().listed());
-        result.put("warningsCount", applier.warnings().count());
-        Map<String, @Nullable Object> reply = new LinkedHashMap<>();
-        reply.put("progress", progress.toJson());
-        reply.put("result", result);
-        reply.put("config", config(image));
-        return reply;
     }
 
     private Map<String, @Nullable Object> clean(Fd root) throws IOException {

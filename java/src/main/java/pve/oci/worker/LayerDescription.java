@@ -8,7 +8,7 @@ import java.util.Map;
 import java.util.OptionalLong;
 import org.jspecify.annotations.Nullable;
 import pve.oci.archive.BlobSource;
-import pve.oci.archive.Image;
+import pve.oci.archive.Layer;
 import pve.oci.compress.ClaimedSize;
 import pve.oci.compress.Compression;
 import pve.oci.compress.UnsupportedCompressionException;
@@ -18,7 +18,7 @@ import pve.oci.linux.NativeBuffer;
 final class LayerDescription {
     private LayerDescription() {}
 
-    static Map<String, @Nullable Object> of(Image.ImageLayer layer) throws IOException {
+    static Map<String, @Nullable Object> of(Layer layer) throws IOException {
         Map<String, @Nullable Object> json = new LinkedHashMap<>();
         json.put("descriptor", layer.descriptor().toJson());
         json.put("diffId", layer.diffId().toString());

@@ -51,14 +51,14 @@ class DockerArchiveTest {
         try (ImageArchive open = ImageArchive.open(fd, JsonLimits.DEFAULT)) {
             assertThat(open.format()).isEqualTo(ImageArchive.Format.DOCKER_ARCHIVE);
             Image image = open.images().select(selector);
-            for (Image.ImageLayer layer : image.layers()) {
+            for (Layer layer : image.layers()) {
                 assertContent(layer);
             }
             return image;
         }
     }
 
-    private static void assertContent(Image.ImageLayer layer) throws IOException {
+    private static void assertContent(Layer layer) throws IOException {
         NativeBuffer memory = NativeBuffer.allocate(LAYER.length + 10);
         try (BlobSource blob = layer.blob().open()) {
             assertThat(blob.size()).isEqualTo(LAYER.length);

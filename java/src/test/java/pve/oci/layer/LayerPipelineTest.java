@@ -20,6 +20,7 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.provider.ValueSource;
 import pve.oci.archive.BlobSource;
+import pve.oci.archive.Layer;
 import pve.oci.linux.NativeBuffer;
 import pve.oci.oci.Descriptor;
 import pve.oci.oci.Digest;

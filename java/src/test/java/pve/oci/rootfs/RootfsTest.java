@@ -143,7 +143,7 @@ class RootfsTest {
         file("l/new");
 
         assertThatThrownBy(() -> rootfs.removeLowerEntry(rootfs.root(), path("l")))
-                .isInstanceOf(MarkerOrderException.class);
+                .isInstanceOf(WhiteoutOrderException.class);
         rootfs.beginLayer(false, false);
         rootfs.removeLowerEntry(rootfs.root(), path("l"));
         assertThat(root.path("l")).doesNotExist();

@@ -9,7 +9,7 @@ import pve.oci.linux.Libc;
  * Tells what lower layers have from what the layer at work has made, which a whiteout leaves alone (layer.md, Whiteouts),
  * as it does what was there before the extraction.
  */
-final class LowerLayers implements TreeRemoval.Survivors {
+final class LayerEntries implements TreeRemoval.Survivors {
     private static final int IMPLICIT_MODE = 0755;
 
     private final ExistingEntries existing;
@@ -23,7 +23,7 @@ final class LowerLayers implements TreeRemoval.Survivors {
     private boolean isBase = true;
     private boolean comesInOrder;
 
-    LowerLayers(ExistingEntries existing, ExtendedAttributes extended) {
+    LayerEntries(ExistingEntries existing, ExtendedAttributes extended) {
         this.existing = existing;
         this.extended = extended;
     }
@@ -55,11 +55,11 @@ final class LowerLayers implements TreeRemoval.Survivors {
     }
 
     @Override
-    public boolean survives(long device, long inode, byte[] bytes) {
+    public boolean survives(long device, long inode, byte[] bytes) throws WhiteoutOrderException {
         long key = EntryKeys.key(device, inode, bytes, 0, bytes.length);
         boolean survives = made.contains(key) || existing.containsKey(key);
         if (!survives && comesInOrder && followed.contains(key)) {
-            throw new MarkerOrderException();
+            throw new WhiteoutOrderException();
         }
         return survives;
     }

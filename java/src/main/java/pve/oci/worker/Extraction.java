@@ -1,0 +1,129 @@
+package pve.oci.worker;
+
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+import pve.oci.archive.Image;
+import pve.oci.archive.Layer;
+import pve.oci.layer.LayerApplier;
+import pve.oci.layer.LayerApplier.Pass;
+import pve.oci.layer.LayerPipeline;
+import pve.oci.layer.Progress;
+import pve.oci.oci.ImageException;
+import pve.oci.rootfs.Rootfs;
+import pve.oci.rootfs.WhiteoutOrderException;
+
+/** Applies all layers of one image to a root file system. A failure leaves the root directory as it was. */
+final class Extraction {
+    private final JobRequest request;
+    private final Rootfs rootfs;
+    private final Image image;
+    private final boolean isStream;
+    private final Progress progress;
+
+    /** Reading a layer once: what is done with its entries then. */
+    private record Step(Layer layer, Pass pass) {}
+
+    /** @param isStream the archive can only be read from front to end */
+    Extraction(JobRequest request, Rootfs rootfs, Image image, boolean isStream, Progress progress) {
+        this.request = request;
+        this.rootfs = rootfs;
+        this.image = image;
+        this.isStream = isStream;
+        this.progress = progress;
+    }
+
+    /** Extracts, and returns what the interface's type ExtractResult says of the layers. */
+    Map<String, @Nullable Object> run() throws IOException {
+        try {
+            return apply(steps(Pass.ALL));
+        } catch (WhiteoutOrderException e) {
+            // the files of the first attempt are gone already
+            List<Step> steps = steps(Pass.WHITEOUTS, Pass.ENTRIES);
+            progress.restart(
+                    steps.stream().mapToLong(x -> x.layer().descriptor().size()).sum());
+            return apply(steps);
+        }
+    }
+
+    /** Every layer is read as often as there are passes. Few images need more than one. */
+    private List<Step> steps(Pass... passes) {
+        List<Step> steps = new ArrayList<>();
+        for (Layer layer : image.layers()) {
+            for (Pass pass : passes) {
+                steps.add(new Step(layer, pass));
+            }
+        }
+        return steps;
+    }
+
+    private Map<String, @Nullable Object> apply(List<Step> steps) throws IOException {
+        LayerApplier applier = new LayerApplier(
+                rootfs, request.uids(), request.gids(), request.isPrivileged(), request.limits(), progress);
+        try {
+            apply(steps, applier);
+            progress.phase(Progress.Phase.FINISHING);
+            return result(applier);
+        } catch (WhiteoutOrderException e) {
+            rootfs.undo();
+            throw e;
+        } catch (IOException | RuntimeException | Error e) {
+            undoAfter(e);
+            throw e;
+        }
+    }
+
+    private void apply(List<Step> steps, LayerApplier applier) throws IOException {
+        List<Layer> layers = steps.stream().map(Step::layer).toList();
+        try (LayerPipeline pipeline = new LayerPipeline(layers, request.limits(), progress, isStream);
+                // closed first: it may still write from the pipeline's memory
+                applier) {
+            for (Step step : steps) {
+                try {
+                    applier.apply(step.layer(), pipeline, step.pass());
+                } catch (ImageException e) {
+                    throw preferDigest(e, step.layer(), pipeline);
+                }
+                pipeline.verifyContent(step.layer());
+            }
+        }
+    }
+
+    /** A layer that is not what its digests say is better called that than malformed, or full of odd entries. */
+    private static IOException preferDigest(ImageException failure, Layer layer, LayerPipeline pipeline) {
+        if (!failure.error().equals("MalformedArchive") && !failure.error().equals("RefusedEntry")) {
+            return failure;
+        }
+        try {
+            pipeline.skip();
+            pipeline.verifyContent(layer);
+        } catch (ImageException e) {
+            return e.error().equals("DigestMismatch") ? e : failure;
+        } catch (IOException | IllegalStateException e) {
+            return failure;
+        }
+        return failure;
+    }
+
+    /** The failure itself is what the caller hears of; that something is left is added to it. */
+    private void undoAfter(Throwable failure) {
+        try {
+            rootfs.undo();
+        } catch (IOException | RuntimeException e) {
+            failure.addSuppressed(e);
+        }
+    }
+
+    private Map<String, @Nullable Object> result(LayerApplier applier) {
+        Map<String, @Nullable Object> result = new LinkedHashMap<>();
+        result.put("entriesWritten", progress.entriesWritten());
+        result.put("bytesWritten", progress.bytesWritten());
+        result.put("whiteoutsApplied", applier.whiteouts());
+        result.put("warnings", applier.warnings().listed());
+        result.put("warningsCount", applier.warnings().count());
+        return result;
+    }
+}
