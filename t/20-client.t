@@ -182,30 +182,81 @@ subtest 'a callback that dies ends the job' => sub {
     );
     is($error, "enough\n", 'its exception arrives');
     ok($daemon->wait_for('eof'), 'the daemon saw the end of the connection');
+    is(ref($error), '', 'it is no object of ours');
     is(PVE::OCI::last_error(), undef, 'not an error of the client');
 };
 
-for my $is_stalling (0, 1) {
-    subtest 'a signal handler that dies ends the job'
-        . ($is_stalling ? ' of a stuck daemon' : '') => sub {
-            local $SIG{TERM} = sub { die "received interrupt\n" };
-            my $killer = fork() // die $!;
-            if ($killer == 0) {
-                Time::HiRes::sleep(0.3);
-                kill('TERM', getppid());
-                POSIX::_exit(0);
-            }
-            my $start = time();
-            my ($daemon, $error) = extract([[$is_stalling ? 'stall' : 'wait_eof']]);
-            my $took = time() - $start;
-            waitpid($killer, 0);
-            is($error, "received interrupt\n", 'its exception arrives');
-            # generous: a loaded machine is no failure, only waiting for ever would be
-            my $bound = ($is_stalling ? $PVE::OCI::Varlink::ABORT_WAIT : 0) + 10;
-            cmp_ok($took, '<', $bound, "not for ever ($took s)");
-            ok($daemon->wait_for('eof'), 'the daemon saw the end of the connection');
-        };
+# Sends signals to this process after these seconds, one after the other.
+sub start_killer (@delays) {
+    my $killer = fork() // die $!;
+    return $killer if $killer;
+    for my $delay (@delays) {
+        Time::HiRes::sleep($delay);
+        kill('TERM', getppid());
+    }
+    POSIX::_exit(0);
 }
+
+# Extracts until signals come, with handlers as a task of PVE has them. Returns the error, how long it
+# took, what was said to on_abort.
+sub extract_until_killed ($step, @delays) {
+    local $SIG{TERM} = sub { die "received interrupt\n" };
+    my @said;
+    my $daemon = FakeDaemon->start([$step]);
+    my $killer = start_killer(@delays);
+    my $start = time();
+    eval {
+        my $options =
+            { socket => $daemon->socket(), on_abort => sub ($line) { push @said, $line } };
+        PVE::OCI::parse_and_extract_image($ARCHIVE, $ROOTFS, undef, $options);
+    };
+    my ($error, $took) = ($@, time() - $start);
+    waitpid($killer, 0);
+    ok($daemon->wait_for('eof'), 'the daemon saw the end of the connection');
+    return ($error, $took, @said);
+}
+
+subtest 'a signal handler that dies ends the job' => sub {
+    my ($error, $took, @said) = extract_until_killed(['wait_eof'], 0.3);
+    is($error, "received interrupt\n", 'its exception arrives');
+    is_deeply(\@said, [], 'the daemon has hung up, nothing is left');
+};
+
+subtest 'the daemon is waited for as long as it shows signs of life' => sub {
+    local $PVE::OCI::Varlink::ABORT_SILENCE = 1;
+    my ($error, $took, @said) = extract_until_killed(['clean', 3], 0.3);
+    is($error, "received interrupt\n", 'its exception arrives');
+    cmp_ok($took, '>', 2.8, 'after the daemon has cleaned up');
+    is_deeply(\@said, [], 'nothing is left');
+};
+
+subtest 'a silent daemon is not waited for without end' => sub {
+    local $PVE::OCI::Varlink::ABORT_SILENCE = 1;
+    my ($error, $took, @said) = extract_until_killed(['stall'], 0.3);
+    is($error, "received interrupt\n", 'its exception arrives');
+    cmp_ok($took, '<', 20, "not for ever ($took s)");
+    is_deeply(
+        \@said, ['pve-ocid was silent for 1 s: it may still be removing files of the image'],
+        'said what is left',
+    );
+};
+
+subtest 'signals at the same time are one' => sub {
+    my ($error, $took, @said) = extract_until_killed(['clean', 2], 0.3, 0.02, 0.2, 0.5);
+    is($error, "received interrupt\n", 'its exception arrives');
+    cmp_ok($took, '>', 1.8, 'after the daemon has cleaned up');
+    is_deeply(\@said, [], 'nothing is left');
+};
+
+subtest 'a later signal ends the waiting' => sub {
+    my ($error, $took, @said) = extract_until_killed(['clean', 30], 0.3, 2.5);
+    is($error, "received interrupt\n", 'its exception arrives');
+    cmp_ok($took, '<', 15, 'long before the daemon is done');
+    is_deeply(
+        \@said, ['pve-ocid was not waited for: it may still be removing files of the image'],
+        'said what is left',
+    );
+};
 
 subtest 'other signals do not disturb' => sub {
     my $count = 0;
@@ -300,11 +351,16 @@ subtest 'errors of the daemon' => sub {
     my ($daemon, $error) =
         extract([['reply', { error => 'io.pve.oci.EntryFailed', parameters => $parameters }]]);
     is($error, "$message\n", 'the message as it is');
-    is_deeply(
-        PVE::OCI::last_error(),
-        { name => 'io.pve.oci.EntryFailed', message => $message, parameters => $parameters },
-        'last_error has the rest',
-    );
+    my $fields =
+        { name => 'io.pve.oci.EntryFailed', message => $message, parameters => $parameters };
+    is(ref($error), 'PVE::OCI::Error', 'an object');
+    is_deeply({ $error->%* }, $fields, 'its fields have the rest');
+    is_deeply(PVE::OCI::last_error(), $fields, 'last_error has them for one release more');
+    is("create failed: $error", "create failed: $message\n", 'a string where one is wanted');
+    chomp(my $line = $error);
+    is($line, $message, 'chomp works');
+    is(eval { die $error } // ref($@), 'PVE::OCI::Error',
+        'it stays an object when it is passed on');
     ($daemon, $error) =
         extract([['reply', { error => 'io.pve.oci.NoSuchJob', parameters => { id => 'x' } }]]);
     is($error, "pve-ocid answered io.pve.oci.NoSuchJob id=x\n", 'without message');
@@ -361,7 +417,7 @@ my @INVALID = (
 for my $case (@INVALID) {
     my ($name, $options) = $case->@*;
     eval { PVE::OCI::extract_image($ARCHIVE, $ROOTFS, { socket => '/nonexistent', $options->%* }) };
-    is(PVE::OCI::last_error()->{name}, 'InvalidArgument', "refused before it is sent: $name");
+    is($@->{name}, 'InvalidArgument', "refused before it is sent: $name");
     like($@, qr/\A[^\n]+\n\z/, '... with one line');
 }
 
@@ -372,8 +428,8 @@ subtest 'no daemon' => sub {
         $@, "cannot connect to pve-ocid at '$DIRECTORY/none': No such file or directory\n",
         'message'
     );
-    is(PVE::OCI::last_error()->{name}, 'ConnectFailed', 'name');
-    is(PVE::OCI::last_error()->{parameters}->{errnoName}, 'ENOENT', 'errno');
+    is($@->{name}, 'ConnectFailed', 'name');
+    is($@->{parameters}->{errnoName}, 'ENOENT', 'errno');
 };
 
 subtest 'the other methods' => sub {

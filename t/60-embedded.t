@@ -95,7 +95,7 @@ sub run_in_userns ($code) {
             ($(, $)) = (0, 0);
             ($<, $>) = (0, 0);
             { value => $code->() };
-        } // { error => $@ };
+        } // { error => "$@" };
         print $result_writer encode_json($answer);
         close($result_writer);
         POSIX::_exit(0);

@@ -77,7 +77,7 @@ subtest 'errors are those of the daemon' => sub {
                     { %options, mode => $_, socket => $socket }
                 );
             };
-            { text => $@ =~ s/pid \d+//r, error => PVE::OCI::last_error() }
+            { text => $@ =~ s/pid \d+//r, error => { $@->%* } }
         } qw(daemon embedded);
         is($outcomes[1]->{text}, $outcomes[0]->{text}, $name);
         is_deeply($outcomes[1]->{error}, $outcomes[0]->{error}, "$name: parameters");
@@ -163,8 +163,9 @@ subtest 'no virtual machine' => sub {
     };
     my $begin =
         'no Java virtual machine of version 17 or newer: looked for lib/server/libjvm.so in';
-    is($message->(java => '/nonexistent'), "$begin /nonexistent\n", 'missing');
-    is(PVE::OCI::last_error()->{name}, 'EngineUnavailable', 'its name');
+    my $error = $message->(java => '/nonexistent');
+    is($error, "$begin /nonexistent\n", 'missing');
+    is($error->{name}, 'EngineUnavailable', 'its name');
     is($message->(java => $old), "$begin $old; $old is version 8\n", 'too old');
     local $ENV{JAVA_HOME} = $old;
     is(

@@ -88,7 +88,7 @@ sub extract ($archive, $root, %options) {
 sub try_extract ($archive, $root, %options) {
     my $value = eval { extract($archive, $root, %options) };
     return { value => $value } if $value;
-    return { error => $@ =~ s/\n\z//r, name => (PVE::OCI::last_error() // {})->{name} };
+    return { error => $@ =~ s/\n\z//r, name => (PVE::OCI::Error::caught($@) // {})->{name} };
 }
 
 # An extraction that lasts, in a process of its own, once it has written something.

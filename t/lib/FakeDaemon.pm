@@ -4,7 +4,7 @@ package FakeDaemon;
 # socket in a temporary directory and plays one script a connection.
 #
 # A script is a list of steps, each [name, argument]: reply HASH, raw BYTES, sleep SECONDS,
-# wait_eof, close, stall (never answers, never hangs up). It starts once a call was read. Calls,
+# wait_eof, close, stall (never answers, never hangs up), clean SECONDS. It starts once a call was read. Calls,
 # descriptors and the moment of EOF are written to a log.
 
 use v5.36;
@@ -68,6 +68,17 @@ my $STEPS = {
         1 while sysread($socket, my $ignored, 1024);
         write_log($self, { eof => Time::HiRes::time() });
         sleep(60);
+    },
+    # waits for EOF, and gives signs of life for some seconds
+    clean => sub ($self, $socket, $seconds) {
+        1 while sysread($socket, my $ignored, 1024);
+        write_log($self, { eof => Time::HiRes::time() });
+        my $end = Time::HiRes::time() + $seconds;
+        while (Time::HiRes::time() < $end) {
+            syswrite($socket, encode_json({ continues => JSON::true, parameters => {} }) . "\0")
+                or return;
+            Time::HiRes::sleep(0.2);
+        }
     },
     close => sub ($self, $socket, @) { close($socket) },
 };

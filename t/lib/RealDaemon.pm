@@ -141,7 +141,7 @@ sub in_child ($code) {
         my $error = $@;
         my %result =
             $error
-            ? (error => $error, name => (PVE::OCI::last_error() // {})->{name})
+            ? (error => "$error", name => (PVE::OCI::Error::caught($error) // {})->{name})
             : (value => $value);
         print {$writer} $JSON->encode(\%result);
         close($writer);

@@ -11,6 +11,7 @@ use v5.36;
 use Fcntl qw(O_DIRECTORY O_NONBLOCK O_RDONLY);
 use File::Spec ();
 
+use PVE::OCI::Error;
 use PVE::OCI::IdMap;
 use PVE::OCI::Text;
 use PVE::OCI::Varlink;
@@ -51,7 +52,11 @@ my $SELECTOR_FIELDS = {
 # Of each pair of path and descriptor, the field that takes the path.
 my $PATH_FIELDS = { archive => 'archivePath', rootDirectory => 'rootDirectory' };
 
-sub last_error() { return PVE::OCI::Varlink::last_error(); }
+# Obsolete: what the functions die with has the same fields. Stays for one release.
+sub last_error() {
+    my $error = PVE::OCI::Error::last() // return;
+    return { $error->%* };
+}
 
 my sub invalid ($message) { PVE::OCI::Varlink::fail('InvalidArgument', $message) }
 
@@ -72,8 +77,7 @@ my sub call_embedded ($method, $parameters, $options, $call_options) {
 }
 
 # Without a daemon: by the embedded engine, if there is one.
-my sub call_without_daemon ($method, $parameters, $options, $call_options) {
-    my $error = PVE::OCI::Varlink::last_error();
+my sub call_without_daemon ($error, $method, $parameters, $options, $call_options) {
     require PVE::OCI::Embedded;
     my $reason = PVE::OCI::Embedded::unavailable($options);
     PVE::OCI::Varlink::fail($error->{name}, "$error->{message}; $reason", $error->{parameters})
@@ -93,10 +97,9 @@ my sub call_for_image ($method, $parameters, $options, $call_options) {
     my $reply = eval { call($method, $parameters, $options, $call_options) };
     return $reply if defined($reply);
     my $error = $@;
-    my $name = (PVE::OCI::Varlink::last_error() // {})->{name} // '';
-    return call_without_daemon($method, $parameters, $options, $call_options)
-        if $name eq 'ConnectFailed';
-    die $error;
+    my $caught = PVE::OCI::Error::caught($error);
+    die $error if !$caught || $caught->{name} ne 'ConnectFailed';
+    return call_without_daemon($caught, $method, $parameters, $options, $call_options);
 }
 
 # A whole number, as JSON number. Digits only: PVE hands numbers around as strings.
@@ -197,6 +200,14 @@ my sub reply_handler ($options) {
     };
 }
 
+# Tells that an aborted call was not waited for to its end.
+my sub on_abort ($options) {
+    return sub ($reason) {
+        my $line = "pve-ocid $reason: it may still be removing files of the image";
+        $options->{on_abort} ? $options->{on_abort}->($line) : warn "$line\n";
+    };
+}
+
 # The warnings of an extraction, one line each, in the words of the daemon.
 my sub report_warnings ($result, $on_warning) {
     my $warnings = $result->{warnings} // [];
@@ -251,7 +262,8 @@ sub inspect_image ($archive, $options = {}) {
 
 sub verify_image ($archive, $options = {}) {
     my ($parameters, $opened) = ({}, []);
-    my $call_options = { more => 1, on_reply => reply_handler($options), wait_on_abort => 1 };
+    my $call_options =
+        { more => 1, on_reply => reply_handler($options), on_abort => on_abort($options) };
     add_archive($parameters, $archive, $call_options, $opened);
     add_selector($parameters, $options);
     my $reply = call_for_image('VerifyImage', $parameters, $options, $call_options);
@@ -261,7 +273,8 @@ sub verify_image ($archive, $options = {}) {
 
 sub extract_image ($archive, $rootdir, $options = {}) {
     my ($parameters, $opened) = ({}, []);
-    my $call_options = { more => 1, on_reply => reply_handler($options), wait_on_abort => 1 };
+    my $call_options =
+        { more => 1, on_reply => reply_handler($options), on_abort => on_abort($options) };
     my ($uid_map, $gid_map) = id_map_ranges($options->{id_map} // $DEFAULT_ID_MAP);
     $parameters->{uidMap} = $uid_map;
     $parameters->{gidMap} = $gid_map;

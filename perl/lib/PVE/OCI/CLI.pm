@@ -214,8 +214,8 @@ my sub run_verb ($verb, $arguments, $given) {
     return $verb->{exit_code} ? $verb->{exit_code}->($reply) : $PVE::OCI::CLI::Verbs::EXIT_DONE;
 }
 
-my sub exit_code_of_last_error() {
-    my $error = PVE::OCI::last_error() // return $PVE::OCI::CLI::Verbs::EXIT_FAILED;
+my sub exit_code_of ($error) {
+    return $PVE::OCI::CLI::Verbs::EXIT_FAILED if !$error;
     my ($name, $parameters) = $error->@{qw(name parameters)};
     if ($PVE::OCI::CLI::Verbs::ERRNO_DECIDES->{$name}) {
         my $errno = $parameters->{errno} // 0;
@@ -281,9 +281,9 @@ sub main (@words) {
     }
     report($name, $error);
     return $PVE::OCI::CLI::Verbs::EXIT_SIGNAL + $SIGNALS->{$signal} if $signal;
-    my $last_error = PVE::OCI::last_error();
-    report($name, "error $last_error->{name}") if $last_error && $given->{verbose};
-    return exit_code_of_last_error();
+    my $caught = PVE::OCI::Error::caught($error);
+    report($name, "error $caught->{name}") if $caught && $given->{verbose};
+    return exit_code_of($caught);
 }
 
 1;

@@ -14,6 +14,7 @@ use Fcntl
 use JSON;
 use Socket qw(AF_UNIX PF_UNSPEC SOCK_STREAM);
 
+use PVE::OCI::Error;
 use PVE::OCI::IdMap;
 use PVE::OCI::JVM;
 use PVE::OCI::Text;
@@ -254,7 +255,7 @@ my sub end_engine ($engine) {
 
 # "was killed by SIGKILL", as the daemon says it; and why, when the engine said so.
 my sub fail_without_answer ($error, $status, $lines) {
-    my $last = PVE::OCI::Varlink::last_error() // die $error; # the caller's own exception
+    my $last = PVE::OCI::Error::caught($error) // die $error; # the caller's own exception
     fail('WorkerFailed', $last->{message}) if $last->{name} eq 'Silence';
     if ($last->{name} eq 'InvalidReply') {
         fail('WorkerFailed', 'worker sent an invalid reply: ' . ($last->{message} =~ s/.*?: //r));
@@ -309,7 +310,6 @@ my sub hold ($settings, $request, $handles, $on_reply, $state) {
 
 # Another engine removes what one that died has made, with signals blocked.
 my sub clean ($settings, $maps, $root, $existing) {
-    my $last_error = PVE::OCI::Varlink::last_error();
     my $request = {
         action => 'clean',
         existing => $existing,
@@ -318,7 +318,6 @@ my sub clean ($settings, $maps, $root, $existing) {
     };
     eval { hold($settings, $request, [$root->{handle}], undef, {}); 1 }
         or warn "pve-oci: root directory not cleaned: $@";
-    PVE::OCI::Varlink::set_error($last_error);
     return;
 }
 
@@ -356,7 +355,7 @@ sub unavailable ($options = {}) {
 # As PVE::OCI::Varlink::call for the four methods that work on an image. Options: descriptors,
 # on_reply; java and home for PVE::OCI::JVM::settings.
 sub call ($method, $parameters, $call_options = {}) {
-    PVE::OCI::Varlink::clear_error();
+    PVE::OCI::Error::forget();
     my $action = $ACTIONS->{$method};
     my $settings = eval { PVE::OCI::JVM::settings($call_options) }
         // PVE::OCI::Varlink::fail('EngineUnavailable', "$@");

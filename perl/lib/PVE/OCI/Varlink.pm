@@ -1,7 +1,7 @@
 package PVE::OCI::Varlink;
 
-# The client's half of the varlink protocol: JSON frames ended by NUL over a Unix stream socket,
-# file descriptors by SCM_RIGHTS. Knows nothing of images; PVE::OCI is its only user.
+# The client's half of the varlink protocol: JSON frames that end with NUL over a Unix stream socket,
+# file descriptors by SCM_RIGHTS. Knows nothing of images; PVE::OCI and PVE::OCI::Embedded use it.
 #
 # Safe under taint mode. No objects: a connection is a hash of the socket and the bytes read ahead.
 
@@ -13,38 +13,28 @@ use JSON;
 use Socket qw(MSG_NOSIGNAL PF_UNIX SCM_RIGHTS SHUT_WR SOCK_STREAM SOL_SOCKET);
 use Time::HiRes ();
 
-use PVE::OCI::Text;
+use PVE::OCI::Error;
 
-# The daemon takes frames of 32 MiB from its workers and hands them on in an envelope of its own.
+# The daemon takes frames of 32 MiB from its workers and passes them on in an envelope of its own.
 our $MAX_REPLY_SIZE = 33 * 1024 * 1024;
 
-# How long an aborted call waits for the daemon to hang up, in seconds. The daemon hangs up once
-# nothing of it is left below the rootfs, so whoever aborted may unmount right after.
-our $ABORT_WAIT = 3;
+# After a call was aborted, how many seconds of silence from the daemon end the waiting for it. While
+# it removes what the job made it sends progress every few seconds.
+our $ABORT_SILENCE = 30;
+
+# For so many seconds after the first signal further ones are the same request: a double ^C, or a
+# SIGINT from timeout(1) to the group and to the process. A later one ends the waiting.
+our $SAME_REQUEST = 2;
 
 my $READ_SIZE = 64 * 1024;
 my $MAX_SOCKET_PATH = 107; # sockaddr_un.sun_path, less the NUL
 
-# sendmsg(2) by the first part of $Config{archname}; struct msghdr as packed below is that of a 64
-# bit Linux.
+# The number of sendmsg(2), by the first part of $Config{archname}.
 my $SENDMSG = { x86_64 => 46, aarch64 => 211, riscv64 => 211 };
 
-my $last_error;
-
-# The last failure as { name, message, parameters }, undef after a call that went well. The name is
-# that of the varlink error, or one without a dot for what went wrong on this side of the socket.
-sub last_error() { return $last_error; }
-
-sub clear_error() { undef $last_error; return; }
-
-# Puts back what last_error() has returned.
-sub set_error ($error) { $last_error = $error; return; }
-
-# Dies with the message as one clean line and remembers the rest for last_error().
+# Dies with an error object.
 sub fail ($name, $message, $parameters = {}) {
-    my $line = PVE::OCI::Text::one_line($message);
-    $last_error = { name => $name, message => $line, parameters => $parameters };
-    die "$line\n";
+    PVE::OCI::Error->throw($name, $message, $parameters);
 }
 
 my sub untaint_socket_path ($path) {
@@ -101,10 +91,18 @@ my sub send_with_descriptors ($connection, $byte, $descriptors) {
         // fail('Unsupported', "cannot pass file descriptors on '$machine'");
     my @fds = map { /\A([0-9]+)\z/ ? $1 + 0 : fail('InvalidArgument', 'no file descriptor') }
         $descriptors->@*;
-    my $header_size = 16; # struct cmsghdr
-    my $control = pack('Q l l l*', $header_size + 4 * @fds, SOL_SOCKET, SCM_RIGHTS, @fds);
+    # struct cmsghdr { size_t cmsg_len; int cmsg_level; int cmsg_type; } and its data, int[];
+    # cmsg_len counts the 16 bytes of the header, the whole is padded to 8 bytes
+    my $control = pack('Q l l l*', 16 + 4 * @fds, SOL_SOCKET, SCM_RIGHTS, @fds);
     $control .= "\0" x (-length($control) % 8);
+    # struct iovec { void *iov_base; size_t iov_len; }
     my $iov = pack('P Q', $byte, 1);
+    # struct msghdr of a 64 bit Linux {
+    #     void *msg_name; socklen_t msg_namelen; (4 bytes of padding)
+    #     struct iovec *msg_iov; size_t msg_iovlen;
+    #     void *msg_control; size_t msg_controllen;
+    #     int msg_flags; (4 bytes of padding)
+    # }
     my $message = pack('Q L x4 P Q P Q l x4', 0, 0, $iov, 1, $control, length($control), 0);
     my $socket_fd = fileno($connection->{socket}) + 0;
     my $sent;
@@ -197,19 +195,33 @@ my sub parse_reply ($connection, $frame) {
     fail_with_reply($connection, $reply);
 }
 
-# Says that nothing more will come, which cancels the job, and waits for the daemon to hang up.
-my sub hang_up ($connection) {
+# Reads until the daemon has hung up. False when it was silent for too long.
+my sub drain ($connection) {
     my $socket = $connection->{socket};
-    shutdown($socket, SHUT_WR) or return;
-    my $deadline = Time::HiRes::time() + $ABORT_WAIT;
-    my $rest = $ABORT_WAIT;
-    while ($rest > 0) {
+    my $deadline = Time::HiRes::time() + $ABORT_SILENCE;
+    while ((my $rest = $deadline - Time::HiRes::time()) > 0) {
         vec(my $readable = '', fileno($socket), 1) = 1;
-        my $ready = select($readable, undef, undef, $rest);
-        last if $ready > 0 && !sysread($socket, my $ignored, $READ_SIZE);
-        $rest = $deadline - Time::HiRes::time();
+        next if select($readable, undef, undef, $rest) <= 0;
+        my $count = sysread($socket, my $ignored, $READ_SIZE);
+        next if !defined($count) && $!{EINTR};
+        return 1 if !$count;
+        $deadline = Time::HiRes::time() + $ABORT_SILENCE;
     }
-    return;
+    return 0;
+}
+
+# Says that nothing more will come, which cancels the job, and waits until the daemon has hung up: it
+# does so when it has removed what the job made, so whoever aborted may unmount right after. Returns
+# how the waiting ended, undef if as it should. A signal handler that dies here has died before, for
+# the signal that aborted the call, so its exception is known and nothing is lost with this one.
+my sub hang_up ($connection) {
+    my $start = Time::HiRes::time();
+    shutdown($connection->{socket}, SHUT_WR) or return;
+    while (1) {
+        my $has_ended = eval { drain($connection) };
+        return $has_ended ? undef : "was silent for $ABORT_SILENCE s" if defined($has_ended);
+        return 'was not waited for' if Time::HiRes::time() - $start >= $SAME_REQUEST;
+    }
 }
 
 # Sends one call over a connection and returns the parameters of the last reply. Options: more
@@ -224,16 +236,18 @@ sub exchange ($connection, $method, $parameters, $options = {}) {
     }
 }
 
-# Calls one method of the service at the socket. Options: those of exchange, and wait_on_abort (see
-# $ABORT_WAIT). The connection is closed whatever happens, also when a signal handler or on_reply
-# dies.
+# Calls one method of the service at the socket. Options: those of exchange, and on_abort: when a
+# signal handler or on_reply dies, the daemon is waited for, and on_abort is called if it has not hung
+# up, with a text that says why it is no longer waited for. The connection is closed whatever happens.
 sub call ($path, $method, $parameters, $options = {}) {
-    clear_error();
+    PVE::OCI::Error::forget();
     my $connection = connect_socket($path);
     my $result = eval { exchange($connection, $method, $parameters, $options) };
     my $error = $@;
-    my $answered = defined($result) || $last_error;
-    eval { hang_up($connection) } if !$answered && $options->{wait_on_abort};
+    if (!defined($result) && !PVE::OCI::Error::caught($error) && $options->{on_abort}) {
+        my $reason = hang_up($connection);
+        $options->{on_abort}->($reason) if defined($reason);
+    }
     close($connection->{socket});
     die $error if !defined($result);
     return $result;
@@ -266,8 +280,8 @@ and closes the connection.
 
 =item call($path, $method, $parameters, $options)
 
-Returns the parameters of the last reply, a hash. Dies with one line otherwise. C<$options> may hold
-C<more>, C<descriptors>, C<on_reply> and C<wait_on_abort>.
+Returns the parameters of the last reply, a hash. Dies with an error otherwise. C<$options> may hold
+C<more>, C<descriptors>, C<on_reply> and C<on_abort>.
 
 =item connect_socket($path), make_connection($socket, $peer)
 
@@ -279,11 +293,7 @@ As C<call>, over a connection that is there, and stays.
 
 =item fail($name, $message, $parameters)
 
-Dies with the message on one line and keeps the three for C<last_error>.
-
-=item last_error(), clear_error(), set_error($error)
-
-The last failure as a hash C<{ name, message, parameters }>, or undef.
+Dies with a C<PVE::OCI::Error> of the three.
 
 =back
 

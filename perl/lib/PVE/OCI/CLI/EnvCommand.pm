@@ -32,7 +32,6 @@ my sub to_characters (@words) {
 
 # Does it; returns what the file says then.
 sub run ($arguments, $options) {
-    PVE::OCI::Varlink::clear_error();
     my ($rootdir, @words) = to_bytes($arguments->@*);
     my $action;
     if ($options->{command}) {
