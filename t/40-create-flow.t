@@ -69,29 +69,19 @@ sub new_rootfs() {
     return $path;
 }
 
-my $DETECTED = [['reply', { parameters => { format => 'ociArchive' } }]];
-my $INSPECTED = [
-    'reply',
-    {
-        parameters => {
-            images => [{ manifest => { digest => $DIGEST }, referenceName => 'latest' }],
-            platform => { os => 'linux', architecture => 'amd64' }, config => {}, layers => [],
-        },
-    },
-];
-
 sub extracted ($config, @warnings) {
     my $result = {
         manifestDigest => $DIGEST, configDigest => 'sha256:' . 'b' x 64, entriesWritten => 1,
         platform => { architecture => 'amd64', os => 'linux' },
         bytesWritten => 1, warnings => \@warnings, warningsCount => scalar(@warnings),
+        platform => { os => 'linux', architecture => 'amd64' }, referenceName => 'latest',
     };
     return [['reply', { parameters => { result => $result, config => $config } }]];
 }
 
 # Runs restore_archive on an image with this config; returns configuration, rootfs, error, daemon.
 sub restore ($config, $conf = { unprivileged => 1 }, $rootdir = new_rootfs(), @warnings) {
-    my $daemon = FakeDaemon->start($DETECTED, extracted($config, @warnings), [$INSPECTED]);
+    my $daemon = FakeDaemon->start(extracted($config, @warnings));
     local $ENV{PVE_OCI_SOCKET} = $daemon->socket();
     @PVE::RESTEnvironment::warnings = ();
     open(my $log, '>', \my $text) or die $!;
@@ -134,30 +124,53 @@ subtest 'everything else goes to the original function, untouched' => sub {
         is_deeply(\@PVE::Storage::paths_asked, [], '... no path was looked up')
             if $volume !~ /template/;
     }
-    my $daemon = FakeDaemon->start([['reply', { parameters => { format => 'tar' } }]]);
-    $ENV{PVE_OCI_SOCKET} = $daemon->socket();
-    my @arguments = ($STORAGE, 'local:vztmpl/image.tar', '/rootdir', {}, 0, undef);
-    is(
-        PVE::LXC::OCI::restore_archive(@arguments), 'from the original',
-        'a tar that is no image'
-    );
 };
 
-subtest 'a docker archive is extracted, not unpacked as if it were a root file system' => sub {
-    my $docker = [['reply', { parameters => { format => 'dockerArchive' } }]];
-    my $daemon = FakeDaemon->start($docker, extracted({ Cmd => ['/bin/true'] }), [$INSPECTED]);
+# An error of the daemon's, after which it must not be called again.
+sub failing ($name, %parameters) {
+    return [['reply', { error => "io.pve.oci.$name", parameters => \%parameters }]];
+}
+
+sub restore_scripted ($rootdir, $conf, @scripts) {
+    my $daemon = FakeDaemon->start(@scripts);
     local $ENV{PVE_OCI_SOCKET} = $daemon->socket();
     @PVE::LXC::Create::calls = ();
-    my $conf = { unprivileged => 1 };
     open(my $log, '>', \my $text) or die $!;
     my $stdout = select($log);
-    PVE::LXC::OCI::restore_archive(
-        $STORAGE, 'local:vztmpl/image.tar', new_rootfs(), $conf, 0,
-        undef
-    );
+    my @arguments = ($STORAGE, 'local:vztmpl/image.tar', $rootdir, $conf, 0, undef);
+    my $returned = eval { PVE::LXC::OCI::restore_archive(@arguments) };
+    my $error = $@;
     select($stdout);
-    is_deeply(\@PVE::LXC::Create::calls, [], 'the original was not called');
-    is(lxc_value($conf, 'lxc.init.cmd'), '/.pve.init', 'the command is the image\'s');
+    my @methods = map { $_->{call}->{method} =~ s/.*\.//r }
+        grep { exists($_->{call}) } $daemon->log_entries();
+    return ($returned, $error, $text // '', "@methods");
+}
+
+subtest 'a tar that is no image: one job finds out, the original function gets it' => sub {
+    my ($rootdir, $conf) = (new_rootfs(), { unprivileged => 1 });
+    my ($returned, $error, $log, $methods) = restore_scripted(
+        $rootdir, $conf,
+        failing('NotAnOciArchive', format => 'tar', message => 'not an OCI archive: tar'),
+    );
+    is($returned, 'from the original', 'the original was called');
+    is_deeply(
+        \@PVE::LXC::Create::calls,
+        [[$STORAGE, 'local:vztmpl/image.tar', $rootdir, $conf, 0, undef]],
+        'with the same arguments',
+    );
+    is_deeply($conf, { unprivileged => 1 }, 'nothing was set');
+    is($log, '', 'nothing was said');
+    is($methods, 'ParseAndExtractImage', 'one job');
+};
+
+subtest 'any other error is the end' => sub {
+    for my $name (qw(MalformedArchive MalformedImage UnsupportedMediaType NoMatchingImage)) {
+        my ($returned, $error, $log, $methods) =
+            restore_scripted(new_rootfs(), {}, failing($name, message => "it is $name"));
+        is($error, "it is $name\n", $name);
+        is_deeply(\@PVE::LXC::Create::calls, [], '... not handed over');
+        is($methods, 'ParseAndExtractImage', '... one job');
+    }
 };
 
 subtest 'neither daemon nor engine is an error for a tar archive' => sub {
@@ -300,7 +313,7 @@ for my $case (
 
 subtest 'an extraction without a hash is an error' => sub {
     for my $reply ({ result => {} }, { result => {}, config => [] }, {}) {
-        my $daemon = FakeDaemon->start($DETECTED, [['reply', { parameters => $reply }]]);
+        my $daemon = FakeDaemon->start([['reply', { parameters => $reply }]]);
         local $ENV{PVE_OCI_SOCKET} = $daemon->socket();
         my $conf = {};
         eval {

@@ -2,8 +2,8 @@ package PVE::LXC::OCI;
 
 # OCI images in the create flow of containers: stands in for PVE::LXC::Create::restore_archive.
 #
-# Runs in the task of `pct create` as root of the host, in taint mode. Asks pve-ocid to extract,
-# sets $conf by what the image says, and puts /.pve.init, /.pve.env and /.pve.oci.json into rootfs.
+# Runs in the task of `pct create` as root of the host, in taint mode. Asks pve-ocid to extract, sets
+# $conf by what the image says, and puts /.pve.init, /.pve.env and /.pve.oci.json into rootfs.
 
 use v5.36;
 
@@ -22,8 +22,10 @@ use PVE::OCI::Text;
 use PVE::OCI::User;
 
 use PVE::LXC::OCI::Archive;
+use PVE::LXC::OCI::Distribution;
 use PVE::LXC::OCI::ImageConfig;
 use PVE::LXC::OCI::Init;
+use PVE::LXC::OCI::Runtime;
 
 our $ORIGIN_PATH = '/.pve.oci.json';
 
@@ -53,8 +55,8 @@ my sub log_warning ($message) {
 
 my sub host_architecture() { return $MACHINES->{ (POSIX::uname())[4] } // 'amd64'; }
 
-# A volume that only the original function can read: of a backup server or an external provider, or
-# a backup whatever its storage.
+# A volume that only the original function can read: of a backup server or an external provider, or a
+# backup whatever its storage.
 my sub is_backup ($storage_cfg, $archive) {
     return 1 if $archive =~ m{(?:\A|[/:])vzdump-[^/]*\z};
     my ($storeid) = PVE::Storage::parse_volume_id($archive, 1);
@@ -66,22 +68,15 @@ my sub is_backup ($storage_cfg, $archive) {
     return $vtype eq 'backup' ? 1 : 0;
 }
 
-# Is the file at this path an image archive, OCI's or docker's? The engine extracts both, and the
-# original function would take either for a root file system.
-sub is_oci_image ($path) {
-    return 0 if !PVE::LXC::OCI::Archive::may_be_image($path);
-    my $format = PVE::OCI::detect_archive($path)->{format} // '';
-    return $format eq 'ociArchive' || $format eq 'dockerArchive';
-}
-
-# Prints progress as lines: for each layer, and every few seconds.
-my sub progress_printer() {
+# Prints progress as lines: for each layer, and every few seconds. $announce is called before the first.
+my sub progress_printer ($announce) {
     my ($layer, $last) = (-1, time());
     return sub ($p) {
         my ($index, $count, $read, $total) =
             map { ($_ // '') =~ /\A([0-9]+)\z/ ? $1 : 0 }
             $p->@{qw(layerIndex layersCount bytesRead bytesTotal)};
         return if ($p->{phase} // '') ne 'extracting' || $total == 0;
+        $announce->();
         return if $index == $layer && time() - $last < $PROGRESS_INTERVAL;
         ($layer, $last) = ($index, time());
         printf(
@@ -92,34 +87,21 @@ my sub progress_printer() {
 }
 
 # Digests, platform and reference name of what was extracted.
-my sub origin_of ($archive_path, $result, $arch, $config) {
+my sub origin_of ($result, $config) {
     my $origin = {
         version => 1,
         creator => "pve-oci $PVE::OCI::VERSION",
         created => POSIX::strftime('%Y-%m-%dT%H:%M:%SZ', gmtime()),
         manifestDigest => $result->{manifestDigest},
         configDigest => $result->{configDigest},
-        platform => { os => 'linux', $ARCHITECTURES->{$arch}->%* },
+        platform => $result->{platform},
         config => {
             map { $_ => $config->{$_} }
                 grep { defined($config->{$_}) }
                 qw(Cmd Entrypoint Env StopSignal User Volumes WorkingDir)
         },
     };
-    my $inspected = eval {
-        PVE::OCI::inspect_image(
-            $archive_path,
-            { manifest_digest => $result->{manifestDigest} }
-        );
-    };
-    return $origin if !$inspected;
-    $origin->{platform} = $inspected->{platform} if ref($inspected->{platform}) eq 'HASH';
-    my $images = ref($inspected->{images}) eq 'ARRAY' ? $inspected->{images} : [];
-    for my $image ($images->@*) {
-        my $digest = eval { $image->{manifest}->{digest} } // next;
-        $origin->{referenceName} //= $image->{referenceName}
-            if $digest eq $result->{manifestDigest};
-    }
+    $origin->{referenceName} = $result->{referenceName} if defined($result->{referenceName});
     return $origin;
 }
 
@@ -132,38 +114,54 @@ my sub write_origin ($rootdir, $origin, $uid, $gid) {
     return;
 }
 
-# Extracts the image at $archive_path into $rootdir and sets $conf by it.
-sub restore_image ($archive_path, $rootdir, $conf, $bwlimit = undef) {
-    my ($id_map, $root_uid, $root_gid) = PVE::LXC::parse_id_maps($conf);
+# Extracts the archive; returns the image's config and what was done, or nothing if there is no image
+# in it. Then $rootdir is as it was.
+my sub extract ($archive_path, $rootdir, $conf, $id_map, $bwlimit) {
     my $arch = $conf->{arch} // host_architecture();
     my $platform = $ARCHITECTURES->{$arch} // die "no OCI images for architecture '$arch'\n";
-
-    print "extracting OCI image '$archive_path'\n";
-    # NOTE: values of $unsafe_config are untrusted, check_config has only looked for control
-    # characters
-    my ($unsafe_config, $result) = PVE::OCI::parse_and_extract_image(
-        $archive_path,
-        $rootdir,
-        $platform->{architecture},
-        {
-            id_map => $id_map,
-            bwlimit => $bwlimit,
-            variant => $platform->{variant},
-            progress => progress_printer(),
-            on_warning => sub ($line, $warning) { log_warning($line) },
-        },
-    );
+    # said once the engine has found an image: what is none is left to the original function
+    my $count = 0;
+    my $announce = sub { print "extracting OCI image '$archive_path'\n" if !$count++ };
+    # NOTE: values of $unsafe_config are untrusted, only control characters were looked for
+    my ($unsafe_config, $result) = eval {
+        PVE::OCI::parse_and_extract_image(
+            $archive_path,
+            $rootdir,
+            $platform->{architecture},
+            {
+                id_map => $id_map,
+                bwlimit => $bwlimit,
+                variant => $platform->{variant},
+                progress => progress_printer($announce),
+                on_warning => sub ($line, $warning) { log_warning($line) },
+            },
+        );
+    };
+    if (my $error = $@) {
+        my $name = (PVE::OCI::last_error() // {})->{name} // '';
+        return if $name eq 'io.pve.oci.NotAnOciArchive';
+        die $error;
+    }
     die "extracting OCI image '$archive_path' ended without a configuration\n"
         if ref($unsafe_config) ne 'HASH' || ref($result) ne 'HASH';
+    $announce->();
     printf(
         "extracted %d entries, %s\n",
         $result->{entriesWritten} // 0, PVE::OCI::Text::size($result->{bytesWritten} // 0),
     );
-    $conf->{arch} //= $arch; # PVE guesses by /bin/sh, and says amd64 where there is none
+    return ($unsafe_config, $result);
+}
 
-    my $origin = origin_of($archive_path, $result, $arch, $unsafe_config);
+# Extracts the image at $archive_path into $rootdir and sets $conf by it. Returns nothing if the archive
+# holds no image; then neither was touched.
+sub restore_image ($archive_path, $rootdir, $conf, $bwlimit = undef) {
+    my ($id_map, $root_uid, $root_gid) = PVE::LXC::parse_id_maps($conf);
+    my ($unsafe_config, $result) = extract($archive_path, $rootdir, $conf, $id_map, $bwlimit)
+        or return;
+    $conf->{arch} //= host_architecture(); # PVE guesses by /bin/sh, and says amd64 where there is none
     apply_image_config($conf, $unsafe_config, $rootdir);
-    write_origin($rootdir, $origin, $root_uid, $root_gid);
+    PVE::LXC::OCI::Distribution::settle($conf, $rootdir, \&log_warning);
+    write_origin($rootdir, origin_of($result, $unsafe_config), $root_uid, $root_gid);
     return $conf;
 }
 
@@ -184,6 +182,7 @@ sub apply_image_config ($conf, $unsafe_config, $rootdir) {
         $conf->{arch} // host_architecture()
     ) if $settings->{init};
     PVE::LXC::OCI::ImageConfig::apply($conf, $settings);
+    PVE::LXC::OCI::Runtime::provide($conf, \&log_warning);
     return $conf;
 }
 
@@ -192,10 +191,9 @@ sub restore_archive (@arguments) {
     my ($storage_cfg, $archive, $rootdir, $conf, $no_unpack_error, $bwlimit) = @arguments;
     if ($archive ne '-' && !is_backup($storage_cfg, $archive)) {
         my $path = PVE::Storage::abs_filesystem_path($storage_cfg, $archive);
-        if (is_oci_image($path)) {
-            restore_image($path, $rootdir, $conf, $bwlimit);
-            return;
-        }
+        return
+            if PVE::LXC::OCI::Archive::may_be_image($path)
+            && restore_image($path, $rootdir, $conf, $bwlimit);
     }
     require PVE::LXC::Create; # not above: newer versions of it load this module
     return PVE::LXC::Create::restore_archive(@arguments);

@@ -169,18 +169,6 @@ my sub apply_variables ($conf, @variables) {
     return;
 }
 
-# An application seldom manages its network, so let the host, where pve-container can.
-my sub apply_network ($conf) {
-    for my $name (grep { /\Anet[0-9]+\z/ } sort keys $conf->%*) {
-        next if $conf->{$name} =~ /(?:\A|,)host-managed=/;
-        my $network = eval { PVE::LXC::Config->parse_lxc_network("$conf->{$name},host-managed=1") };
-        next if !$network || !$network->{'host-managed'};
-        print "network device $name will be managed by the host\n";
-        $conf->{$name} = PVE::LXC::Config->print_lxc_network($network);
-    }
-    return;
-}
-
 # Puts the settings into $conf, each only where there is none yet.
 sub apply ($conf, $settings) {
     for my $entry ($settings->{lxc}->@*) {
@@ -197,7 +185,6 @@ sub apply ($conf, $settings) {
         apply_variables($conf, $settings->{variables}->@*);
     }
     $conf->{cmode} //= 'console'; # nothing but a system's init opens terminals
-    apply_network($conf);
     return;
 }
 
