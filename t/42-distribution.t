@@ -1,6 +1,6 @@
 #!/usr/bin/perl -T
-# Images of distributions that PVE does not know or does not manage, /run of Alpine's, and what the host does
-# for an application's network: on root file systems made by hand, in taint mode.
+# Images of distributions that PVE does not know or does not manage, /run of Alpine's, and what the
+# host does for an application's network: on root file systems made by hand, in taint mode.
 
 use v5.36;
 
@@ -64,8 +64,10 @@ sub settle ($rootdir, %conf) {
     open(my $log, '>', \my $text) or die $!;
     my $stdout = select($log);
     eval {
-        PVE::LXC::OCI::Distribution::settle($conf, $rootdir,
-            sub ($line) { push @warnings, $line });
+        PVE::LXC::OCI::Distribution::settle(
+            $conf, $rootdir,
+            sub ($line) { push @warnings, $line }
+        );
     };
     my $error = $@;
     select($stdout);
@@ -89,8 +91,10 @@ for my $name (sort keys %UNKNOWN) {
         my ($conf, $warnings, $log) = settle($rootdir);
         is($conf->{ostype}, 'unmanaged', 'ostype');
         is(scalar($warnings->@*), 1, 'a warning');
-        like($warnings->[0], qr/does not know .*unable to .*'unmanaged'\z/,
-            '... that says why');
+        like(
+            $warnings->[0], qr/does not know .*unable to .*'unmanaged'\z/,
+            '... that says why'
+        );
         is(slurp("$rootdir/etc/resolv.conf"), $RESOLV_CONF, 'resolv.conf');
         ($conf, $warnings) = settle(rootfs($UNKNOWN{$name}->%*), ostype => 'debian');
         is($conf->{ostype}, 'debian', 'what the user chose stays');
@@ -162,8 +166,10 @@ subtest 'a known distribution is left to PVE' => sub {
     ok(!exists($conf->{ostype}), 'ostype is not set');
     is_deeply([$warnings, $log], [[], ''], 'nothing is said');
     ok(!-e "$rootdir/etc/hosts", 'nothing is written');
-    ok(-d "$rootdir/etc/network",
-        'but the directory of ifupdown is there, for pve-container 6.0');
+    ok(
+        -d "$rootdir/etc/network",
+        'but the directory of ifupdown is there, for pve-container 6.0'
+    );
     is((stat(_))[4], 100000, '... owned by root');
 };
 

@@ -2,8 +2,8 @@ package PVE::LXC::OCI;
 
 # OCI images in the create flow of containers: stands in for PVE::LXC::Create::restore_archive.
 #
-# Runs in the task of `pct create` as root of the host, in taint mode. Asks pve-ocid to extract, sets
-# $conf by what the image says, and puts /.pve.init, /.pve.env and /.pve.oci.json into rootfs.
+# Runs in the task of `pct create` as root of the host, in taint mode. Asks pve-ocid to extract,
+# sets $conf by what the image says, and puts /.pve.init, /.pve.env and /.pve.oci.json into rootfs.
 
 use v5.36;
 
@@ -55,8 +55,8 @@ my sub log_warning ($message) {
 
 my sub host_architecture() { return $MACHINES->{ (POSIX::uname())[4] } // 'amd64'; }
 
-# A volume that only the original function can read: of a backup server or an external provider, or a
-# backup whatever its storage.
+# A volume that only the original function can read: of a backup server or an external provider, or
+# a backup whatever its storage.
 my sub is_backup ($storage_cfg, $archive) {
     return 1 if $archive =~ m{(?:\A|[/:])vzdump-[^/]*\z};
     my ($storeid) = PVE::Storage::parse_volume_id($archive, 1);
@@ -68,7 +68,8 @@ my sub is_backup ($storage_cfg, $archive) {
     return $vtype eq 'backup' ? 1 : 0;
 }
 
-# Prints progress as lines: for each layer, and every few seconds. $announce is called before the first.
+# Prints progress as lines: for each layer, and every few seconds. $announce is called before the
+# first.
 my sub progress_printer ($announce) {
     my ($layer, $last) = (-1, time());
     return sub ($p) {
@@ -114,8 +115,8 @@ my sub write_origin ($rootdir, $origin, $uid, $gid) {
     return;
 }
 
-# Extracts the archive; returns the image's config and what was done, or nothing if there is no image
-# in it. Then $rootdir is as it was.
+# Extracts the archive; returns the image's config and what was done, or nothing if there is no
+# image in it. Then $rootdir is as it was.
 my sub extract ($archive_path, $rootdir, $conf, $id_map, $bwlimit) {
     my $arch = $conf->{arch} // host_architecture();
     my $platform = $ARCHITECTURES->{$arch} // die "no OCI images for architecture '$arch'\n";
@@ -152,8 +153,8 @@ my sub extract ($archive_path, $rootdir, $conf, $id_map, $bwlimit) {
     return ($unsafe_config, $result);
 }
 
-# Extracts the image at $archive_path into $rootdir and sets $conf by it. Returns nothing if the archive
-# holds no image; then neither was touched.
+# Extracts the image at $archive_path into $rootdir and sets $conf by it. Returns nothing if the
+# archive holds no image; then neither was touched.
 sub restore_image ($archive_path, $rootdir, $conf, $bwlimit = undef) {
     my ($id_map, $root_uid, $root_gid) = PVE::LXC::parse_id_maps($conf);
     my ($unsafe_config, $result) = extract($archive_path, $rootdir, $conf, $id_map, $bwlimit)

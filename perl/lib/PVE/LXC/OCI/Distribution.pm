@@ -1,8 +1,8 @@
 package PVE::LXC::OCI::Distribution;
 
-# Which distribution PVE takes an image for, and what follows from it: a distribution that it does not
-# know would end the creation, one that it does not manage gets no /etc/hosts, and the settings for
-# Alpine hide what the image has in /run.
+# Which distribution PVE takes an image for, and what follows from it: a distribution that it does
+# not know would end the creation, one that it does not manage gets no /etc/hosts, and the settings
+# for Alpine hide what the image has in /run.
 
 use v5.36;
 
@@ -24,8 +24,8 @@ my $DIRECTORIES = {
     (map { $_ => [qw(/etc/systemd/network /etc/systemd/system-preset)] } qw(archlinux fedora)),
 };
 
-# The ostype that PVE would find, or an empty string and why it would end the creation. What it prints
-# while it looks it will print again.
+# The ostype that PVE would find, or an empty string and why it would end the creation. What it
+# prints while it looks it will print again.
 my sub detect ($conf, $rootdir) {
     return if !eval { require PVE::LXC::Setup; 1 };
     my $copy = { $conf->%* };
@@ -45,9 +45,9 @@ my sub is_empty_directory ($path) {
     return !grep { !/\A\.\.?\z/ } readdir($handle);
 }
 
-# What is in the image's /run that a file system mounted over it would hide, as a text, or ''. The empty
-# /run/lock of Alpine's base image is nothing to an application. If there is no /run it is made: nothing
-# could be mounted then.
+# What is in the image's /run that a file system mounted over it would hide, as a text, or ''. The
+# empty /run/lock of Alpine's base image is nothing to an application. If there is no /run it is
+# made: nothing could be mounted then.
 my sub hidden_in_run ($rootdir, $root_uid, $root_gid) {
     return PVE::OCI::Rootfs::run_in(
         $rootdir,
@@ -98,8 +98,8 @@ my sub hosts ($conf, $name) {
     );
 }
 
-# Runs in rootfs. A link is followed, which ends in rootfs; one that leads to nothing is replaced. What
-# has content stays, and so does what is no file.
+# Runs in rootfs. A link is followed, which ends in rootfs; one that leads to nothing is replaced.
+# What has content stays, and so does what is no file.
 my sub write_file ($path, $content, $uid, $gid) {
     my @status = stat($path);
     return 0 if @status && (!-f _ || -s _);
@@ -147,8 +147,8 @@ my sub make_directories ($conf, $rootdir, $type) {
     return;
 }
 
-# Alpine's settings mount a tmpfs over /run of every container, for its init; an application may need
-# what its image has there.
+# Alpine's settings mount a tmpfs over /run of every container, for its init; an application may
+# need what its image has there.
 my sub settle_run ($conf, $rootdir, $warn) {
     my (undef, $uid, $gid) = PVE::LXC::parse_id_maps($conf);
     my $hidden = hidden_in_run($rootdir, $uid, $gid);
@@ -164,8 +164,8 @@ my sub settle_run ($conf, $rootdir, $warn) {
     return;
 }
 
-# Sets ostype where PVE's own choice would not work, and makes in rootfs what it needs. What the user
-# set stays.
+# Sets ostype where PVE's own choice would not work, and makes in rootfs what it needs. What the
+# user set stays.
 sub settle ($conf, $rootdir, $warn) {
     my ($type, $reason) = ($conf->{ostype});
     if (!defined($type)) {
