@@ -26,8 +26,9 @@ ARCH := $(ARCH_$(shell dpkg --print-architecture))
 PACKAGES_BUILD = default-jdk-headless maven gcc libc6-dev libseccomp-dev make unzip \
 	gcc-aarch64-linux-gnu libperl-dev
 PACKAGES_RUN = libisal2 libseccomp2 libssl3 libjson-perl perl uidmap
-PACKAGES_TEST = acl attr btrfs-progs busybox-static debian-archive-keyring e2fsprogs libarchive-tools libtest-mockmodule-perl lxc mmdebstrap perltidy libperl-critic-perl \
-	pigz python3 qemu-user-static shellcheck systemd umoci util-linux zstd
+PACKAGES_TEST = acl attr btrfs-progs busybox-static debian-archive-keyring docker-registry e2fsprogs \
+	libarchive-tools libtest-mockmodule-perl lxc mmdebstrap perltidy libperl-critic-perl pigz python3 \
+	qemu-user-static skopeo shellcheck systemd umoci util-linux zstd
 PACKAGES = $(PACKAGES_BUILD) $(PACKAGES_RUN) $(PACKAGES_TEST)
 
 all: $(T)/pve-oci.jar native perl-xs class-data

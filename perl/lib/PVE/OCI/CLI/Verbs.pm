@@ -47,6 +47,10 @@ our $OPTIONS = {
         spec => 's', value => 'ARCH', key => 'architecture',
         help => "architecture, as GOARCH spells it; the host's otherwise",
     },
+    'authfile' => {
+        spec => 's', value => 'FILE', key => 'authfile',
+        help => "logins of registries, as `skopeo login` writes them; skopeo's own otherwise",
+    },
     'bwlimit' =>
         { spec => 's', value => 'KIB', key => 'bwlimit', help => 'read at most KIB KiB/s' },
     'command' => {
@@ -189,6 +193,24 @@ our @VERBS = (
                 ['size', 'size', 'size'],
                 ['media type', 'mediaType'],
             ],
+        ],
+    },
+    {
+        name => 'pull',
+        summary => 'fetch an image from a registry into the archive FILE, with skopeo',
+        arguments => ['REFERENCE', '[FILE]'],
+        options => [qw(arch variant authfile), @MODE],
+        progress => 1,
+        # loaded when needed: commands start faster without
+        run => sub ($arguments, $options) {
+            require PVE::OCI::Registry;
+            my ($reference, $file) = $arguments->@*;
+            $file //= PVE::OCI::Registry::default_file($reference);
+            return PVE::OCI::Registry::pull($reference, $file, $options);
+        },
+        columns => [
+            ['file', 'file'], ['reference', 'reference'], ['digest', 'digest', 'digest'],
+            ['size', 'size', 'size'],
         ],
     },
     {
