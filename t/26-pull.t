@@ -116,8 +116,10 @@ subtest 'a docker manifest keeps the digest that the registry has' => sub {
     (undef, $out) = run_plain('inspect', 'docker.tar', '--json');
     my $image = decode_json($out)->{images}->[0];
     my $recorded = PVE::OCI::Registry::recorded($image->{referenceName});
-    isnt($recorded->{digest}, $image->{manifest}->{digest},
-        'skopeo has converted the manifest');
+    isnt(
+        $recorded->{digest}, $image->{manifest}->{digest},
+        'skopeo has converted the manifest'
+    );
     my $now = PVE::OCI::Registry::resolve($recorded->{text}, { authfile => $AUTH });
     is($now->{digest}, $recorded->{digest}, 'up to date');
 };
