@@ -44,7 +44,9 @@ my $ARCHITECTURES = {
 # Machine of uname(2) => PVE's architecture.
 my $MACHINES = { x86_64 => 'amd64', aarch64 => 'arm64', riscv64 => 'riscv64' };
 
-my sub log_warning ($message) {
+# The message may quote an image.
+my sub log_warning ($unsafe_message) {
+    my $message = PVE::OCI::Text::one_line($unsafe_message);
     if (defined(&PVE::RESTEnvironment::log_warn)) {
         PVE::RESTEnvironment::log_warn($message);
     } else {

@@ -13,6 +13,7 @@ use PVE::OCI;
 use PVE::OCI::CLI::Output;
 use PVE::OCI::CLI::Progress;
 use PVE::OCI::CLI::Verbs;
+use PVE::OCI::Text;
 
 my $SIGNALS = { INT => 2, TERM => 15 };
 
@@ -172,20 +173,24 @@ my sub is_json ($given) {
 
 my sub is_pretty ($given) { return ($given->{'output-format'} // '') eq 'json-pretty' }
 
+# JSON, as it is for a program; in ASCII for a terminal, which would act on some characters of an image.
+my sub shown_json ($json) { return -t STDOUT ? PVE::OCI::Text::ascii_json($json) : $json }
+
 my sub format_reply ($verb, $reply, $given) {
     return '' if $given->{quiet} && $verb->{progress} && !is_json($given);
     return PVE::OCI::CLI::Output::prometheus($reply->{metrics}) if $given->{prometheus};
-    return PVE::OCI::CLI::Output::json($reply->{config}, is_pretty($given)) if $given->{config};
-    return $reply->{rawConfig} // die "the daemon did not send the configuration blob\n"
+    return shown_json(PVE::OCI::CLI::Output::json($reply->{config}, is_pretty($given)))
+        if $given->{config};
+    return shown_json($reply->{rawConfig} // die "the daemon did not send the configuration blob\n")
         if $given->{raw};
-    return PVE::OCI::CLI::Output::json($reply, is_pretty($given)) if is_json($given);
+    return shown_json(PVE::OCI::CLI::Output::json($reply, is_pretty($given))) if is_json($given);
     return $verb->{text}->($reply, $given) if $verb->{text};
     return PVE::OCI::CLI::Output::text($verb, $reply, -t STDOUT, !$given->{noheader});
 }
 
 # Adds what shows progress and warnings to the options; returns what has to be called at the end.
 my sub watch ($verb, $given, $options) {
-    my $say = sub ($line) { print STDERR "pve-oci: $verb->{name}: $line\n" };
+    my $say = sub ($line) { print STDERR "pve-oci: $verb->{name}: ", PVE::OCI::Text::one_line($line), "\n" };
     my @warnings;
     my ($show, $clear) = PVE::OCI::CLI::Progress::display(\*STDERR, -t STDERR);
     my $wants_lines = -t STDERR || !is_json($given) || $given->{verbose};
@@ -226,7 +231,8 @@ my sub exit_code_of ($error) {
 }
 
 my sub report ($where, $message) {
-    print STDERR 'pve-oci: ', (defined($where) ? "$where: " : ''), $message =~ s/\s+\z//r, "\n";
+    my $line = PVE::OCI::Text::one_line($message);
+    print STDERR 'pve-oci: ', (defined($where) ? PVE::OCI::Text::clean($where) . ': ' : ''), "$line\n";
     return;
 }
 

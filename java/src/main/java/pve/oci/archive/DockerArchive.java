@@ -14,7 +14,7 @@ import pve.oci.oci.DockerManifest;
 import pve.oci.oci.ImageConfig;
 import pve.oci.oci.ImageException;
 import pve.oci.oci.Platform;
-import pve.oci.oci.Text;
+import pve.oci.text.Text;
 
 /**
  * The images of an archive of {@code docker save} without an image layout. It has no descriptors: the config's digest is
@@ -114,7 +114,7 @@ final class DockerArchive implements ImageSource {
                     .with("blobDigest", "sha256:" + Text.clean(hex))
                     .with("actualDigest", digest.toString())
                     .with("checked", "blob")
-                    .message("config " + Text.clean(name) + " has the digest " + digest
+                    .message("config " + Text.name(name) + " has the digest " + digest
                             + ", which does not match its name");
         }
     }
@@ -135,6 +135,6 @@ final class DockerArchive implements ImageSource {
 
     private static ImageException missing(String name) {
         return ImageException.of("MalformedImage")
-                .message("docker archive: manifest.json names the file '" + Text.clean(name) + "', which is missing");
+                .message("docker archive: manifest.json names the file '" + Text.name(name) + "', which is missing");
     }
 }

@@ -7,7 +7,7 @@ import pve.oci.oci.Descriptor;
 import pve.oci.oci.Digest;
 import pve.oci.oci.ImageException;
 import pve.oci.oci.ImageFormatException;
-import pve.oci.oci.Text;
+import pve.oci.text.Text;
 
 /** Reads an archive's JSON documents: bounded in size, digest and size verified against the descriptor. */
 final class Documents {

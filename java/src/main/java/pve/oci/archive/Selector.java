@@ -3,7 +3,7 @@ package pve.oci.archive;
 import org.jspecify.annotations.Nullable;
 import pve.oci.oci.Descriptor;
 import pve.oci.oci.Platform;
-import pve.oci.oci.Text;
+import pve.oci.text.Text;
 
 /**
  * Which image of an archive is wanted.

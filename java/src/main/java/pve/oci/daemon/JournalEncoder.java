@@ -2,26 +2,36 @@ package pve.oci.daemon;
 
 import ch.qos.logback.classic.Level;
 import ch.qos.logback.classic.spi.ILoggingEvent;
-import ch.qos.logback.classic.spi.ThrowableProxyUtil;
+import ch.qos.logback.classic.spi.IThrowableProxy;
+import ch.qos.logback.classic.spi.StackTraceElementProxy;
 import ch.qos.logback.core.encoder.EncoderBase;
 import java.nio.charset.StandardCharsets;
+import pve.oci.text.Text;
 
-/** Lines for journald: each starts with its priority, {@code <N>} (sd-daemon(3)). */
+/**
+ * Lines for journald: each starts with its priority, {@code <N>} (sd-daemon(3)). An event's message is one line, whatever
+ * is in it: a line break that came from a client or an image would forge a line of ours. Only the frames of a stack trace
+ * make lines of their own.
+ */
 final class JournalEncoder extends EncoderBase<ILoggingEvent> {
     @Override
     public byte[] encode(ILoggingEvent event) {
-        String text = event.getFormattedMessage();
-        if (event.getThrowableProxy() != null) {
-            text += "\n" + ThrowableProxyUtil.asString(event.getThrowableProxy());
-        }
         String prefix = "<" + priority(event.getLevel()) + ">";
         StringBuilder lines = new StringBuilder();
-        for (String line : text.split("\n", -1)) {
-            if (!line.isBlank()) {
-                lines.append(prefix).append(line.stripTrailing()).append('\n');
+        addLine(lines, prefix, event.getFormattedMessage());
+        String introduction = "";
+        for (IThrowableProxy thrown = event.getThrowableProxy(); thrown != null; thrown = thrown.getCause()) {
+            addLine(lines, prefix, introduction + thrown.getClassName() + ": " + thrown.getMessage());
+            for (StackTraceElementProxy frame : thrown.getStackTraceElementProxyArray()) {
+                addLine(lines, prefix, "    " + frame.getSTEAsString());
             }
+            introduction = "Caused by: ";
         }
         return lines.toString().getBytes(StandardCharsets.UTF_8);
+    }
+
+    private static void addLine(StringBuilder lines, String prefix, String unsafe) {
+        lines.append(prefix).append(Text.clean(unsafe.stripTrailing())).append('\n');
     }
 
     private static int priority(Level level) {

@@ -13,7 +13,7 @@ import pve.oci.linux.ErrnoException;
 import pve.oci.linux.Fd;
 import pve.oci.linux.Libc;
 import pve.oci.linux.NativeBuffer;
-import pve.oci.oci.Text;
+import pve.oci.text.Text;
 
 /**
  * Writes small files once they are created: on threads of their own, or where there are no cores for these, by whoever
@@ -289,7 +289,7 @@ final class DeferredWrites implements SlotQueues.Chore, AutoCloseable {
         }
 
         String entryPath() {
-            return Text.clean(path, pathLength);
+            return Text.name(path, pathLength);
         }
     }
 

@@ -8,7 +8,6 @@ import pve.oci.linux.Errno;
 import pve.oci.linux.ErrnoException;
 import pve.oci.linux.Libc;
 import pve.oci.oci.ImageException;
-import pve.oci.oci.Text;
 import pve.oci.rootfs.Directory;
 import pve.oci.rootfs.EntryPath;
 import pve.oci.rootfs.Rootfs;
@@ -19,6 +18,7 @@ import pve.oci.tar.TarFormatException;
 import pve.oci.tar.TarLimitException;
 import pve.oci.tar.TarReader;
 import pve.oci.tar.Xattr;
+import pve.oci.text.Text;
 
 /**
  * Applies the entries of layers to a {@link Rootfs}, one layer after the other: the rules of the image-spec's layer.md.
@@ -172,7 +172,7 @@ public final class LayerApplier implements AutoCloseable {
             case NONE -> {}
             case LEAVES_ROOT ->
                 throw EntryErrors.refused(
-                        layer, Text.clean(name, length), what + " has a '..' that leads outside the root directory");
+                        layer, Text.name(name, length), what + " has a '..' that leads outside the root directory");
             case TOO_LONG ->
                 throw limit(layer, "size of a " + what, EntryPath.PATH_MAX - 1, what + " is too long", false);
         }
@@ -366,7 +366,7 @@ public final class LayerApplier implements AutoCloseable {
                 }
             }
             if (reason != null) {
-                warnings.add(layer, path.toString(), "extendedAttribute", Text.clean(attribute.name()) + " " + reason);
+                warnings.add(layer, path.toString(), "extendedAttribute", Text.name(attribute.name()) + " " + reason);
             }
         }
     }

@@ -3,6 +3,7 @@ package pve.oci.oci;
 import java.util.Map;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
+import pve.oci.text.Text;
 
 /**
  * A content digest, {@code algorithm:encoded} (descriptor.md, Digests). Only the registered algorithms are known; their

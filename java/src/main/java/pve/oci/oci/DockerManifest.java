@@ -6,6 +6,7 @@ import java.util.Map;
 import pve.oci.json.Json;
 import pve.oci.json.JsonFormatException;
 import pve.oci.json.JsonLimits;
+import pve.oci.text.Text;
 
 /**
  * The {@code manifest.json} of {@code docker save} (moby image/tarexport): an array of images, each with the file name of

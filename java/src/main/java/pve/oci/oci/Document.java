@@ -8,6 +8,7 @@ import org.jspecify.annotations.Nullable;
 import pve.oci.json.Json;
 import pve.oci.json.JsonFormatException;
 import pve.oci.json.JsonLimits;
+import pve.oci.text.Text;
 
 /**
  * One object of a JSON document and the pointer to it: typed access to its members, with errors that name the place. A

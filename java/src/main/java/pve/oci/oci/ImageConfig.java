@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import pve.oci.json.JsonLimits;
+import pve.oci.text.Text;
 
 /**
  * An image configuration (config.md).

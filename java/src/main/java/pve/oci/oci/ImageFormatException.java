@@ -1,6 +1,7 @@
 package pve.oci.oci;
 
 import java.io.IOException;
+import pve.oci.text.Text;
 
 /** A JSON document of the image that breaks the image-spec. The message is clean text, without the document's name. */
 public final class ImageFormatException extends IOException {

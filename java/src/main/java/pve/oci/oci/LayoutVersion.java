@@ -1,6 +1,7 @@
 package pve.oci.oci;
 
 import pve.oci.json.JsonLimits;
+import pve.oci.text.Text;
 
 /** The file {@code oci-layout} (image-layout.md, oci-layout file). */
 public record LayoutVersion(String version) {

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 import pve.oci.json.JsonLimits;
+import pve.oci.text.Text;
 
 /** An image manifest (manifest.md): the descriptor of the config and those of the layers in order of application. */
 public record Manifest(Descriptor config, List<Descriptor> layers) {

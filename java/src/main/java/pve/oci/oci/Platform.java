@@ -4,6 +4,7 @@ import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
+import pve.oci.text.Text;
 
 /** The machine that an image is for (image-index.md, platform). Architectures are spelled as Go spells them. */
 public record Platform(

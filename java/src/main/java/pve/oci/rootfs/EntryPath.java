@@ -1,7 +1,7 @@
 package pve.oci.rootfs;
 
 import java.util.Arrays;
-import pve.oci.oci.Text;
+import pve.oci.text.Text;
 
 /**
  * The name of a tar entry as a path below the root: no leading slash, no empty, "." or ".." component. It is reused for
@@ -113,6 +113,6 @@ public final class EntryPath {
     /** For messages. */
     @Override
     public String toString() {
-        return length == 0 ? "./" : Text.clean(bytes, length);
+        return length == 0 ? "./" : Text.name(bytes, length);
     }
 }

@@ -12,6 +12,7 @@ import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import pve.oci.linux.Fd;
+import pve.oci.text.Text;
 import pve.oci.varlink.Idl;
 import pve.oci.varlink.IdlType;
 import pve.oci.varlink.ServerCall;

@@ -4,6 +4,7 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import pve.oci.text.Text;
 
 /** The one line that the log has of every job. */
 final class JobLog {

@@ -5,6 +5,7 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import pve.oci.linux.Errno;
 import pve.oci.linux.ErrnoException;
+import pve.oci.text.Text;
 import pve.oci.varlink.VarlinkException;
 
 /** The errors of io.pve.oci that the daemon itself answers with; those of workers pass through {@link WorkerReplies}. */

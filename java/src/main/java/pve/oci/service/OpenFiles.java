@@ -7,6 +7,7 @@ import pve.oci.linux.CString;
 import pve.oci.linux.ErrnoException;
 import pve.oci.linux.Fd;
 import pve.oci.linux.Libc;
+import pve.oci.text.Text;
 import pve.oci.varlink.ServerCall;
 import pve.oci.varlink.VarlinkException;
 

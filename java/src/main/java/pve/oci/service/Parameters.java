@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
+import pve.oci.text.Text;
 import pve.oci.varlink.Idl;
 import pve.oci.varlink.IdlChecker;
 import pve.oci.varlink.ServerCall;

@@ -14,6 +14,7 @@ import pve.oci.linux.Fd;
 import pve.oci.linux.FileStatus;
 import pve.oci.linux.Libc;
 import pve.oci.linux.Mounts;
+import pve.oci.text.Text;
 import pve.oci.varlink.ServerCall;
 import pve.oci.varlink.VarlinkException;
 

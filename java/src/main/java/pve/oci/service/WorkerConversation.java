@@ -9,6 +9,7 @@ import pve.oci.json.Json;
 import pve.oci.linux.ErrnoException;
 import pve.oci.linux.Fd;
 import pve.oci.linux.Poll;
+import pve.oci.text.Text;
 import pve.oci.varlink.Frame;
 import pve.oci.varlink.Idl;
 import pve.oci.varlink.IdlType;

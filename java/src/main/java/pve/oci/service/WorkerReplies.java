@@ -8,6 +8,7 @@ import org.jspecify.annotations.Nullable;
 import pve.oci.json.Json;
 import pve.oci.json.JsonFormatException;
 import pve.oci.json.JsonLimits;
+import pve.oci.text.Text;
 import pve.oci.varlink.Idl;
 import pve.oci.varlink.IdlChecker;
 import pve.oci.varlink.IdlType;

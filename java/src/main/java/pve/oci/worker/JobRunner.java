@@ -17,9 +17,9 @@ import pve.oci.linux.ErrnoException;
 import pve.oci.linux.Fd;
 import pve.oci.linux.Libc;
 import pve.oci.oci.ImageException;
-import pve.oci.oci.Text;
 import pve.oci.rootfs.Rootfs;
 import pve.oci.rootfs.RootfsNotEmptyException;
+import pve.oci.text.Text;
 
 /** Runs one job from its request to the reply's parameters. The worker and the embedded engine both end here. */
 public final class JobRunner {
@@ -55,14 +55,14 @@ public final class JobRunner {
                 case CLEAN -> clean(require(root));
             };
         } catch (ImageException e) {
-            throw e.in(Text.clean(request.archiveName()));
+            throw e.in(Text.name(request.archiveName()));
         } catch (ErrnoException e) {
-            throw systemError(e).in(Text.clean(request.archiveName()));
+            throw systemError(e).in(Text.name(request.archiveName()));
         } catch (IOException e) {
             throw ImageException.of("MalformedArchive")
                     .cause(e)
                     .message(Text.clean(String.valueOf(e.getMessage())))
-                    .in(Text.clean(request.archiveName()));
+                    .in(Text.name(request.archiveName()));
         } catch (OutOfMemoryError e) {
             throw ImageException.of("LimitExceeded")
                     .with("limit", "memory")
@@ -70,7 +70,7 @@ public final class JobRunner {
                     .cause(e)
                     .message("image needs more memory than is allowed, the limit memory is "
                             + Runtime.getRuntime().maxMemory())
-                    .in(Text.clean(request.archiveName()));
+                    .in(Text.name(request.archiveName()));
         } finally {
             close(archive);
             close(root);
@@ -208,7 +208,7 @@ public final class JobRunner {
         } catch (RootfsNotEmptyException e) {
             throw ImageException.of("RootDirectoryNotEmpty")
                     .cause(e)
-                    .message("root directory is not empty: it holds " + Text.clean(e.path()));
+                    .message("root directory is not empty: it holds " + Text.name(e.path()));
         }
     }
 

@@ -15,7 +15,7 @@ import pve.oci.json.JsonLimits;
 import pve.oci.linux.Fd;
 import pve.oci.linux.UnixSocket;
 import pve.oci.oci.ImageException;
-import pve.oci.oci.Text;
+import pve.oci.text.Text;
 import pve.oci.varlink.Frame;
 import pve.oci.varlink.FrameChannel;
 

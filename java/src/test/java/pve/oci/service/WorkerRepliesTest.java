@@ -64,7 +64,8 @@ class WorkerRepliesTest {
         assertThat(message)
                 .isInstanceOfSatisfying(
                         WorkerReplies.ErrorReply.class,
-                        error -> assertThat(error.error().parameters()).containsEntry("message", "a\\x0ab\\x1b[2Jc?"));
+                        error -> assertThat(error.error().parameters())
+                                .containsEntry("message", "a\\x0ab\\x1b[2Jc\\xe2\\x80\\xa8"));
     }
 
     @Test
