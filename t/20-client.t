@@ -376,8 +376,9 @@ subtest 'errors of the daemon' => sub {
 
 subtest 'control characters in the config are refused' => sub {
     my @bad = (
-        { Env => ["A=1\nlxc.hook.pre-start=x"] }, { Cmd => ["a\0b"] },
-        { Entrypoint => ["\x7f"] },
+        { WorkingDir => "/a\nlxc.hook.pre-start=x" }, { Cmd => ["a\0b"] }, { Env => ["A=\0"] },
+        { Entrypoint => ["\0"] }, { WorkingDir => "/w\x{9b}1m" }, { User => "\x{85}" },
+        { StopSignal => "\x7f" }, { Volumes => { "/\x{80}" => {} } },
         { WorkingDir => "/\r" }, { User => "root\n" }, { StopSignal => "TERM\e" },
         { Volumes => { "/a\n" => {} } },
         { Env => [['x']] }, { Cmd => [undef] }, { User => \1 },
@@ -386,19 +387,21 @@ subtest 'control characters in the config are refused' => sub {
         eval { PVE::OCI::check_config($config) };
         like(
             $@,
-            qr/\Aimage configuration: \w+ holds a (?:control character|value that is no string)$/,
+            qr/\Aimage configuration: \w+ holds a (?:control character|NUL|value that is no string)$/,
             'refused'
         );
     }
     my ($daemon, $error) =
         extract([['reply', { parameters => { result => $RESULT, config => $bad[0] } }]]);
     is(
-        $error, "image configuration: Env holds a control character\n",
+        $error, "image configuration: WorkingDir holds a control character\n",
         'after an extraction too'
     );
     eval {
         PVE::OCI::check_config({
-            Env => ["A=\ttab", "B=\x{e4}"], Cmd => undef, Labels => { text => "two\nlines" },
+            Env => ["A=\ttab", "B=\x{e4}", "C=a\nb\e[m\x{9b}\x7f"],
+            Entrypoint => ['sh', '-c', "a\nb"], WorkingDir => "/a\tb", Cmd => undef,
+            Labels => { text => "two\nlines" },
             Volumes => {},
         });
     };

@@ -273,7 +273,7 @@ my @ODD = (
     ['spaces', '  a  b '], ['double quote', 'a"b'], ['single quote', "a'b"], ['both', q{"'"'}],
     ['dollar', '$HOME ${X} $(id)'],
     ['star', '*'], ['empty', ''], ['backslash', '\\n\\\\'], ['semicolon', 'a;b|c&d>e'],
-    ['tab', "a\tb"],
+    ['tab', "a\tb"], ['line break', "a\nb"], ['escape', "\e[2J\x7f"],
     ['UTF-8', "\x{e4}\x{20ac}\x{1f600}"], ['64 KiB', 'x' x 65536], ['equals', '=a=b='],
     ['dash', '--x'], ['hash', '#'],
 );
@@ -291,8 +291,7 @@ subtest 'odd arguments and values arrive as they are' => sub {
 };
 
 for my $case (
-    ['a newline in Env', { Cmd => ['x'], Env => ["A=1\nlxc.x"] }],
-    ['a newline in Cmd', { Cmd => ["x\n"] }],
+    ['NUL in Env', { Cmd => ['x'], Env => ["A=1\0B=2"] }],
     ['a newline in WorkingDir', { Cmd => ['x'], WorkingDir => "/\nlxc.hook.pre-start = /x" }],
     ['a newline in User', { Cmd => ['x'], User => "0\n" }], ['NUL in Cmd', { Cmd => ["x\0y"] }],
     ['Env that is a hash', { Cmd => ['x'], Env => { A => 1 } }],

@@ -41,6 +41,9 @@ our $DEFAULT_ID_MAP = [['u', '0', '100000', '65536'], ['g', '0', '100000', '6553
 # Of the image configuration, what a container's configuration is made from.
 my @CONTAINER_KEYS = qw(Cmd Entrypoint Env StopSignal User Volumes WorkingDir);
 
+# Those of them that reach lines of a container's configuration.
+my $IS_CONFIGURED = { map { $_ => 1 } qw(StopSignal User Volumes WorkingDir) };
+
 # Client option => field of the ImageSelector.
 my $SELECTOR_FIELDS = {
     architecture => 'architecture',
@@ -237,9 +240,11 @@ sub check_config ($config) {
         for my $string (@strings) {
             malformed_config("$key holds a value that is no string")
                 if !defined($string) || ref($string);
+            # they travel in /.pve.env, where NUL ends a record and everything else is the image's own
+            malformed_config("$key holds a NUL") if $string =~ /\0/;
             # a line break would add lines to the container's configuration; tab is allowed
             malformed_config("$key holds a control character")
-                if $string =~ /[\x00-\x08\x0a-\x1f\x7f]/;
+                if $IS_CONFIGURED->{$key} && $string =~ /[\x00-\x08\x0a-\x1f\x7f-\x9f]/;
         }
     }
     return;

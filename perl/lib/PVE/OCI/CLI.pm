@@ -190,7 +190,9 @@ my sub format_reply ($verb, $reply, $given) {
 
 # Adds what shows progress and warnings to the options; returns what has to be called at the end.
 my sub watch ($verb, $given, $options) {
-    my $say = sub ($line) { print STDERR "pve-oci: $verb->{name}: ", PVE::OCI::Text::one_line($line), "\n" };
+    my $say = sub ($line) {
+        print STDERR "pve-oci: $verb->{name}: ", PVE::OCI::Text::one_line($line), "\n";
+    };
     my @warnings;
     my ($show, $clear) = PVE::OCI::CLI::Progress::display(\*STDERR, -t STDERR);
     my $wants_lines = -t STDERR || !is_json($given) || $given->{verbose};
@@ -232,7 +234,8 @@ my sub exit_code_of ($error) {
 
 my sub report ($where, $message) {
     my $line = PVE::OCI::Text::one_line($message);
-    print STDERR 'pve-oci: ', (defined($where) ? PVE::OCI::Text::clean($where) . ': ' : ''), "$line\n";
+    print STDERR 'pve-oci: ', (defined($where) ? PVE::OCI::Text::clean($where) . ': ' : ''),
+        "$line\n";
     return;
 }
 

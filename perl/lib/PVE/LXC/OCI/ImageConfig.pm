@@ -101,6 +101,19 @@ my sub variables ($conf, $config, $warn) {
     return map { $variables{$_} } @names;
 }
 
+# Beside a command of the user's own, variables become lines of the container's configuration.
+my sub one_line_variables ($warn, @variables) {
+    my @kept;
+    for my $variable (@variables) {
+        if ($variable =~ /[\x00-\x08\x0a-\x1f\x7f]|\xc2[\x80-\x9f]/) {
+            $warn->("image configuration: Env: '$variable' holds a control character, left out");
+        } else {
+            push @kept, $variable;
+        }
+    }
+    return @kept;
+}
+
 my sub user ($config, $resolve) {
     my $user = text($config, 'User');
     return $user eq '' ? { uid => 0, gid => 0, groups => [] } : $resolve->($user);
@@ -149,6 +162,7 @@ sub settings ($conf, $config, $resolve, $warn) {
     # not every liblxc makes the working directory
     my @directories = ($directory // (), map { bytes($_) } keys $volumes->%*);
     my @variables = variables($conf, $config, $warn);
+    @variables = one_line_variables($warn, @variables) if defined($own_command);
     return {
         defined($own_command)
         ? ()

@@ -7,12 +7,13 @@ import ch.qos.logback.classic.Level;
 import ch.qos.logback.classic.Logger;
 import ch.qos.logback.classic.LoggerContext;
 import ch.qos.logback.classic.spi.LoggingEvent;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 
 class JournalEncoderTest {
     private static final String HOSTILE = "x\njob ended outcome=ok peer_uid=0\r\n<0>\u001b[2J\u009b1m\u202e";
 
-    private static String encode(String message, Throwable thrown) {
+    private static String encode(String message, @Nullable Throwable thrown) {
         Logger logger = new LoggerContext().getLogger("test");
         return new String(
                 new JournalEncoder().encode(new LoggingEvent("test", logger, Level.WARN, message, thrown, null)),

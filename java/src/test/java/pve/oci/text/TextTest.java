@@ -7,6 +7,8 @@ import java.io.InputStream;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
@@ -17,39 +19,36 @@ import pve.oci.json.JsonLimits;
 
 /** What is shown of foreign text. t/25-text.t holds PVE::OCI::Text to the same vectors. */
 class TextTest {
-    private static Map<?, ?> vectors() throws IOException {
+    /** One vector, and how it is shown. */
+    private record Vector(String unsafe, String shown) {}
+
+    private static Stream<Vector> vectors(String kind, String member) throws IOException {
         try (InputStream in = TextTest.class.getResourceAsStream("/shown-text.json")) {
-            return Json.parseObject(java.util.Objects.requireNonNull(in).readAllBytes(), JsonLimits.DEFAULT);
+            byte[] json = Objects.requireNonNull(in).readAllBytes();
+            return ((List<?>) Objects.requireNonNull(
+                            Json.parseObject(json, JsonLimits.DEFAULT).get(kind)))
+                    .stream()
+                            .map(x -> Json.asObject((Map<?, ?>) Objects.requireNonNull(x)))
+                            .map(x -> new Vector(String.valueOf(x.get(member)), String.valueOf(x.get("shown"))));
         }
     }
 
     @TestFactory
-    List<DynamicTest> shows_texts_as_the_vectors_say() throws IOException {
-        return ((List<?>) vectors().get("texts"))
-                .stream()
-                        .map(x -> {
-                            String unsafe = (String) ((Map<?, ?>) x).get("unsafe");
-                            Object shown = ((Map<?, ?>) x).get("shown");
-                            return DynamicTest.dynamicTest("shown as: " + shown, () -> {
-                                assertThat(Text.clean(unsafe)).isEqualTo(shown);
-                                assertThat(Text.clean(Text.clean(unsafe))).isEqualTo(shown);
-                            });
-                        })
-                        .toList();
+    Stream<DynamicTest> shows_texts_as_the_vectors_say() throws IOException {
+        return vectors("texts", "unsafe")
+                .map(x -> DynamicTest.dynamicTest("shown as: " + x.shown, () -> {
+                    assertThat(Text.clean(x.unsafe)).isEqualTo(x.shown);
+                    assertThat(Text.clean(x.shown)).isEqualTo(x.shown);
+                }));
     }
 
     @TestFactory
-    List<DynamicTest> shows_bytes_as_the_vectors_say() throws IOException {
-        return ((List<?>) vectors().get("bytes"))
-                .stream()
-                        .map(x -> {
-                            String hex = (String) ((Map<?, ?>) x).get("bytes");
-                            return DynamicTest.dynamicTest(
-                                    hex,
-                                    () -> assertThat(Text.name(HexFormat.of().parseHex(hex)))
-                                            .isEqualTo(((Map<?, ?>) x).get("shown")));
-                        })
-                        .toList();
+    Stream<DynamicTest> shows_bytes_as_the_vectors_say() throws IOException {
+        return vectors("bytes", "bytes")
+                .map(x -> DynamicTest.dynamicTest(
+                        x.unsafe,
+                        () -> assertThat(Text.name(HexFormat.of().parseHex(x.unsafe)))
+                                .isEqualTo(x.shown)));
     }
 
     @ParameterizedTest
