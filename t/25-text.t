@@ -79,8 +79,10 @@ subtest 'the command on a terminal' => sub {
 subtest 'the command with a damaged /.pve.env' => sub {
     plan skip_all => 'needs root, to enter a rootfs' if $> != 0;
     my $escape = "\e]0;owned\a\e[2J\xc2\x9b\n<0>x";
-    for my $content ("pve.env 1 1 1 0 0\0$escape\0a\0", "$escape\0",
-        "pve.env 1 1 1 0 0\0A=$escape\0$escape\0") {
+    for my $content (
+        "pve.env 1 1 1 0 0\0$escape\0a\0", "$escape\0",
+        "pve.env 1 1 1 0 0\0A=$escape\0$escape\0"
+    ) {
         open(my $handle, '>:raw', "$DIRECTORY/.pve.env") or die $!;
         print {$handle} $content;
         close($handle) or die $!;

@@ -240,7 +240,8 @@ sub check_config ($config) {
         for my $string (@strings) {
             malformed_config("$key holds a value that is no string")
                 if !defined($string) || ref($string);
-            # they travel in /.pve.env, where NUL ends a record and everything else is the image's own
+            # they travel in /.pve.env, where NUL ends a record and everything else is the image's
+            # own
             malformed_config("$key holds a NUL") if $string =~ /\0/;
             # a line break would add lines to the container's configuration; tab is allowed
             malformed_config("$key holds a control character")

@@ -173,7 +173,8 @@ my sub is_json ($given) {
 
 my sub is_pretty ($given) { return ($given->{'output-format'} // '') eq 'json-pretty' }
 
-# JSON, as it is for a program; in ASCII for a terminal, which would act on some characters of an image.
+# JSON, as it is for a program; in ASCII for a terminal, which would act on some characters of an
+# image.
 my sub shown_json ($json) { return -t STDOUT ? PVE::OCI::Text::ascii_json($json) : $json }
 
 my sub format_reply ($verb, $reply, $given) {

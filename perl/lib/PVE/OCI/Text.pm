@@ -1,14 +1,14 @@
 package PVE::OCI::Text;
 
-# Makes text for terminals and task logs. What comes from an image, a client or a container is shown only
-# through clean or one_line. pve.oci.text.Text does the same in Java; both are held to the vectors of
-# shown-text.json.
+# Makes text for terminals and task logs. What comes from an image, a client or a container is
+# shown only through clean or one_line. pve.oci.text.Text does the same in Java; both are held to
+# the vectors of shown-text.json.
 
 use v5.36;
 
-# What a terminal or a log would act on: controls, DEL, Unicode's format controls (category Cf of Unicode
-# 15, bidirectional ones among them), line and paragraph separators. A list of our own, because Perl and
-# the JDK follow different versions of Unicode.
+# What a terminal or a log would act on: controls, DEL, Unicode's format controls (category Cf of
+# Unicode 15, bidirectional ones among them), line and paragraph separators. A list of our own,
+# because Perl and the JDK follow different versions of Unicode.
 my $HIDDEN = qr/[
     \x{0}-\x{1f}\x{7f}-\x{9f}\x{ad}\x{600}-\x{605}\x{61c}\x{6dd}\x{70f}\x{890}\x{891}\x{8e2}\x{180e}
     \x{200b}-\x{200f}\x{2028}-\x{202e}\x{2060}-\x{206f}\x{feff}\x{fff9}-\x{fffb}\x{110bd}\x{110cd}
@@ -20,16 +20,17 @@ my sub escaped ($text) {
     return $text =~ s/(.)/sprintf('\\x%02x', ord($1))/egrs;
 }
 
-# Bytes as characters, where they are UTF-8. Perl decodes more than UTF-8 allows: halves of surrogate
-# pairs, and code points beyond Unicode.
+# Bytes as characters, where they are UTF-8. Perl decodes more than UTF-8 allows: halves of
+# surrogate pairs, and code points beyond Unicode.
 my sub characters ($bytes) {
     my $text = $bytes;
     return $text if utf8::decode($text) && $text !~ /[\x{d800}-\x{dfff}]|[^\x{0}-\x{10ffff}]/;
     return $bytes =~ s/([\x80-\xff])/sprintf('\\x%02x', ord($1))/egr;
 }
 
-# Characters that can be shown; each of the others becomes the bytes of its UTF-8 form, written as \xNN.
-# A string that Perl does not flag as characters is taken as bytes: those that are not UTF-8 become \xNN.
+# Characters that can be shown; each of the others becomes the bytes of its UTF-8 form, written as
+# \xNN. A string that Perl does not flag as characters is taken as bytes: those that are not UTF-8
+# become \xNN.
 sub clean ($text) {
     $text = characters($text) if !utf8::is_utf8($text);
     $text =~ s/[\x{d800}-\x{dfff}]/?/g; # half of a pair has no UTF-8 form
