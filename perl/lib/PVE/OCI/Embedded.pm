@@ -7,10 +7,10 @@ package PVE::OCI::Embedded;
 
 use v5.36;
 
-use Errno qw(EINTR EPERM);
+use Errno qw(EINTR EINVAL EPERM);
 use Fcntl
-    qw(F_SETFL O_DIRECTORY O_NOCTTY O_NONBLOCK O_RDONLY S_ISBLK S_ISCHR S_ISDIR S_ISFIFO S_ISREG
-    S_ISSOCK);
+    qw(F_GETFL F_SETFL O_ACCMODE O_DIRECTORY O_NOCTTY O_NONBLOCK O_RDONLY O_WRONLY S_ISBLK S_ISCHR
+    S_ISDIR S_ISFIFO S_ISREG S_ISSOCK);
 use JSON;
 use Socket qw(AF_UNIX PF_UNSPEC SOCK_STREAM);
 
@@ -73,10 +73,35 @@ my sub clone_mount ($handle, $name, $is_read_only) {
     my $fd = PVE::OCI::JVM::clone_mount(fileno($handle), $is_read_only);
     if ($fd < 0) {
         return $handle if $! == EPERM; # who may not mount works without
+        fail('InvalidArgument', "$name is not on a mount of this process's mount namespace")
+            if $! == EINVAL;
         system_error($name, $name, 'open_tree');
     }
     open(my $tree, '<&=', $fd) or system_error($name, $name, 'fdopen');
     return $tree;
+}
+
+# A descriptor that was passed is opened anew, for reading: its owner must have been able to read by it.
+my sub require_readable ($handle) {
+    my $flags = fcntl($handle, F_GETFL, 0) // system_error('archive', undef, 'fcntl');
+    return if !($flags & $O_PATH) && ($flags & O_ACCMODE) != O_WRONLY;
+    fail(
+        'InvalidArgument',
+        'archive is not open for reading',
+        { parameter => 'archiveFileDescriptor' },
+    );
+}
+
+# The file or directory on a read-only mount of its own. A handle for reading would not be enough: chmod
+# and its like need none that is for writing. A file is opened through the mount, so position, flags and
+# locks are not the caller's. Who may not mount has no rights to lose: the engine runs as himself.
+my sub read_only ($handle, $name, $is_directory) {
+    my $mount = clone_mount($handle, $name, 1);
+    return $mount if $is_directory;
+    my $link = '/proc/self/fd/' . fileno($mount);
+    sysopen(my $file, $link, O_RDONLY | O_NONBLOCK | O_NOCTTY)
+        or system_error($name, undef, 'openat');
+    return $file;
 }
 
 # { handle, name, is_directory }
@@ -89,6 +114,7 @@ my sub open_archive ($parameters, $descriptors) {
         $name = PVE::OCI::Text::one_line($path);
         @status = stat(path_bytes($path)) or system_error($name, $path, 'openat');
     } else {
+        require_readable($handle);
         @status = stat($handle) or system_error($name, undef, 'statx');
     }
     my $mode = $status[2];
@@ -109,7 +135,7 @@ my sub open_archive ($parameters, $descriptors) {
             or system_error($name, $path, 'openat');
     }
     my $is_directory = S_ISDIR($mode) ? 1 : 0;
-    $handle = clone_mount($handle, $name, 1) if $is_directory;
+    $handle = read_only($handle, $name, $is_directory);
     return { handle => $handle, name => $name, is_directory => $is_directory };
 }
 

@@ -23,6 +23,7 @@ public final class Libc {
     public static final int O_RDWR = 2;
     public static final int O_CREAT = 0x40;
     public static final int O_EXCL = 0x80;
+    public static final int O_ACCMODE = 3;
     public static final int O_NONBLOCK = 0x800;
     public static final int O_CLOEXEC = 0x80000;
     public static final int O_PATH = 0x200000;
@@ -57,6 +58,7 @@ public final class Libc {
 
     // linux/unistd.h: from 424 on every architecture has the same numbers
     private static final long SYS_OPEN_TREE = 428;
+    private static final int F_GETFL = 3;
     private static final int OPENAT2_ATTEMPTS = 1000;
     private static final long SYS_OPENAT2 = 437;
     private static final long SYS_MOUNT_SETATTR = 442;
@@ -71,6 +73,17 @@ public final class Libc {
                 return result;
             }
             retryOrThrow("openat");
+        }
+    }
+
+    /** {@code int fcntl(int fd, F_GETFL)}: access mode and status flags of an open file */
+    public static int statusFlags(int fd) throws ErrnoException {
+        while (true) {
+            int result = C.fcntl(fd, F_GETFL, 0);
+            if (result >= 0) {
+                return result;
+            }
+            retryOrThrow("fcntl");
         }
     }
 
@@ -563,6 +576,8 @@ public final class Libc {
         static native long flistxattr(int fd, long list, long size);
 
         static native int fremovexattr(int fd, long name);
+
+        static native int fcntl(int fd, int operation, int argument);
 
         static native int memfd_create(long name, int flags);
 

@@ -1,5 +1,6 @@
 package pve.oci.service;
 
+import pve.oci.linux.Errno;
 import pve.oci.linux.ErrnoException;
 import pve.oci.linux.Fd;
 import pve.oci.linux.FileStatus;
@@ -10,8 +11,9 @@ import pve.oci.varlink.ServerCall;
 import pve.oci.varlink.VarlinkException;
 
 /**
- * An image archive, opened for a worker: a file, or the directory of an OCI image layout as a read-only mount of its
- * own.
+ * An image archive, opened for a worker: a file, or the directory of an OCI image layout. Either lies on a read-only
+ * mount of its own. A descriptor for reading would not be enough: fchmod(2), fchown(2) and fsetxattr(2) need none that
+ * is for writing, so a worker that is the host's root could give the file a set-id bit or a capability.
  *
  * @param name as shown in messages
  */
@@ -25,15 +27,27 @@ record ImageArchive(Fd fd, String name, boolean isDirectory) implements AutoClos
         OpenFiles.requireExactlyOne("archivePath", path, "archiveFileDescriptor", index);
         if (path != null) {
             try (Fd opened = OpenFiles.path(call, "archivePath", path, 0)) {
-                return open(call, "archivePath", opened, Text.clean(path), true);
+                return open(call, "archivePath", opened, Text.clean(path));
             }
         }
         Fd passed = OpenFiles.descriptor(call, "archiveFileDescriptor", index == null ? -1 : index);
-        return open(call, "archiveFileDescriptor", passed, "archive", false);
+        requireReadable(passed);
+        return open(call, "archiveFileDescriptor", passed, "archive");
     }
 
-    private static ImageArchive open(ServerCall call, String parameter, Fd fd, String name, boolean mayReopen)
-            throws VarlinkException {
+    /** It is opened anew, for reading: who passes it must have been able to read by it. */
+    private static void requireReadable(Fd passed) throws VarlinkException {
+        try {
+            int flags = Libc.statusFlags(passed.number());
+            if ((flags & Libc.O_PATH) != 0 || (flags & Libc.O_ACCMODE) == Libc.O_WRONLY) {
+                throw OciErrors.invalidArgument("archiveFileDescriptor", "archive is not open for reading");
+            }
+        } catch (ErrnoException e) {
+            throw OciErrors.systemError("archive", null, e);
+        }
+    }
+
+    private static ImageArchive open(ServerCall call, String parameter, Fd fd, String name) throws VarlinkException {
         try {
             int type = new FileStatus().read(fd.number()).type();
             if (type == Libc.S_IFDIR) {
@@ -45,12 +59,16 @@ record ImageArchive(Fd fd, String name, boolean isDirectory) implements AutoClos
                 throw OciErrors.invalidArgument(
                         parameter, name + " is " + describe(type) + ": neither a regular file nor a directory");
             }
-            // a descriptor is used as it was passed: to open it anew would be to open what its owner may not
-            return new ImageArchive(
-                    mayReopen ? OpenFiles.reopen(fd, Libc.O_RDONLY | Libc.O_NONBLOCK) : new Fd(fd.release()),
-                    name,
-                    false);
+            // opened through the mount: it is the mount of an open file that makes fchmod(2) and the like fail; and
+            // position, flags and locks are not the client's
+            try (Fd mount = Mounts.cloneTree(fd, MOUNT_ATTRIBUTES)) {
+                return new ImageArchive(OpenFiles.reopen(mount, Libc.O_RDONLY | Libc.O_NONBLOCK), name, false);
+            }
         } catch (ErrnoException e) {
+            if (e.errno() == Errno.EINVAL && e.call().equals("open_tree")) {
+                throw OciErrors.invalidArgument(
+                        parameter, name + " is not on a mount of the daemon's mount namespace: copy it to a file there");
+            }
             throw OciErrors.systemError(name, null, e);
         }
     }
