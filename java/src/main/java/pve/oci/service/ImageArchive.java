@@ -67,7 +67,8 @@ record ImageArchive(Fd fd, String name, boolean isDirectory) implements AutoClos
         } catch (ErrnoException e) {
             if (e.errno() == Errno.EINVAL && e.call().equals("open_tree")) {
                 throw OciErrors.invalidArgument(
-                        parameter, name + " is not on a mount of the daemon's mount namespace: copy it to a file there");
+                        parameter,
+                        name + " is not on a mount of the daemon's mount namespace: copy it to a file there");
             }
             throw OciErrors.systemError(name, null, e);
         }
