@@ -17,6 +17,7 @@ use JSON;
 use Test::More;
 
 use FakeDaemon;
+use TestSupport qw(settings_file);
 use PVE::LXC::OCI;
 
 plan(skip_all => 'needs root, to enter a rootfs') if $> != 0;
@@ -173,9 +174,36 @@ subtest 'any other error is the end' => sub {
     }
 };
 
+subtest 'the embedded engine does not stand in for a daemon that is installed' => sub {
+    local $ENV{PVE_OCI_SOCKET} = "$DIRECTORY/none";
+    my $restore = sub {
+        eval {
+            PVE::LXC::OCI::restore_archive(
+                $STORAGE, 'local:vztmpl/image.tar', '/nonexistent', { unprivileged => 1 }, 0,
+                undef,
+            );
+        };
+        return $@;
+    };
+    my $only = qr/; the embedded engine is not used instead, see daemon-only in pve-ocid\.conf/;
+    local $PVE::OCI::Settings::FILE = settings_file();
+    like($restore->(), $only, 'unless the settings say otherwise');
+    $PVE::OCI::Settings::FILE = settings_file('daemon-only = yes');
+    like($restore->(), $only, 'as they may say');
+    $PVE::OCI::Settings::FILE = settings_file('daemon-only = no');
+    @PVE::RESTEnvironment::warnings = ();
+    unlike($restore->(), $only, 'it does when they do');
+    like(
+        $PVE::RESTEnvironment::warnings[0] // '',
+        qr/\Acannot connect to pve-ocid .*; using the embedded engine instead\z/,
+        'and the task log says so',
+    ) if eval { require PVE::OCI::JVM; PVE::OCI::JVM::settings(); 1 };
+};
+
 subtest 'neither daemon nor engine is an error for a tar archive' => sub {
     local $ENV{PVE_OCI_SOCKET} = "$DIRECTORY/none";
     local $ENV{JAVA_HOME} = '/nonexistent';
+    local $PVE::OCI::Settings::FILE = settings_file('daemon-only = no');
     require PVE::OCI::JVM;
     no warnings 'once'; ## no critic (ProhibitNoWarnings): only read in the module
     local @PVE::OCI::JVM::JVM_PATTERNS = ();

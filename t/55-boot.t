@@ -18,7 +18,7 @@ use Test::More;
 
 use LxcContainer;
 use TestImage qw(entry write_image);
-use TestSupport qw(home root wait_until);
+use TestSupport qw(home root settings_file wait_until);
 
 if (my $missing = LxcContainer::missing()) {
     plan(skip_all => $missing);
@@ -190,6 +190,7 @@ sub create_and_boot ($base, $image, %with) {
     mkdir("$rootdir/lost+found", 0700) or die $!; # as of a new ext4
     chown($root_uid, $root_gid, $rootdir) or die $!;
     local $ENV{PVE_OCI_SOCKET} = $with{embedded} ? "$DIRECTORY/none" : $daemon->{socket};
+    local $PVE::OCI::Settings::FILE = settings_file('daemon-only = no');
     local $PVE::LXC::Config::IS_NEW = $with{is_new};
     @PVE::LXC::Create::calls = ();
     open(my $log, '>', \my $text) or die $!;

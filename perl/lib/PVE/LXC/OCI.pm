@@ -136,12 +136,15 @@ my sub extract ($archive_path, $rootdir, $conf, $id_map, $bwlimit) {
                 bwlimit => $bwlimit,
                 variant => $platform->{variant},
                 progress => progress_printer($announce),
+                daemon_only => 1, # unless the settings allow the embedded engine
+                on_fallback => \&log_warning,
+                on_abort => \&log_warning,
                 on_warning => sub ($line, $warning) { log_warning($line) },
             },
         );
     };
     if (my $error = $@) {
-        my $name = (PVE::OCI::last_error() // {})->{name} // '';
+        my $name = ref($error) ? $error->{name} : '';
         return if $name eq 'io.pve.oci.NotAnOciArchive';
         die $error;
     }
@@ -161,7 +164,8 @@ sub restore_image ($archive_path, $rootdir, $conf, $bwlimit = undef) {
     my ($id_map, $root_uid, $root_gid) = PVE::LXC::parse_id_maps($conf);
     my ($unsafe_config, $result) = extract($archive_path, $rootdir, $conf, $id_map, $bwlimit)
         or return;
-    $conf->{arch} //= host_architecture(); # PVE guesses by /bin/sh, and says amd64 where there is none
+    # PVE guesses by /bin/sh, and says amd64 where there is none
+    $conf->{arch} //= host_architecture();
     apply_image_config($conf, $unsafe_config, $rootdir);
     PVE::LXC::OCI::Distribution::settle($conf, $rootdir, \&log_warning);
     write_origin($rootdir, origin_of($result, $unsafe_config), $root_uid, $root_gid);
