@@ -10,7 +10,7 @@ use Errno qw(ENOENT);
 
 use PVE::OCI::Error;
 
-our $FILE = '/etc/pve-ocid.conf';
+our $FILE //= '/etc/pve-ocid.conf'; # a test may have set it before this module is loaded
 
 # Key => unit, minimum, maximum, as pve-ocid has them.
 our $LIMITS = {
