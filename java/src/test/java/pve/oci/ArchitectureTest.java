@@ -59,8 +59,7 @@ class ArchitectureTest {
     /** Library: the only packages that see it. */
     private static final Map<String, List<String>> LIBRARIES = Map.of(
             "com.sun.jna", List.of("linux"),
-            // connections; the worker starts without it
-            "org.newsclub", List.of("linux", "daemon"),
+            "org.newsclub", List.of(),
             "com.fasterxml.jackson.core", List.of("json", "service"),
             "com.fasterxml.jackson.databind", List.of("service"),
             "com.github.luben.zstd", List.of("compress"),

@@ -5,6 +5,7 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import pve.oci.json.Json;
+import pve.oci.linux.ErrnoException;
 import pve.oci.linux.Fd;
 import pve.oci.linux.Poll;
 
@@ -116,7 +117,7 @@ public final class ServerCall {
         }
     }
 
-    private void flush() throws IOException {
+    private void flush() throws ErrnoException {
         channel.flush();
         Map<String, @Nullable Object> progress = latestProgress;
         if (progress != null && !channel.hasOutgoing()) {
@@ -142,7 +143,7 @@ public final class ServerCall {
      *
      * @param fd -1: only the client and the time are waited for
      */
-    public Readiness await(int fd, long timeoutMillis) throws IOException {
+    public Readiness await(int fd, long timeoutMillis) throws ErrnoException {
         long deadline = System.nanoTime() + timeoutMillis * 1_000_000;
         while (true) {
             long left = Math.max(0, (deadline - System.nanoTime() + 999_999) / 1_000_000);
@@ -166,12 +167,12 @@ public final class ServerCall {
     }
 
     /** Whether the client has ended its side of the connection, or is gone. */
-    public boolean isPeerGone() throws IOException {
+    public boolean isPeerGone() throws ErrnoException {
         return await(-1, 0) == Readiness.PEER_GONE;
     }
 
     /** Whether nobody is there any more who could read a reply. */
-    public boolean isUnread() throws IOException {
+    public boolean isUnread() throws ErrnoException {
         poll.set(0, channel.socket().number(), 0).await(1, 0);
         return poll.result(0) != 0;
     }

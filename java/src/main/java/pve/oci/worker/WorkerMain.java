@@ -45,7 +45,8 @@ public final class WorkerMain {
     });
 
     private WorkerMain() throws IOException {
-        UnixSocket connection = UnixSocket.of(new Fd(0));
+        UnixSocket connection = UnixSocket.adopt(new Fd(0));
+        connection.setNonBlockingCloseOnExec();
         channel = FrameChannel.of(connection, REQUEST_LIMITS.maximumSize());
     }
 

@@ -11,8 +11,7 @@ import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
-import org.newsclub.net.unix.AFUNIXServerSocketChannel;
-import org.newsclub.net.unix.AFUNIXSocketAddress;
+import pve.oci.linux.UnixSocket;
 import pve.oci.varlink.TestClient;
 
 class SocketFileTest {
@@ -38,13 +37,10 @@ class SocketFileTest {
     @Test
     void replaces_what_a_dead_daemon_left_and_leaves_a_live_one_alone() throws Exception {
         Files.createDirectory(directory.resolve("run"));
-        AFUNIXServerSocketChannel left = AFUNIXServerSocketChannel.open();
-        left.bind(AFUNIXSocketAddress.of(Path.of(path())));
-        left.setDeleteOnClose(false);
-        left.close();
+        UnixSocket.listen(path(), 1).close();
         assertThat(Path.of(path())).exists();
         try (SocketFile file = SocketFile.listen(path())) {
-            assertThat(file.bound()).isNotNull();
+            assertThat(file.isOurs()).isTrue();
             assertThatThrownBy(() -> SocketFile.listen(path()))
                     .isInstanceOf(IOException.class)
                     .hasMessageContaining("serves it already");
