@@ -18,9 +18,9 @@ export JAVA_HOME
 
 JAVA_SOURCES = $(shell find java/src/main -type f)
 
-# directory in zstd-jni's jar, in JNA's
-ARCH_amd64 = amd64 x86-64
-ARCH_arm64 = aarch64 aarch64
+# directory in the jars of zstd-jni, JNA, junixsocket
+ARCH_amd64 = amd64 x86-64 amd64
+ARCH_arm64 = aarch64 aarch64 aarch64
 ARCH := $(ARCH_$(shell dpkg --print-architecture))
 
 PACKAGES_BUILD = default-jdk-headless maven gcc libc6-dev libseccomp-dev make unzip \
@@ -44,12 +44,15 @@ $(T)/pve-oci.jar: pom.xml $(JAVA_SOURCES)
 	$(MVN) -q package -DskipTests
 	@touch $@
 
-# Libraries that JNA and zstd-jni would unpack below /tmp; the worker has no /tmp.
+# Libraries that JNA, zstd-jni and junixsocket would unpack below /tmp; the worker has no /tmp.
 $(NATIVE)/libjnidispatch.so: $(T)/pve-oci.jar
 	@mkdir -p $(NATIVE)
 	@unzip -qojd $(NATIVE) $(T)/lib/jna-[0-9]*.jar com/sun/jna/linux-$(word 2,$(ARCH))/libjnidispatch.so
 	@unzip -qojd $(NATIVE) $(T)/lib/zstd-jni-*.jar 'linux/$(word 1,$(ARCH))/libzstd-jni-*.so'
 	@mv $(NATIVE)/libzstd-jni-*.so $(NATIVE)/libzstd-jni.so
+	@unzip -qojd $(NATIVE) $(T)/lib/native/junixsocket-native-common-*.jar \
+		'lib/$(word 3,$(ARCH))-Linux-clang/jni/libjunixsocket-native-*[0-9].so'
+	@mv $(NATIVE)/libjunixsocket-native-*.so $(NATIVE)/libjunixsocket-native.so
 	@touch $@
 
 native: $(NATIVE)/libjnidispatch.so

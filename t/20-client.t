@@ -197,8 +197,8 @@ sub start_killer (@delays) {
     POSIX::_exit(0);
 }
 
-# Extracts until signals come, with handlers as a task of PVE has them. Returns the error, how long it
-# took, what was said to on_abort.
+# Extracts until signals come, with handlers as a task of PVE has them. Returns the error, how long
+# it took, what was said to on_abort.
 sub extract_until_killed ($step, @delays) {
     local $SIG{TERM} = sub { die "received interrupt\n" };
     my @said;

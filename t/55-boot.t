@@ -18,7 +18,7 @@ use Test::More;
 
 use LxcContainer;
 use TestImage qw(entry write_image);
-use TestSupport qw(home root wait_until);
+use TestSupport qw(home root settings_file wait_until);
 
 if (my $missing = LxcContainer::missing()) {
     plan(skip_all => $missing);
@@ -109,7 +109,7 @@ my @IMAGES = (
             WorkingDir => '/work/new dir', StopSignal => 'RTMIN+3',
         },
         argv => ['/bin/sh', '/opt/my bin/entry', @ODD],
-        cwd => '/work/new dir', ids => '0 0', signal => 37, home => '/root',
+        cwd => '/work/new dir', ids => '0 0', signal => 37,
     },
     {
         name => 'user by name, command found in PATH',
@@ -119,7 +119,7 @@ my @IMAGES = (
             WorkingDir => '/opt/my bin/../', Volumes => { '/data/x' => {}, '/../../up' => {} },
         },
         argv => ['/bin/sh', '/opt/my bin/entry', 'a b'],
-        cwd => '/opt', ids => '1000 1001 50 63', signal => 15, home => '/',
+        cwd => '/opt', ids => '1000 1001 50 63', signal => 15,
         directories => ['data/x', 'up'],
     },
     {
@@ -130,7 +130,7 @@ my @IMAGES = (
             User => '1700:1800', StopSignal => '10', WorkingDir => '/tmp',
         },
         argv => ['sh', '-c', q{. "/opt/my bin/entry" 'x  y' "$0"; echo "a; 'b'"}, "it's"],
-        cwd => '/tmp', ids => '1700 1800', signal => 10, home => '/',
+        cwd => '/tmp', ids => '1700 1800', signal => 10,
     },
     {
         name => 'Entrypoint only, garbage as stop signal, variable that is twice there',
@@ -140,12 +140,12 @@ my @IMAGES = (
             StopSignal => 'garbage',
         },
         argv => ['/bin/sh', '/opt/my bin/entry'],
-        env => ['A=2', $PATH], cwd => '/', ids => '1000 50', signal => 15, home => '/',
+        env => ['A=2', $PATH], cwd => '/', ids => '1000 50', signal => 15,
     },
 );
 
-# What LXC sets, and /.pve.init when it starts.
-my $OF_LXC = qr/\A(?:container|container_ttys|TERM|HOSTNAME)=/;
+# What LXC and nobody else sets.
+my $OF_LXC = qr/\A(?:container|container_ttys|TERM|HOME|USER)=/;
 
 sub status_of_process_1 ($rootdir) {
     my %field = slurp("$rootdir/out/status") =~ /^(\w+):[ \t]*(.*?)[ \t]*$/mg;
@@ -161,10 +161,7 @@ sub boot ($image, $rootdir, $conf) {
         or diag(explain([split(/\0/, slurp("$rootdir/out/cmdline"))]));
     my $environ = join('', grep { !/$OF_LXC/ } slurp("$rootdir/out/environ") =~ /([^\0]*\0)/g);
     ok(
-        $environ eq join(
-            '',
-            map { "$_\0" } bytes(($image->{env} // $config->{Env})->@*, "HOME=$image->{home}")
-        ),
+        $environ eq join('', map { "$_\0" } bytes(($image->{env} // $config->{Env})->@*)),
         'variables'
     ) or diag(explain([split(/\0/, $environ)]));
     is(slurp("$rootdir/out/cwd"), "$image->{cwd}\n", 'working directory');
@@ -193,6 +190,7 @@ sub create_and_boot ($base, $image, %with) {
     mkdir("$rootdir/lost+found", 0700) or die $!; # as of a new ext4
     chown($root_uid, $root_gid, $rootdir) or die $!;
     local $ENV{PVE_OCI_SOCKET} = $with{embedded} ? "$DIRECTORY/none" : $daemon->{socket};
+    local $PVE::OCI::Settings::FILE = settings_file('daemon-only = no');
     local $PVE::LXC::Config::IS_NEW = $with{is_new};
     @PVE::LXC::Create::calls = ();
     open(my $log, '>', \my $text) or die $!;

@@ -14,7 +14,7 @@ use Test::More;
 use Time::HiRes qw(time);
 
 use TestImage qw(entry write_image);
-use TestSupport qw(home wait_until);
+use TestSupport qw(home settings_file wait_until);
 
 plan(skip_all => 'needs root') if $> != 0;
 plan(skip_all => 'needs make') if !-d home() . '/native/init';
@@ -66,6 +66,7 @@ sub start_task ($socket) {
     return $pid if $pid;
     POSIX::setsid();
     local $ENV{PVE_OCI_SOCKET} = $socket;
+    local $PVE::OCI::Settings::FILE = settings_file('daemon-only = no');
     local @SIG{qw(INT QUIT TERM)} = (sub { die "received interrupt\n" }) x 3;
     open(STDOUT, '>', '/dev/null') or POSIX::_exit(99);
     eval {

@@ -17,7 +17,8 @@ use EmbeddedTest qw(
     $CONFIG $DIRECTORY $IMAGE $SLOW entries_of extract new_root open_fds owner_of plan_embedded
     start_slow
 );
-use TestSupport qw(child_of jdks namespace_of process_status root system_call wait_until);
+use TestSupport
+    qw(child_of jdks namespace_of process_status root settings_file system_call wait_until);
 
 plan_embedded();
 
@@ -237,6 +238,52 @@ subtest 'the module re-exported for pve-container' => sub {
     my $answer =
         run_in_userns(sub { scalar(PVE::RS::OCI::parse_and_extract_image($IMAGE, $rootdir)) });
     is_deeply($answer, { value => $CONFIG }, 'config');
+};
+
+subtest "the administrator's settings hold for it too" => sub {
+    for my $case (
+        ['maximum-size = 3', qr/limit/], ['maximum-entries = 1', qr/limit/],
+        ['maximum-json-size = 1K', qr/limit|\A\z/], ['hang = 0', qr/hang cannot be '0'/],
+    ) {
+        my ($line, $expected) = $case->@*;
+        local $PVE::OCI::Settings::FILE = settings_file($line);
+        eval { extract(new_root()) };
+        like($@, $expected, $line);
+    }
+    my $program = root() . '/bin/pve-ocid';
+    my @lines = grep { /\A#[a-z-]+ = / } split(/\n/, qx($program --print-config));
+    my $defaults = settings_file(map { s/\A#//r } @lines);
+    local $PVE::OCI::Settings::FILE = $defaults;
+    my $config = extract(new_root(), mode => 'embedded');
+    is_deeply($config, $CONFIG, 'every key may be in the file');
+    my @map = map { [$_, 0, 3_000_000, 65536] } qw(u g);
+    eval { extract(new_root(), mode => 'embedded', id_map => \@map) };
+    like($@, qr/is not within root's ranges/, 'an ID map of others');
+    $PVE::OCI::Settings::FILE = settings_file('allow-any-id-map = yes');
+    is_deeply(extract(new_root(), id_map => \@map), $CONFIG, 'allow-any-id-map');
+};
+
+subtest 'it is said when it stands in for the daemon' => sub {
+    my @said;
+    local $SIG{__WARN__} = sub ($line) { push @said, $line };
+    local $ENV{PVE_OCI_SOCKET} = "$DIRECTORY/none";
+    my $line = "cannot connect to pve-ocid at '$ENV{PVE_OCI_SOCKET}': No such file or directory"
+        . '; using the embedded engine instead';
+    PVE::OCI::detect_archive($IMAGE);
+    is_deeply(\@said, ["$line\n"], 'by a warning');
+    @said = ();
+    PVE::OCI::detect_archive($IMAGE, { on_fallback => sub ($text) { push @said, $text } });
+    is_deeply(\@said, [$line], 'or to the function that wants to know');
+    @said = ();
+    PVE::OCI::detect_archive($IMAGE, { mode => 'embedded' });
+    delete local $ENV{PVE_OCI_SOCKET};
+    PVE::OCI::detect_archive($IMAGE)
+        if !-e '/usr/sbin/pve-ocid';
+    is_deeply(\@said, [], 'not when it is wanted, nor where no daemon is installed');
+    local $PVE::OCI::Settings::FILE = settings_file('daemon-only = yes');
+    local $ENV{PVE_OCI_SOCKET} = "$DIRECTORY/none";
+    eval { PVE::OCI::detect_archive($IMAGE) };
+    like($@, qr/; the embedded engine is not used instead/, 'daemon-only');
 };
 
 done_testing();

@@ -30,7 +30,9 @@ sub plan_embedded() {
     plan(skip_all => "no embedded engine: $@") if !eval { PVE::OCI::JVM::settings(); 1 };
     $DIRECTORY = tempdir(CLEANUP => 1);
     chmod(0755, $DIRECTORY) or die "chmod: $!\n";
-    $ENV{PVE_OCI_SOCKET} = "$DIRECTORY/none";
+    # a socket that the environment names would be one that somebody expects a daemon at
+    delete $ENV{PVE_OCI_SOCKET};
+    $PVE::OCI::DEFAULT_SOCKET = "$DIRECTORY/none";
     $CONFIG = { Cmd => ['/bin/sh', "tab\there"], Env => ['A=b'] };
     $IMAGE = write_image(
         "$DIRECTORY/image.tar", $CONFIG,

@@ -4,8 +4,8 @@ package FakeDaemon;
 # socket in a temporary directory and plays one script a connection.
 #
 # A script is a list of steps, each [name, argument]: reply HASH, raw BYTES, sleep SECONDS,
-# wait_eof, close, stall (never answers, never hangs up), clean SECONDS. It starts once a call was read. Calls,
-# descriptors and the moment of EOF are written to a log.
+# wait_eof, close, stall (never answers, never hangs up), clean SECONDS. It starts once a call was
+# read. Calls, descriptors and the moment of EOF are written to a log.
 
 use v5.36;
 

@@ -19,7 +19,8 @@ require 'syscall.ph'; ## no critic (RequireBarewordIncludes): it is no module
 
 our @EXPORT_OK = qw(
     ask child_of class_path clone_mount errno_name home jdks namespace_of patience process_status
-    root send_with_fds start_worker status_of stop_worker system_call wait_until worker_options
+    root send_with_fds settings_file start_worker status_of stop_worker system_call wait_until
+    worker_options
 );
 
 # Newer than syscall.ph may be; one number on every architecture.
@@ -72,6 +73,15 @@ sub patience() {
 # The number of a system call on this machine.
 sub system_call ($name) {
     return $new_call{$name} // __PACKAGE__->can("SYS_$name")->();
+}
+
+# A configuration file of these lines.
+sub settings_file (@lines) {
+    require File::Temp;
+    my $file = File::Temp->new(SUFFIX => '.conf');
+    print {$file} map { "$_\n" } @lines;
+    close($file) or die "$file: $!\n";
+    return $file;
 }
 
 sub wait_until ($condition) {

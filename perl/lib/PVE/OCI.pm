@@ -34,6 +34,8 @@ our $VERSION = '0.1.0';
 
 our $DEFAULT_SOCKET = '/run/pve-ocid/io.pve.oci';
 
+my $DAEMON_PROGRAM = '/usr/sbin/pve-ocid';
+
 # PVE's map of an unprivileged container without entries of its own, as PVE::LXC::parse_id_maps
 # returns it.
 our $DEFAULT_ID_MAP = [['u', '0', '100000', '65536'], ['g', '0', '100000', '65536']];
@@ -79,12 +81,33 @@ my sub call_embedded ($method, $parameters, $options, $call_options) {
     return PVE::OCI::Embedded::call($method, $parameters, { $call_options->%*, $more->%* });
 }
 
-# Without a daemon: by the embedded engine, if there is one.
+# Whether a daemon should be there: packages and administrators who name a socket say so.
+my sub is_daemon_expected ($socket) {
+    return defined($ENV{PVE_OCI_SOCKET}) || -e $socket || -e $DAEMON_PROGRAM;
+}
+
+# When the daemon cannot be reached: by the embedded engine, if it may be used and is there. Nobody
+# shall believe the daemon was used who has one, so it is said before.
 my sub call_without_daemon ($error, $method, $parameters, $options, $call_options) {
+    my $give_up = sub ($reason) {
+        PVE::OCI::Error->throw(
+            $error->{name}, "$error->{message}; $reason",
+            $error->{parameters}
+        );
+    };
+    require PVE::OCI::Settings; # not above: most callers never need it
+    my $settings = PVE::OCI::Settings::read_file();
+    my $is_expected = is_daemon_expected($error->{parameters}->{path});
+    my $is_daemon_only = $settings->{'daemon-only'} // ($options->{daemon_only} && $is_expected);
+    $give_up->('the embedded engine is not used instead, see daemon-only in pve-ocid.conf(5)')
+        if $is_daemon_only;
     require PVE::OCI::Embedded;
     my $reason = PVE::OCI::Embedded::unavailable($options);
-    PVE::OCI::Varlink::fail($error->{name}, "$error->{message}; $reason", $error->{parameters})
-        if defined($reason);
+    $give_up->($reason) if defined($reason);
+    if ($is_expected) {
+        my $line = "$error->{message}; using the embedded engine instead";
+        $options->{on_fallback} ? $options->{on_fallback}->($line) : warn "$line\n";
+    }
     return call_embedded($method, $parameters, $options, $call_options);
 }
 

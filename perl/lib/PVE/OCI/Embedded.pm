@@ -17,6 +17,7 @@ use Socket qw(AF_UNIX PF_UNSPEC SOCK_STREAM);
 use PVE::OCI::Error;
 use PVE::OCI::IdMap;
 use PVE::OCI::JVM;
+use PVE::OCI::Settings;
 use PVE::OCI::Text;
 use PVE::OCI::Varlink;
 
@@ -202,13 +203,13 @@ my sub open_root ($parameters, $descriptors, $settings, $maps) {
 }
 
 # ID maps of the call, or those of the user namespace that this process is in already.
-my sub id_maps ($parameters) {
+my sub id_maps ($parameters, $allows_any) {
     my $is_own = !PVE::OCI::IdMap::is_initial_namespace();
     my ($uid_map, $gid_map) =
         $is_own
         ? map { PVE::OCI::IdMap::own($_) } qw(uid_map gid_map)
         : map { $_ // [] } $parameters->@{qw(uidMap gidMap)};
-    PVE::OCI::IdMap::check_both($uid_map, $gid_map) if !$is_own;
+    PVE::OCI::IdMap::check_both($uid_map, $gid_map, $allows_any) if !$is_own;
     return {
         uid_map => $uid_map,
         gid_map => $gid_map,
@@ -260,7 +261,7 @@ my sub start_engine ($settings) {
     my $pid = PVE::OCI::JVM::start($settings, map { fileno($_) } $theirs, $log_writer, $owner);
     die "cannot fork: $!\n" if $pid < 0;
     my $connection = PVE::OCI::Varlink::make_connection($ours, 'worker');
-    $connection->{patience} = $PATIENCE;
+    $connection->{patience} = $settings->{hang} // $PATIENCE;
     return { pid => $pid, connection => $connection, owner => $owner_writer, log => $log };
 }
 
@@ -385,7 +386,10 @@ sub call ($method, $parameters, $call_options = {}) {
     my $action = $ACTIONS->{$method};
     my $settings = eval { PVE::OCI::JVM::settings($call_options) }
         // PVE::OCI::Varlink::fail('EngineUnavailable', "$@");
-    my $maps = id_maps($action eq 'extract' ? $parameters : {});
+    my $configured = PVE::OCI::Settings::read_file();
+    $settings->{hang} = $configured->{hang};
+    my $maps =
+        id_maps($action eq 'extract' ? $parameters : {}, $configured->{'allow-any-id-map'});
     my $descriptors = $call_options->{descriptors} // [];
     $settings = complete_settings($settings, $action, $maps);
     my $archive = open_archive($parameters, $descriptors);
@@ -396,7 +400,8 @@ sub call ($method, $parameters, $call_options = {}) {
         archiveName => $archive->{name},
         archiveIsDirectory => $archive->{is_directory} ? JSON::true : JSON::false,
         selector => $parameters->{selector} // {},
-        options => $parameters->{options} // {},
+        options =>
+            PVE::OCI::Settings::engine_options($configured, $parameters->{options} // {}),
         limits => {},
         uidMap => $maps->{uid_map},
         gidMap => $maps->{gid_map},

@@ -1,8 +1,8 @@
 package PVE::OCI::Error;
 
-# What the functions of PVE::OCI die with: an object with the fields name, message and parameters that
-# is its message, with a line break, wherever a string is wanted. So callers who print $@ or match it
-# need not know of the object.
+# What the functions of PVE::OCI die with: an object with the fields name, message and parameters
+# that is its message, with a line break, wherever a string is wanted. So callers who print $@ or
+# match it need not know of the object.
 
 use v5.36;
 
@@ -27,7 +27,8 @@ sub caught ($error) {
     return ref($error) eq __PACKAGE__ ? $error : undef;
 }
 
-# For PVE::OCI::last_error, until that goes away: the error that was thrown last, and what forgets it.
+# For PVE::OCI::last_error, until that goes away: the error that was thrown last, and what forgets
+# it.
 sub last () { return $last; }
 sub forget () { undef $last; return; }
 

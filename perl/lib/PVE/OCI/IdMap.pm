@@ -50,8 +50,9 @@ my sub require_disjoint ($fail, $side, $ranges) {
     return;
 }
 
-# Dies unless the list of ranges of the parameter uidMap or gidMap may be a container's map.
-sub check ($parameter, $ranges) {
+# Dies unless the list of ranges of the parameter uidMap or gidMap may be a container's map. With
+# $allows_any, the setting allow-any-id-map, any IDs but the host's root may be mapped.
+sub check ($parameter, $ranges, $allows_any = 0) {
     my $fail = sub ($reason) { invalid($parameter, "invalid ID map: $reason") };
     return if !$ranges->@*;
     $fail->("more than $MAXIMUM_RANGES ranges") if $ranges->@* > $MAXIMUM_RANGES;
@@ -65,7 +66,8 @@ sub check ($parameter, $ranges) {
             if !is_within_ids($inside, $count) || !is_within_ids($outside, $count);
         $fail->("$text maps the host's root") if $outside == 0;
         $fail->("$text is not within root's ranges in $file")
-            if !grep { $outside >= $_->[0] && $outside + $count <= $_->[0] + $_->[1] } @allowed;
+            if !$allows_any
+            && !grep { $outside >= $_->[0] && $outside + $count <= $_->[0] + $_->[1] } @allowed;
     }
     require_disjoint($fail, $_, $ranges) for qw(inside outside);
     $fail->('root is not mapped') if !grep { $_->{inside} == 0 } $ranges->@*;
@@ -73,11 +75,11 @@ sub check ($parameter, $ranges) {
 }
 
 # Dies unless both maps of a call are what they may be.
-sub check_both ($uid_map, $gid_map) {
+sub check_both ($uid_map, $gid_map, $allows_any = 0) {
     invalid($uid_map->@* ? 'gidMap' : 'uidMap', 'uidMap and gidMap must be given together')
         if !$uid_map->@* != !$gid_map->@*;
-    check('uidMap', $uid_map);
-    check('gidMap', $gid_map);
+    check('uidMap', $uid_map, $allows_any);
+    check('gidMap', $gid_map, $allows_any);
     return;
 }
 

@@ -120,17 +120,16 @@ my sub create_temporary ($uid, $gid, $mode) {
 sub replace_file ($path, $content, $uid, $gid, $mode) {
     my ($handle, $temporary) = create_temporary($uid, $gid, $mode);
     my $offset = 0;
-    my $count = 0;
-    while (defined($count) && $offset < length($content)) {
-        $count = syswrite($handle, $content, length($content) - $offset, $offset);
-        $offset += $count // 0;
+    while ($offset < length($content)) {
+        my $count = syswrite($handle, $content, length($content) - $offset, $offset);
+        if (!defined($count)) {
+            my $error = "$!";
+            unlink($temporary);
+            die "cannot write '$path' in rootfs: $error\n";
+        }
+        $offset += $count;
     }
-    # some file systems find out only when the file is closed that there is no room for it
-    if (!defined($count) || !close($handle)) {
-        my $error = "$!";
-        unlink($temporary);
-        die "cannot write '$path' in rootfs: $error\n";
-    }
+    close($handle);
     my @status = lstat($path);
     File::Path::remove_tree($path, { safe => 0, error => \my $ignored })
         if @status && S_ISDIR($status[2]);

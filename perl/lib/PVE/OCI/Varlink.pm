@@ -1,7 +1,8 @@
 package PVE::OCI::Varlink;
 
-# The client's half of the varlink protocol: JSON frames that end with NUL over a Unix stream socket,
-# file descriptors by SCM_RIGHTS. Knows nothing of images; PVE::OCI and PVE::OCI::Embedded use it.
+# The client's half of the varlink protocol: JSON frames that end with NUL over a Unix stream
+# socket, file descriptors by SCM_RIGHTS. Knows nothing of images; PVE::OCI and PVE::OCI::Embedded
+# use it.
 #
 # Safe under taint mode. No objects: a connection is a hash of the socket and the bytes read ahead.
 
@@ -18,8 +19,8 @@ use PVE::OCI::Error;
 # The daemon takes frames of 32 MiB from its workers and passes them on in an envelope of its own.
 our $MAX_REPLY_SIZE = 33 * 1024 * 1024;
 
-# After a call was aborted, how many seconds of silence from the daemon end the waiting for it. While
-# it removes what the job made it sends progress every few seconds.
+# After a call was aborted, how many seconds of silence from the daemon end the waiting for it.
+# While it removes what the job made it sends progress every few seconds.
 our $ABORT_SILENCE = 30;
 
 # For so many seconds after the first signal further ones are the same request: a double ^C, or a
@@ -210,10 +211,11 @@ my sub drain ($connection) {
     return 0;
 }
 
-# Says that nothing more will come, which cancels the job, and waits until the daemon has hung up: it
-# does so when it has removed what the job made, so whoever aborted may unmount right after. Returns
-# how the waiting ended, undef if as it should. A signal handler that dies here has died before, for
-# the signal that aborted the call, so its exception is known and nothing is lost with this one.
+# Says that nothing more will come, which cancels the job, and waits until the daemon has hung up:
+# it does so when it has removed what the job made, so whoever aborted may unmount right after.
+# Returns how the waiting ended, undef if as it should. A signal handler that dies here has died
+# before, for the signal that aborted the call, so its exception is known and nothing is lost with
+# this one.
 my sub hang_up ($connection) {
     my $start = Time::HiRes::time();
     shutdown($connection->{socket}, SHUT_WR) or return;
@@ -237,8 +239,9 @@ sub exchange ($connection, $method, $parameters, $options = {}) {
 }
 
 # Calls one method of the service at the socket. Options: those of exchange, and on_abort: when a
-# signal handler or on_reply dies, the daemon is waited for, and on_abort is called if it has not hung
-# up, with a text that says why it is no longer waited for. The connection is closed whatever happens.
+# signal handler or on_reply dies, the daemon is waited for, and on_abort is called if it has not
+# hung up, with a text that says why it is no longer waited for. The connection is closed whatever
+# happens.
 sub call ($path, $method, $parameters, $options = {}) {
     PVE::OCI::Error::forget();
     my $connection = connect_socket($path);

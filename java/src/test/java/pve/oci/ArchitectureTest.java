@@ -59,7 +59,8 @@ class ArchitectureTest {
     /** Library: the only packages that see it. */
     private static final Map<String, List<String>> LIBRARIES = Map.of(
             "com.sun.jna", List.of("linux"),
-            "org.newsclub", List.of(),
+            // connections; the worker starts without it
+            "org.newsclub", List.of("linux", "daemon"),
             "com.fasterxml.jackson.core", List.of("json", "service"),
             "com.fasterxml.jackson.databind", List.of("service"),
             "com.github.luben.zstd", List.of("compress"),

@@ -5,23 +5,23 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Consumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
-import pve.oci.linux.UnixSocket;
+import pve.oci.linux.ChannelSocket;
 
 /** The clients' connections: one thread each, and not too many of them. */
 final class Connections {
     private static final Logger LOG = LoggerFactory.getLogger(Connections.class);
 
     private final int maximum;
-    private final Consumer<UnixSocket> server;
-    private final Set<UnixSocket> open = ConcurrentHashMap.newKeySet();
+    private final Consumer<ChannelSocket> server;
+    private final Set<ChannelSocket> open = ConcurrentHashMap.newKeySet();
 
     /** @param server serves a connection until its end, and closes it */
-    Connections(int maximum, Consumer<UnixSocket> server) {
+    Connections(int maximum, Consumer<ChannelSocket> server) {
         this.maximum = maximum;
         this.server = server;
     }
 
-    void serve(UnixSocket connection) {
+    void serve(ChannelSocket connection) {
         if (open.size() >= maximum) {
             LOG.warn("connection refused, there are too many maximum={}", maximum);
             connection.close();
@@ -48,11 +48,11 @@ final class Connections {
 
     /** Takes no more calls, lets the replies of those at hand go out, and ends what is left. */
     void shutDown(long graceMillis) throws InterruptedException {
-        open.forEach(UnixSocket::shutdownReceiving);
+        open.forEach(ChannelSocket::shutdownReceiving);
         long deadline = System.nanoTime() + graceMillis * 1_000_000;
         while (!open.isEmpty() && System.nanoTime() < deadline) {
             Thread.sleep(5);
         }
-        open.forEach(UnixSocket::shutdown);
+        open.forEach(ChannelSocket::shutdown);
     }
 }

@@ -6,9 +6,8 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
-import pve.oci.linux.ErrnoException;
+import pve.oci.linux.ChannelSocket;
 import pve.oci.linux.Poll;
-import pve.oci.linux.UnixSocket;
 import pve.oci.service.IdMaps;
 import pve.oci.service.Metrics;
 import pve.oci.service.OciService;
@@ -33,14 +32,14 @@ final class Daemon {
     private final Connections connections;
     private final SystemdNotifier systemd;
     private final CountDownLatch stopped = new CountDownLatch(1);
-    private final UnixSocket wakeUp;
-    private final UnixSocket woken;
+    private final ChannelSocket wakeUp;
+    private final ChannelSocket woken;
     private final Poll poll = new Poll(2);
     private volatile boolean stopping;
 
     Daemon(SocketFile listener, WorkerPool workers, Idl idl, ServiceSettings settings, SystemdNotifier systemd)
             throws IOException {
-        List<UnixSocket> pair = UnixSocket.pair();
+        List<ChannelSocket> pair = ChannelSocket.pair();
         this.wakeUp = pair.get(0);
         this.woken = pair.get(1);
         this.listener = listener;
@@ -80,7 +79,7 @@ final class Daemon {
 
     private void accept() throws IOException {
         long watchdog = systemd.watchdogMillis();
-        poll.set(0, listener.socket().number(), Poll.POLLIN)
+        poll.set(0, listener.number(), Poll.POLLIN)
                 .set(1, woken.number(), Poll.POLLIN)
                 .await(2, watchdog < 0 ? LOOK_MILLIS : Math.min(LOOK_MILLIS, watchdog));
         systemd.tellAlive();
@@ -89,12 +88,10 @@ final class Daemon {
         }
         workers.dropUnused();
         try {
-            for (UnixSocket next = listener.socket().accept();
-                    next != null;
-                    next = listener.socket().accept()) {
+            for (ChannelSocket next = listener.accept(); next != null; next = listener.accept()) {
                 connections.serve(next);
             }
-        } catch (ErrnoException e) {
+        } catch (IOException e) {
             // EMFILE, ENFILE, ENOMEM: the next connection may fare better when others have ended
             LOG.error("connection not accepted reason=\"{}\"", e.getMessage());
             pause();

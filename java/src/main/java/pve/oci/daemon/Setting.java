@@ -40,6 +40,14 @@ enum Setting {
             1,
             0,
             "ID maps need not be within root's ranges in /etc/subuid and /etc/subgid"),
+    DAEMON_ONLY(
+            "daemon-only",
+            Unit.FLAG,
+            0,
+            1,
+            1,
+            "clients report an error when the daemon cannot be reached, and do not use the embedded engine instead;"
+                    + " without this key that is so for pct create, while pve-oci uses it and says so"),
     VERBOSE("verbose", Unit.FLAG, 0, 1, 0, "log more"),
     MAXIMUM_SIZE(
             "maximum-size",

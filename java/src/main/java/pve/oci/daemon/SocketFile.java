@@ -1,69 +1,117 @@
 package pve.oci.daemon;
 
+import java.io.FileDescriptor;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.attribute.FileAttribute;
+import java.nio.file.attribute.PosixFilePermission;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
-import pve.oci.linux.Errno;
-import pve.oci.linux.ErrnoException;
-import pve.oci.linux.Fd;
+import org.newsclub.net.unix.AFUNIXServerSocketChannel;
+import org.newsclub.net.unix.AFUNIXSocketAddress;
+import org.newsclub.net.unix.AFUNIXSocketChannel;
+import org.newsclub.net.unix.ConnectionRefusedSocketException;
+import org.newsclub.net.unix.FileDescriptorCast;
+import pve.oci.linux.ChannelSocket;
 import pve.oci.linux.Libc;
-import pve.oci.linux.UnixSocket;
 
 /**
- * A listening socket and its file.
+ * A listening socket and its file. Accepting does not wait.
  *
- * @param path the file; removed at the end unless somebody else made the socket
+ * @param bound a channel that has the file bound; null when somebody else made the socket, whose file then stays
+ * @param number of the descriptor, for {@link pve.oci.linux.Poll}
  */
-record SocketFile(UnixSocket socket, String path, boolean isOurs) implements AutoCloseable {
+record SocketFile(
+        AFUNIXServerSocketChannel channel, @Nullable AFUNIXServerSocketChannel bound, int number, String path)
+        implements AutoCloseable {
     private static final int BACKLOG = 128;
     private static final int LISTEN_FDS_START = 3;
 
-    /** Listens at the path, for root only. The file of a daemon that is gone is replaced, that of a live one is not. */
+    /**
+     * Listens at the path, for root only. The file of a daemon that is gone is replaced, that of a live one is not. The
+     * directory that holds the file is made if it is missing; the directory above it must be there.
+     */
     static SocketFile listen(String path) throws IOException {
         Path file = Path.of(path).toAbsolutePath();
-        Path directory = file.getParent();
-        if (directory != null && !Files.isDirectory(directory)) {
-            Files.createDirectories(
-                    directory, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwxr-xr-x")));
-        }
+        makeDirectory(file);
         removeStale(file);
-        UnixSocket socket;
+        Path hidden = file.resolveSibling("." + file.getFileName() + ".new");
+        AFUNIXServerSocketChannel bound = AFUNIXServerSocketChannel.open();
         try {
-            // the umask is the process's, so that no moment is left in which others could connect
-            int umask = Libc.umask(0177);
-            try {
-                socket = UnixSocket.listen(file.toString(), BACKLOG);
-            } finally {
-                Libc.umask(umask);
-            }
-        } catch (ErrnoException e) {
+            // junixsocket gives every file that it binds mode 0666. So it binds in a directory that nobody else can
+            // enter, and the file takes its place when its mode is right: at no time can others connect.
+            Files.deleteIfExists(hidden.resolve("s"));
+            Files.deleteIfExists(hidden);
+            Files.createDirectory(hidden, mode("rwx------"));
+            bind(bound, hidden.resolve("s"), file);
+            // a channel accepts only while the file has the name that it bound, so another one accepts
+            FileDescriptorCast cast = FileDescriptorCast.duplicating(bound.getFileDescriptor());
+            return of(cast.as(AFUNIXServerSocketChannel.class), bound, file.toString());
+        } catch (IOException e) {
+            bound.close();
             throw new IOException("cannot listen on " + file + ": " + e.getMessage(), e);
+        } finally {
+            Files.deleteIfExists(hidden);
         }
-        return new SocketFile(socket, file.toString(), true);
+    }
+
+    private static void bind(AFUNIXServerSocketChannel channel, Path hidden, Path file) throws IOException {
+        try {
+            channel.socket().setReuseAddress(false);
+            channel.setDeleteOnClose(false);
+            channel.bind(AFUNIXSocketAddress.of(hidden), BACKLOG);
+            Files.setPosixFilePermissions(hidden, PosixFilePermissions.fromString("rw-------"));
+            Files.move(hidden, file, StandardCopyOption.ATOMIC_MOVE);
+        } finally {
+            Files.deleteIfExists(hidden);
+        }
+    }
+
+    private static FileAttribute<Set<PosixFilePermission>> mode(String permissions) {
+        return PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString(permissions));
+    }
+
+    private static SocketFile of(
+            AFUNIXServerSocketChannel channel, @Nullable AFUNIXServerSocketChannel bound, String path)
+            throws IOException {
+        channel.setDeleteOnClose(false);
+        channel.configureBlocking(false);
+        int number = FileDescriptorCast.using(channel.getFileDescriptor()).as(Integer.class);
+        return new SocketFile(channel, bound, number, path);
+    }
+
+    private static void makeDirectory(Path file) throws IOException {
+        Path directory = file.getParent();
+        if (directory == null || Files.isDirectory(directory)) {
+            return;
+        }
+        Path above = directory.getParent();
+        if (above == null || !Files.isDirectory(above)) {
+            throw new IOException("cannot listen on " + file + ": there is no directory " + above);
+        }
+        Files.createDirectory(directory, mode("rwxr-xr-x"));
     }
 
     private static void removeStale(Path file) throws IOException {
-        try (UnixSocket probe = UnixSocket.connect(file.toString())) {
-            throw new IOException("cannot listen on " + file + ": a daemon serves it already (" + probe.peer() + ")");
-        } catch (ErrnoException e) {
-            if (e.errno() == Errno.ENOENT) {
-                return;
-            }
-            // unix(7): nobody listens at the file
-            if (e.errno() != 111) {
-                throw new IOException("cannot use " + file + ": " + e.getMessage(), e);
-            }
+        if (!Files.exists(file, LinkOption.NOFOLLOW_LINKS)) {
+            return;
         }
         if (!isSocket(file)) {
             throw new IOException("cannot listen on " + file + ": it exists and is not a socket");
         }
-        Files.delete(file);
+        try (AFUNIXSocketChannel probe = AFUNIXSocketChannel.open(AFUNIXSocketAddress.of(file))) {
+            throw new IOException("cannot listen on " + file + ": process "
+                    + probe.getPeerCredentials().getPid() + " serves it already");
+        } catch (ConnectionRefusedSocketException e) {
+            // unix(7): nobody listens at the file, its daemon is gone
+            Files.delete(file);
+        }
     }
 
-    /** connect(2) is refused by every file that is not a socket, too. */
     private static boolean isSocket(Path file) throws IOException {
         return ((int) Files.getAttribute(file, "unix:mode", LinkOption.NOFOLLOW_LINKS) & Libc.S_IFMT) == Libc.S_IFSOCK;
     }
@@ -78,23 +126,36 @@ record SocketFile(UnixSocket socket, String path, boolean isOurs) implements Aut
         if (!listenFds.equals("1")) {
             throw new IOException("systemd passes " + listenFds + " sockets, 1 is expected");
         }
-        UnixSocket socket = UnixSocket.adopt(new Fd(LISTEN_FDS_START));
-        if (!socket.isListener()) {
-            throw new IOException("descriptor 3 of systemd is not a listening Unix stream socket");
+        return ofDescriptor(LISTEN_FDS_START);
+    }
+
+    /** A listening socket that is open already. */
+    static SocketFile ofDescriptor(int number) throws IOException {
+        FileDescriptor descriptor = FileDescriptorCast.unsafeUsing(number).getFileDescriptor();
+        try {
+            return of(FileDescriptorCast.using(descriptor).as(AFUNIXServerSocketChannel.class), null, "(systemd)");
+        } catch (ClassCastException | IOException e) {
+            throw new IOException("descriptor " + number + " of systemd is not a listening Unix stream socket", e);
         }
-        socket.setNonBlockingCloseOnExec();
-        return new SocketFile(socket, "(systemd)", false);
+    }
+
+    /** The next connection, or null when none waits. */
+    @Nullable
+    ChannelSocket accept() throws IOException {
+        AFUNIXSocketChannel connection = channel.accept();
+        return connection == null ? null : ChannelSocket.of(connection);
     }
 
     @Override
     public void close() {
-        socket.close();
-        if (isOurs) {
-            try {
+        try {
+            channel.close();
+            if (bound != null) {
+                bound.close();
                 Files.deleteIfExists(Path.of(path));
-            } catch (IOException e) {
-                // the next start replaces it
             }
+        } catch (IOException e) {
+            // the next start replaces the file
         }
     }
 }

@@ -1,12 +1,14 @@
 package pve.oci.daemon;
 
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
-import java.util.List;
+import java.nio.file.Path;
 import org.jspecify.annotations.Nullable;
+import org.newsclub.net.unix.AFUNIXDatagramChannel;
+import org.newsclub.net.unix.AFUNIXSocketAddress;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
-import pve.oci.linux.UnixSocket;
 
 /** Tells systemd how the daemon is, sd_notify(3). Does nothing when nobody wants to know. */
 final class SystemdNotifier {
@@ -44,11 +46,19 @@ final class SystemdNotifier {
             return;
         }
         byte[] message = state.getBytes(StandardCharsets.UTF_8);
-        try (UnixSocket socket = UnixSocket.connectDatagram(socketPath)) {
-            socket.send(message, 0, message.length, List.of());
+        try (AFUNIXDatagramChannel socket = AFUNIXDatagramChannel.open()) {
+            socket.connect(address(socketPath));
+            socket.write(ByteBuffer.wrap(message));
         } catch (IOException e) {
             LOG.warn("systemd was not told: {} state={}", e.getMessage(), state);
         }
+    }
+
+    private static AFUNIXSocketAddress address(String path) throws IOException {
+        // sd_notify(3): a name that starts with '@' is an abstract one
+        return path.startsWith("@")
+                ? AFUNIXSocketAddress.inAbstractNamespace(path.substring(1))
+                : AFUNIXSocketAddress.of(Path.of(path));
     }
 
     /** Tells that we are alive, when it is time to. */

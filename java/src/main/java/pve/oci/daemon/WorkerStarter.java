@@ -10,8 +10,8 @@ import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import pve.oci.linux.ChannelSocket;
 import pve.oci.linux.Poll;
-import pve.oci.linux.UnixSocket;
 import pve.oci.service.IdMaps;
 import pve.oci.service.Worker;
 import pve.oci.varlink.FrameChannel;
@@ -67,7 +67,7 @@ final class WorkerStarter implements AutoCloseable {
         reader.start();
         LaunchedProcess launched = new LaunchedProcess(process);
         try {
-            UnixSocket connection = connectionOf(launched, log);
+            ChannelSocket connection = connectionOf(launched, log);
             return new Worker(FrameChannel.withoutDescriptors(connection, Worker.MAXIMUM_FRAME_SIZE), launched, maps);
         } catch (IOException | RuntimeException e) {
             launched.kill();
@@ -77,15 +77,15 @@ final class WorkerStarter implements AutoCloseable {
         }
     }
 
-    private UnixSocket connectionOf(LaunchedProcess launched, WorkerLog log) throws IOException {
+    private ChannelSocket connectionOf(LaunchedProcess launched, WorkerLog log) throws IOException {
         long deadline = System.nanoTime() + CONNECT_MILLIS * 1_000_000;
         while (System.nanoTime() < deadline && !closing) {
-            UnixSocket connection = listener.socket().accept();
+            ChannelSocket connection = listener.accept();
             if (connection == null) {
                 if (!launched.isAlive()) {
                     throw new IOException("launcher " + launched.exit().describe() + ": " + log.lastLine());
                 }
-                Poll.await(listener.socket().number(), Poll.POLLIN, LOOK_MILLIS);
+                Poll.await(listener.number(), Poll.POLLIN, LOOK_MILLIS);
             } else if (connection.peer().pid() == launched.pid()) {
                 return connection;
             } else {

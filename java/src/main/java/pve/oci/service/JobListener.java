@@ -7,7 +7,6 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
-import pve.oci.linux.ErrnoException;
 import pve.oci.varlink.ServerCall;
 
 /** Passes a worker's progress on to the job table and, at most ten times a second, to the client. */
@@ -31,13 +30,11 @@ final class JobListener implements WorkerConversation.Listener {
     }
 
     @Override
-    public ServerCall.Readiness await(int fd, long timeoutMillis) throws ErrnoException {
+    public ServerCall.Readiness await(int fd, long timeoutMillis) throws IOException {
         long timeout = unsent == null ? timeoutMillis : Math.min(timeoutMillis, millisUntilNextProgress());
         ServerCall.Readiness readiness = call.await(fd, timeout);
         try {
             sendDueProgress();
-        } catch (ErrnoException e) {
-            return ServerCall.Readiness.PEER_GONE;
         } catch (IOException e) {
             return ServerCall.Readiness.PEER_GONE;
         }

@@ -6,7 +6,6 @@ import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import pve.oci.json.Json;
-import pve.oci.linux.ErrnoException;
 import pve.oci.linux.Fd;
 import pve.oci.linux.Poll;
 import pve.oci.text.Text;
@@ -29,7 +28,7 @@ public final class WorkerConversation {
     /** Who hears of it while it goes on. */
     public interface Listener {
         /** Waits until the descriptor can be read. */
-        default ServerCall.Readiness await(int fd, long timeoutMillis) throws ErrnoException {
+        default ServerCall.Readiness await(int fd, long timeoutMillis) throws IOException {
             return Poll.await(fd, Poll.POLLIN, timeoutMillis) == 0
                     ? ServerCall.Readiness.TIMEOUT
                     : ServerCall.Readiness.READY;

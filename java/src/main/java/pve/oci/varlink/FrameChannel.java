@@ -7,7 +7,6 @@ import java.util.Arrays;
 import java.util.Deque;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
-import pve.oci.linux.ErrnoException;
 import pve.oci.linux.Fd;
 import pve.oci.linux.Poll;
 import pve.oci.linux.UnixSocket;
@@ -117,7 +116,7 @@ public final class FrameChannel implements AutoCloseable {
         return -1;
     }
 
-    private int take(int wanted) throws ErrnoException, FrameException {
+    private int take(int wanted) throws IOException {
         if (incoming.length < incomingSize + wanted) {
             incoming = Arrays.copyOf(
                     incoming, Math.max(incomingSize + wanted, Math.min(2 * incoming.length, maximumSize + 1)));
@@ -143,13 +142,13 @@ public final class FrameChannel implements AutoCloseable {
     }
 
     /** Puts a frame behind those that still wait to be sent, and sends what the peer takes at once. */
-    public void offer(byte[] json) throws ErrnoException {
+    public void offer(byte[] json) throws IOException {
         outgoing.add(Arrays.copyOf(json, json.length + 1));
         flush();
     }
 
     /** Sends what the peer takes without waiting. */
-    public void flush() throws ErrnoException {
+    public void flush() throws IOException {
         while (!outgoing.isEmpty()) {
             byte[] first = outgoing.element();
             int count = socket.send(first, outgoingOffset, first.length - outgoingOffset, NO_DESCRIPTORS);

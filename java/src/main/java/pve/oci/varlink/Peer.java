@@ -1,10 +1,10 @@
 package pve.oci.varlink;
 
+import java.io.IOException;
 import org.jspecify.annotations.Nullable;
-import pve.oci.linux.ErrnoException;
+import pve.oci.linux.ChannelSocket;
 import pve.oci.linux.Fd;
 import pve.oci.linux.PeerCredentials;
-import pve.oci.linux.UnixSocket;
 
 /**
  * Who is at the other end of a connection.
@@ -12,7 +12,7 @@ import pve.oci.linux.UnixSocket;
  * @param pidfd holds the process, so that its number cannot be another's; null where the kernel has no SO_PEERPIDFD
  */
 public record Peer(PeerCredentials credentials, @Nullable Fd pidfd) implements AutoCloseable {
-    static Peer of(UnixSocket socket) throws ErrnoException {
+    static Peer of(ChannelSocket socket) throws IOException {
         return new Peer(socket.peer(), socket.peerPidfd());
     }
 

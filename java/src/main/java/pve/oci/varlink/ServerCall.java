@@ -5,7 +5,6 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import pve.oci.json.Json;
-import pve.oci.linux.ErrnoException;
 import pve.oci.linux.Fd;
 import pve.oci.linux.Poll;
 
@@ -117,7 +116,7 @@ public final class ServerCall {
         }
     }
 
-    private void flush() throws ErrnoException {
+    private void flush() throws IOException {
         channel.flush();
         Map<String, @Nullable Object> progress = latestProgress;
         if (progress != null && !channel.hasOutgoing()) {
@@ -143,7 +142,7 @@ public final class ServerCall {
      *
      * @param fd -1: only the client and the time are waited for
      */
-    public Readiness await(int fd, long timeoutMillis) throws ErrnoException {
+    public Readiness await(int fd, long timeoutMillis) throws IOException {
         long deadline = System.nanoTime() + timeoutMillis * 1_000_000;
         while (true) {
             long left = Math.max(0, (deadline - System.nanoTime() + 999_999) / 1_000_000);
@@ -167,12 +166,12 @@ public final class ServerCall {
     }
 
     /** Whether the client has ended its side of the connection, or is gone. */
-    public boolean isPeerGone() throws ErrnoException {
+    public boolean isPeerGone() throws IOException {
         return await(-1, 0) == Readiness.PEER_GONE;
     }
 
     /** Whether nobody is there any more who could read a reply. */
-    public boolean isUnread() throws ErrnoException {
+    public boolean isUnread() throws IOException {
         poll.set(0, channel.socket().number(), 0).await(1, 0);
         return poll.result(0) != 0;
     }

@@ -7,7 +7,7 @@ import java.util.Map;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import pve.oci.json.JsonFormatException;
-import pve.oci.linux.UnixSocket;
+import pve.oci.linux.ChannelSocket;
 
 /** Answers the calls that come over connections, one after the other. Has no threads of its own. */
 public final class VarlinkServer {
@@ -33,7 +33,7 @@ public final class VarlinkServer {
     }
 
     /** Serves the connection until it ends, and closes it. */
-    public void serve(UnixSocket connection) {
+    public void serve(ChannelSocket connection) {
         try (FrameChannel channel = FrameChannel.of(connection, maximumFrameSize);
                 Peer peer = Peer.of(connection)) {
             while (answerNext(channel, peer)) {

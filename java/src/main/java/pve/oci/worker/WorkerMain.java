@@ -45,8 +45,7 @@ public final class WorkerMain {
     });
 
     private WorkerMain() throws IOException {
-        UnixSocket connection = UnixSocket.adopt(new Fd(0));
-        connection.setNonBlockingCloseOnExec();
+        UnixSocket connection = UnixSocket.of(new Fd(0));
         channel = FrameChannel.of(connection, REQUEST_LIMITS.maximumSize());
     }
 

@@ -93,7 +93,7 @@ class DaemonFaultTest {
         try (TestClient client = daemon.connect()) {
             client.send(TestClient.more(EXTRACT, DaemonFixture.extraction(archive, root)));
             await(() -> Files.exists(root.resolve("made")));
-            client.channel().socket().shutdownSending();
+            client.endSending();
             Map<String, @Nullable Object> reply = client.receive();
             while (reply != null && Boolean.TRUE.equals(reply.get("continues"))) {
                 reply = client.receive();

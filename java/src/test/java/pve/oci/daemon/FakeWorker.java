@@ -9,7 +9,7 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import pve.oci.json.Json;
 import pve.oci.json.JsonLimits;
-import pve.oci.linux.UnixSocket;
+import pve.oci.linux.ChannelSocket;
 import pve.oci.varlink.Frame;
 import pve.oci.varlink.FrameChannel;
 
@@ -21,7 +21,7 @@ public final class FakeWorker {
     private FakeWorker() {}
 
     public static void main(String[] arguments) throws Exception {
-        FrameChannel channel = FrameChannel.of(UnixSocket.connect(arguments[0]), 1 << 20);
+        FrameChannel channel = FrameChannel.of(ChannelSocket.connect(arguments[0]), 1 << 20);
         say(channel, Map.of("parameters", Map.of("ready", true, "pid", 1, "version", "test"), "continues", true));
         for (Frame frame = channel.receive(); frame != null; frame = channel.receive()) {
             Map<String, @Nullable Object> call = Json.parseObject(frame.json(), new JsonLimits(80, 1 << 20, 1 << 20));

@@ -1,14 +1,16 @@
 package pve.oci.varlink;
 
 import java.io.IOException;
+import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
-import pve.oci.linux.Poll;
-import pve.oci.linux.UnixSocket;
+import org.newsclub.net.unix.AFUNIXServerSocketChannel;
+import org.newsclub.net.unix.AFUNIXSocketAddress;
+import pve.oci.linux.ChannelSocket;
 
 /**
  * A program that serves org.varlink.certification, for the clients of other implementations: each call must bring back
@@ -82,13 +84,12 @@ public final class CertificationServer {
     private CertificationServer() {}
 
     public static void main(String[] arguments) throws IOException {
-        try (UnixSocket listener = UnixSocket.listen(arguments[0], 1)) {
-            Poll.await(listener.number(), Poll.POLLIN, 60_000);
-            UnixSocket connection = listener.accept();
-            if (connection != null) {
-                VarlinkInterface offered = new VarlinkInterface(IDL, new CertificationServer().handlers());
-                new VarlinkServer(new ServiceInfo("v", "p", "1", "u"), List.of(offered)).serve(connection);
-            }
+        AFUNIXSocketAddress address = AFUNIXSocketAddress.of(Path.of(arguments[0]));
+        try (AFUNIXServerSocketChannel listener = AFUNIXServerSocketChannel.open()) {
+            listener.bind(address, 1);
+            ChannelSocket connection = ChannelSocket.of(listener.accept());
+            VarlinkInterface offered = new VarlinkInterface(IDL, new CertificationServer().handlers());
+            new VarlinkServer(new ServiceInfo("v", "p", "1", "u"), List.of(offered)).serve(connection);
         }
     }
 

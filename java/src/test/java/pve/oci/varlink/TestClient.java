@@ -2,27 +2,39 @@ package pve.oci.varlink;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
+import org.newsclub.net.unix.AFUNIXSelectorProvider;
+import org.newsclub.net.unix.AFUNIXSocketAddress;
+import org.newsclub.net.unix.AFUNIXSocketChannel;
 import pve.oci.json.Json;
 import pve.oci.json.JsonLimits;
+import pve.oci.linux.ChannelSocket;
 import pve.oci.linux.Fd;
-import pve.oci.linux.UnixSocket;
 
 /** A varlink client for tests, that can also misbehave. */
 public final class TestClient implements AutoCloseable {
     public static final long PATIENCE_MILLIS = 20_000;
 
+    private final AFUNIXSocketChannel socket;
     private final FrameChannel channel;
 
-    public TestClient(UnixSocket socket) {
-        channel = FrameChannel.of(socket, 64 << 20);
+    public TestClient(AFUNIXSocketChannel socket) throws IOException {
+        this.socket = socket;
+        this.channel = FrameChannel.of(ChannelSocket.of(socket), 64 << 20);
+    }
+
+    /** Two sockets that are each other's peers. */
+    static List<AFUNIXSocketChannel> pair() throws IOException {
+        var pair = AFUNIXSelectorProvider.provider().openSocketChannelPair();
+        return List.of(pair.getSocket1(), pair.getSocket2());
     }
 
     public static TestClient connect(String path) throws IOException {
-        return new TestClient(UnixSocket.connect(path));
+        return new TestClient(AFUNIXSocketChannel.open(AFUNIXSocketAddress.of(Path.of(path))));
     }
 
     public FrameChannel channel() {
@@ -31,6 +43,11 @@ public final class TestClient implements AutoCloseable {
 
     public void send(Map<String, ?> call, Fd... descriptors) throws IOException {
         channel.send(Json.write(call), List.of(descriptors), PATIENCE_MILLIS);
+    }
+
+    /** As shutdown(2) does it: the server sees the end, and may still answer. */
+    public void endSending() throws IOException {
+        socket.shutdownOutput();
     }
 
     /** Raw bytes, NUL not added. */

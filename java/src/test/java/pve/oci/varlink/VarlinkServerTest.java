@@ -15,8 +15,10 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.newsclub.net.unix.AFUNIXSocketChannel;
 import pve.oci.json.Json;
 import pve.oci.linux.CString;
+import pve.oci.linux.ChannelSocket;
 import pve.oci.linux.ErrnoException;
 import pve.oci.linux.Fd;
 import pve.oci.linux.Libc;
@@ -40,9 +42,17 @@ class VarlinkServerTest {
     private Thread thread;
     private final List<String> ended = new CopyOnWriteArrayList<>();
 
+    private static void serve(VarlinkServer server, AFUNIXSocketChannel channel) {
+        try {
+            server.serve(ChannelSocket.of(channel));
+        } catch (IOException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
     @BeforeEach
     void start() throws Exception {
-        List<UnixSocket> pair = UnixSocket.pair();
+        List<AFUNIXSocketChannel> pair = TestClient.pair();
         VarlinkInterface test = new VarlinkInterface(
                 IDL,
                 Map.of(
@@ -53,7 +63,7 @@ class VarlinkServerTest {
         VarlinkServer server =
                 new VarlinkServer(new ServiceInfo("v", "p", "1", "u"), List.of(test), MAXIMUM_FRAME, 500);
         thread = new Thread(() -> {
-            server.serve(pair.get(0));
+            serve(server, pair.get(0));
             ended.add("served");
         });
         thread.start();
@@ -243,7 +253,7 @@ class VarlinkServerTest {
     @Test
     void half_closed_client_still_gets_its_reply() throws Exception {
         client.send(Map.of("method", "org.example.test.Echo", "parameters", Map.of("text", "a")));
-        client.channel().socket().shutdownSending();
+        client.endSending();
         assertThat(Tree.at(client.receive(), "parameters", "text")).isEqualTo("a");
         assertThat(client.receive()).isNull();
     }
@@ -262,7 +272,7 @@ class VarlinkServerTest {
     void end_of_the_clients_sending_ends_the_call_at_work() throws Exception {
         client.send(Map.of("method", "org.example.test.AwaitEnd"));
         Thread.sleep(50);
-        client.channel().socket().shutdownSending();
+        client.endSending();
         thread.join(1_000);
         assertThat(ended).containsExactly("PEER_GONE", "served");
     }
@@ -318,7 +328,7 @@ class VarlinkServerTest {
         assertThat(descriptors()).isEqualTo(before);
         // an unfinished frame that brings some, and then ends
         client.channel().socket().send(new byte[] {'{'}, 0, 1, List.of(array));
-        client.channel().socket().shutdownSending();
+        client.endSending();
         thread.join(5_000);
         assertThat(descriptors()).isLessThan(before);
         many.forEach(Fd::close);
@@ -337,11 +347,12 @@ class VarlinkServerTest {
 
     @Test
     void poll_tells_a_closed_peer_from_a_half_closed_one() throws Exception {
-        List<UnixSocket> pair = UnixSocket.pair();
-        pair.get(1).shutdownSending();
-        assertThat(Poll.await(pair.get(0).number(), 0, 0)).isZero();
+        List<AFUNIXSocketChannel> pair = TestClient.pair();
+        int number = ChannelSocket.of(pair.get(0)).number();
+        pair.get(1).shutdownOutput();
+        assertThat(Poll.await(number, 0, 0)).isZero();
         pair.get(1).close();
-        assertThat(Poll.await(pair.get(0).number(), 0, 0) & Poll.POLLHUP).isNotZero();
+        assertThat(Poll.await(number, 0, 0) & Poll.POLLHUP).isNotZero();
         pair.get(0).close();
     }
 }
