@@ -89,6 +89,7 @@ PREFIX = /usr
 HOME_DIR = $(DESTDIR)$(PREFIX)/lib/pve-oci
 PERL_DIR = $(DESTDIR)$(PREFIX)/share/perl5
 PERL_ARCH_DIR = $(DESTDIR)$(shell perl -MConfig -e 'print $$Config{vendorarch}')
+SHARE_DIR = $(DESTDIR)$(PREFIX)/share/pve-oci
 MAN_DIR = $(DESTDIR)$(PREFIX)/share/man
 COMPLETIONS = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 
@@ -105,6 +106,8 @@ install:
 	cd perl/lib && find PVE -name '*.p[ml]' -exec install -Dm 644 {} $(abspath $(PERL_DIR))/{} \;
 	install -Dm 644 -t $(PERL_ARCH_DIR)/auto/PVE/OCI/JVM $(T)/perl/auto/PVE/OCI/JVM/JVM.so
 	mkdir -p $(T)/man $(DESTDIR)/etc
+	install -Dm 644 -t $(SHARE_DIR)/patches perl/patches/*.patch
+	install -Dm 644 -t $(SHARE_DIR)/PVE/RS examples/PVE/RS/OCI.pm
 	man/make-pages $(T)/man
 	for n in 1 3 5 7 8; do install -Dm 644 -t $(MAN_DIR)/man$$n $(T)/man/*.$$n* || exit 1; done
 	bin/pve-ocid --print-config > $(DESTDIR)/etc/pve-ocid.conf

@@ -17,6 +17,7 @@ use PVE::Storage;
 
 use PVE::OCI;
 use PVE::OCI::Env;
+use PVE::OCI::Error;
 use PVE::OCI::Rootfs;
 use PVE::OCI::Text;
 use PVE::OCI::User;
@@ -144,8 +145,8 @@ my sub extract ($archive_path, $rootdir, $conf, $id_map, $bwlimit) {
         );
     };
     if (my $error = $@) {
-        my $name = ref($error) ? $error->{name} : '';
-        return if $name eq 'io.pve.oci.NotAnOciArchive';
+        my $caught = PVE::OCI::Error::caught($error);
+        return if $caught && $caught->{name} eq 'io.pve.oci.NotAnOciArchive';
         die $error;
     }
     die "extracting OCI image '$archive_path' ended without a configuration\n"

@@ -64,6 +64,10 @@ our $OPTIONS = {
         spec => '',
         help => 'by the engine in a process of our own; else only where there is no daemon',
     },
+    'engine-only' => {
+        spec => '', key => 'engine_only',
+        help => "leave pve-container's create flow as it is, replace its engine (PVE::RS::OCI)",
+    },
     'gidmap' => {
         spec => 's@', value => 'C:H:N',
         help => 'as --uidmap, for groups; the same as --uidmap if left out',
@@ -93,9 +97,18 @@ our $OPTIONS = {
         spec => 's', value => 'NAME', key => 'reference_name',
         help => 'the image with this reference name',
     },
+    'refresh' => {
+        spec => '', key => 'refresh',
+        help => 'integrate again, if the node was integrated and an update undid it',
+    },
+    'remove' => { spec => '', key => 'remove', help => 'undo it' },
     'socket' => {
         spec => 's', value => 'PATH', key => 'socket',
         help => "socket of pve-ocid ($PVE::OCI::DEFAULT_SOCKET)",
+    },
+    'status' => {
+        spec => '', key => 'status',
+        help => 'show whether it is in force; exit code 1 if not',
     },
     'uidmap' => {
         spec => 's@', value => 'C:H:N',
@@ -308,6 +321,23 @@ our @VERBS = (
         text => sub (@arguments) {
             require PVE::OCI::CLI::EnvCommand;
             PVE::OCI::CLI::EnvCommand::text(@arguments);
+        },
+    },
+    {
+        name => 'integrate',
+        summary =>
+            'make pve-container of this node create containers from OCI images by pve-oci',
+        options => [qw(status remove engine-only refresh)],
+        run => sub (@arguments) {
+            require PVE::OCI::CLI::Integrate;
+            PVE::OCI::CLI::Integrate::run(@arguments);
+        },
+        text => sub (@arguments) {
+            require PVE::OCI::CLI::Integrate;
+            PVE::OCI::CLI::Integrate::text(@arguments);
+        },
+        exit_code => sub ($reply) {
+            return $reply->{integrated} || !$reply->{asked} ? $EXIT_DONE : $EXIT_FAILED;
         },
     },
 );
