@@ -1,299 +1,350 @@
 /*
  * /.pve.init - the first program of a container made from an OCI image.
  *
- * Reads environment, command and ids from /.pve.env, becomes the user, and executes the command in its
- * own place, so that the command is process 1. LXC's configuration has neither quoting nor an
- * environment that stays out of hooks on the host; this file has neither need.
+ * As process 1 it reads environment, command and ids from /.pve.env (native/init-file.c has the format), becomes the
+ * user, and executes the command in its own place, so that the command is process 1. LXC's configuration has neither
+ * quoting nor an environment that stays out of hooks on the host; this file has neither need. With arguments, these
+ * are the command. In a running container, /.pve.init COMMAND [ARGUMENT...] runs another command in the same
+ * environment.
  *
- * One static executable without a C library: it runs in any root file system, also an empty one.
+ * It is one static executable without a C library, so it runs in any root file system, also in an empty one.
  *
- * Format of /.pve.env, every record ended by NUL, numbers decimal:
- *
- *     pve.env 1 VARIABLES ARGUMENTS UID GID [GROUP...]
- *     NAME=VALUE        VARIABLES times
- *     ARGUMENT          ARGUMENTS times, at least once; the first names the command
- *
- * Exit codes are a shell's: 127 when the command is not found, 126 when it cannot be executed or
- * anything before that fails.
+ * The exit codes are a shell's: 127 when the command is not found, 126 when it cannot be executed or anything before
+ * that fails.
  */
 
-#include <stddef.h>
+#include "init-explain.h"
+#include "init-file.h"
+#include "init-network.h"
+#include "init-system.h"
 
-#define FILE_NAME "/.pve.env"
-#define MAX_FILE_SIZE (4 * 1024 * 1024)
-#define MAX_STRINGS 65536
-#define MAX_GROUPS 64
 #define MAX_PATH_LENGTH 4096
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-#define EXIT_CANNOT_EXECUTE 126
-#define EXIT_NOT_FOUND 127
+/* Made by process 1, on the tmpfs that LXC mounts at /dev: its directory, and the variables of the administrator. */
+#define RECORD_NAME "/dev/.pve.env"
+#define MAX_RECORD_SIZE (512 * 1024)
 
-#define AT_FDCWD -100
-#define O_RDONLY 0
-#define O_NONBLOCK 04000
-#define O_CLOEXEC 02000000
-#define ENOENT 2
-#define EINTR 4
-#define EACCES 13
-#define ENOTDIR 20
-
-#if defined(__x86_64__)
-#define O_NOFOLLOW 0400000
-enum { READ = 0, WRITE = 1, EXECVE = 59, GETUID = 102, SETUID = 105, SETGID = 106, SETGROUPS = 116, EXIT_GROUP = 231, OPENAT = 257 };
-
-static long system_call(long number, long a, long b, long c, long d)
-{
-	long result;
-	register long fourth __asm__("r10") = d;
-	__asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b), "d"(c), "r"(fourth) : "rcx", "r11", "memory");
-	return result;
-}
+#define SIGCHLD 17
+#define SIG_SETMASK 2
+#define WNOHANG 1
+#define PIPEFS_MAGIC 0x50495045
+#define FIRST_PTY_MAJOR 136
+#define LAST_PTY_MAJOR 143
 
 /* The kernel puts argc, argv and the environment on the stack; their address is all that is needed. */
+#if defined(__x86_64__)
 __asm__(".globl _start\n_start:\n\txor %ebp, %ebp\n\tmov %rsp, %rdi\n\tand $-16, %rsp\n\tcall start\n");
-
-#elif defined(__aarch64__)
-#define O_NOFOLLOW 0100000
-enum { OPENAT = 56, READ = 63, WRITE = 64, EXIT_GROUP = 94, SETGID = 144, SETUID = 146, SETGROUPS = 159, GETUID = 174, EXECVE = 221 };
-
-static long system_call(long number, long a, long b, long c, long d)
-{
-	register long x8 __asm__("x8") = number;
-	register long x0 __asm__("x0") = a;
-	register long x1 __asm__("x1") = b;
-	register long x2 __asm__("x2") = c;
-	register long x3 __asm__("x3") = d;
-	__asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3) : "memory");
-	return x0;
-}
-
-__asm__(".globl _start\n_start:\n\tmov x29, #0\n\tmov x30, #0\n\tmov x0, sp\n\tand sp, x0, #-16\n\tbl start\n");
-
 #else
-#error "no system calls known for this architecture"
+__asm__(".globl _start\n_start:\n\tmov x29, #0\n\tmov x30, #0\n\tmov x0, sp\n\tand sp, x0, #-16\n\tbl start\n");
 #endif
 
-/* The header's numbers, in its order. */
-enum { VARIABLES, ARGUMENTS, USER, GROUP, GROUPS };
-
 static char content[MAX_FILE_SIZE + 1];
-static char *environment[MAX_STRINGS];
-static char *arguments[MAX_STRINGS];
-static unsigned header[GROUPS + MAX_GROUPS];
-static unsigned header_count;
+static char record[MAX_RECORD_SIZE + 1];
+static struct start_file file;
+static struct environment environment;
 
-void start(char **stack) __attribute__((noreturn));
+__attribute__((noreturn, used)) void start(char **stack);
 
-static size_t length_of(const char *text)
+static void read_start_file(void)
 {
-	size_t length = 0;
-	while (text[length])
-		length++;
-	return length;
+    long size = read_file(FILE_NAME, content, sizeof(content));
+    if (size == -EACCES)
+        fail(EXIT_CANNOT_EXECUTE, FILE_NAME ": Permission denied: it is readable for root and the image's user only;"
+             " remove lxc.init.uid and lxc.init.gid from the container's configuration", NULL);
+    if (size < 0)
+        fail(EXIT_CANNOT_EXECUTE, FILE_NAME ": ", error_text(size), NULL);
+    if (size > MAX_FILE_SIZE)
+        fail(EXIT_CANNOT_EXECUTE, FILE_NAME ": larger than 4 MiB", NULL);
+    parse_file(&file, content, (size_t)size);
 }
 
-static void say(const char *text)
+static void add(char *variable)
 {
-	system_call(WRITE, 2, (long)text, (long)length_of(text), 0);
+    if (!add_variable(&environment, variable))
+        fail(EXIT_CANNOT_EXECUTE, "there are too many variables", NULL);
 }
 
-__attribute__((noreturn)) static void fail(int code, const char *subject, const char *reason)
+static void add_image_variables(void)
 {
-	say("/.pve.init: ");
-	say(subject);
-	say(": ");
-	say(reason);
-	say("\n");
-	for (;;)
-		system_call(EXIT_GROUP, code, 0, 0, 0);
+    char *variable = file.variables;
+    for (unsigned i = 0; i < file.variable_count; i++, variable += length_of(variable) + 1)
+        add(variable);
 }
 
-__attribute__((noreturn)) static void fail_errno(int code, const char *subject, long error)
+/* LXC and Proxmox VE set these in every container, so they say nothing about what the administrator wants. */
+static bool is_set_by_lxc(const char *variable)
 {
-	static const struct { long error; const char *text; } texts[] = {
-		{1, "Operation not permitted"}, {ENOENT, "not found"}, {7, "Argument list too long"}, {8, "Exec format error"},
-		{EACCES, "Permission denied"}, {ENOTDIR, "Not a directory"}, {21, "Is a directory"}, {22, "Invalid argument"},
-		{40, "Too many levels of symbolic links"},
-	};
-	char number[] = "error 000";
-	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-		if (texts[i].error == -error)
-			fail(code, subject, texts[i].text);
-	for (size_t i = sizeof(number) - 2; error != 0 && number[i] == '0'; i--, error /= 10)
-		number[i] = (char)('0' + -error % 10);
-	fail(code, subject, number);
+    return are_equal(variable, "TERM=linux") || are_equal(variable, "container=lxc")
+        || starts_with(variable, "container_ttys=");
 }
 
-__attribute__((noreturn)) static void fail_damaged(const char *reason)
+/* lxc-attach hands on what the host's shell has. These describe the host's session and are wrong in here. */
+static bool is_of_host_session(const char *variable)
 {
-	fail(EXIT_CANNOT_EXECUTE, FILE_NAME, reason);
+    static const char *const names[] = {
+        "PATH=", "HOME=", "HOSTNAME=", "PWD=", "OLDPWD=", "USER=", "LOGNAME=", "SHELL=", "MAIL=",
+    };
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (starts_with(variable, names[i]))
+            return true;
+    return false;
 }
 
-/* Reads the whole file; returns its size. O_NONBLOCK: a fifo must not hang the container. */
-static size_t read_file(void)
+/* The name may change between two starts, so it is asked for now. */
+static void add_host_name(void)
 {
-	size_t size = 0;
-	long fd = system_call(OPENAT, AT_FDCWD, (long)FILE_NAME, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
-	if (fd < 0)
-		fail_errno(EXIT_CANNOT_EXECUTE, FILE_NAME, fd);
-	for (;;) {
-		long count = system_call(READ, fd, (long)(content + size), (long)(sizeof(content) - size), 0);
-		if (count == -EINTR)
-			continue;
-		if (count < 0)
-			fail_errno(EXIT_CANNOT_EXECUTE, FILE_NAME, count);
-		if (count == 0)
-			break;
-		size += (size_t)count;
-		if (size > MAX_FILE_SIZE)
-			fail_damaged("larger than 4 MiB");
-	}
-	if (size == 0 || content[size - 1] != 0)
-		fail_damaged("damaged: it does not end with NUL");
-	return size;
+    static struct {
+        char system[65], node[65], rest[4 * 65];
+    } names;
+    static char variable[9 + 65] = "HOSTNAME=";
+    if (system_call(UNAME, (long)&names, 0, 0, 0, 0) != 0)
+        return;
+    for (size_t i = 0; names.node[i]; i++)
+        variable[9 + i] = names.node[i];
+    add(variable);
 }
 
-static void parse_header(void)
+/* For process 1. The administrator's variables come first, because a name that is there keeps its value. */
+static void collect_first(char **inherited)
 {
-	static const char magic[] = "pve.env 1";
-	const char *at = content;
-	for (const char *expected = magic; *expected; expected++, at++)
-		if (*at != *expected)
-			fail_damaged("damaged, or of another version");
-	for (; *at; header_count++) {
-		unsigned long value = 0;
-		if (header_count == GROUPS + MAX_GROUPS || *at++ != ' ' || *at < '0' || *at > '9')
-			fail_damaged("damaged header");
-		for (; *at >= '0' && *at <= '9' && value <= 0xffffffffUL; at++)
-			value = value * 10 + (unsigned long)(*at - '0');
-		if (value >= 0xffffffffUL) /* (uid_t)-1 means no change */
-			fail_damaged("damaged header: number too large");
-		header[header_count] = (unsigned)value;
-	}
-	if (header_count < GROUPS || header[ARGUMENTS] == 0)
-		fail_damaged("holds no command");
+    for (char **variable = inherited; *variable; variable++)
+        if (!is_set_by_lxc(*variable))
+            add(*variable);
+    add_image_variables();
+    for (char **variable = inherited; *variable; variable++)
+        add(*variable);
+    add_host_name();
 }
 
-static size_t name_length(const char *variable)
+/* For a command beside process 1. Returns its directory. */
+static const char *collect_beside(char **inherited)
 {
-	size_t length = 0;
-	while (variable[length] && variable[length] != '=')
-		length++;
-	return length;
+    const char *directory = file.directory;
+    long size = read_file(RECORD_NAME, record, sizeof(record));
+    if (size > 0 && size <= MAX_RECORD_SIZE && record[size - 1] == 0) {
+        directory = record;
+        for (char *variable = record + length_of(record) + 1; variable < record + size;
+             variable += length_of(variable) + 1)
+            add(variable);
+    }
+    add_image_variables();
+    for (; *inherited; inherited++)
+        if (!is_of_host_session(*inherited))
+            add(*inherited);
+    add_host_name();
+    return directory;
 }
 
-/* Points at the variables in the list that has this one's name, or at its end. */
-static char **find_variable(char **list, const char *variable)
+static bool write_string(long fd, const char *text)
 {
-	size_t length = name_length(variable);
-	for (; *list; list++) {
-		size_t i = 0;
-		while (i < length && (*list)[i] == variable[i])
-			i++;
-		if (i == length && name_length(*list) == length)
-			break;
-	}
-	return list;
+    long size = (long)length_of(text) + 1;
+    return system_call(WRITE, fd, (long)text, size, 0, 0) == size;
 }
 
-/* What LXC set comes first, the file's variables replace it by name. */
-static void collect(char **inherited, const char *end)
+/*
+ * Leaves the administrator's variables for collect_beside, which cannot tell them from those of the host's shell. Only
+ * root may read the file. It is a help, so the container also starts without it.
+ */
+static void write_record(const char *directory, char **inherited)
 {
-	char *record = content + length_of(content) + 1;
-	size_t count = 0;
-	for (; *inherited && count < MAX_STRINGS / 2; inherited++)
-		environment[count++] = *inherited;
-	if (header[VARIABLES] >= MAX_STRINGS - count || header[ARGUMENTS] >= MAX_STRINGS)
-		fail_damaged("too many variables or arguments");
-	for (unsigned i = 0; i < header[VARIABLES] + header[ARGUMENTS]; i++, record += length_of(record) + 1) {
-		if (record >= end)
-			fail_damaged("damaged: it is cut short");
-		if (i < header[VARIABLES]) {
-			if (name_length(record) == 0 || record[name_length(record)] != '=')
-				fail_damaged("damaged: a variable is not NAME=VALUE");
-			*find_variable(environment, record) = record;
-		} else {
-			arguments[i - header[VARIABLES]] = record;
-		}
-	}
-	if (record != end)
-		fail_damaged("damaged: bytes after the last argument");
+    system_call(UNLINKAT, AT_FDCWD, (long)RECORD_NAME, 0, 0, 0);
+    long fd = system_call(
+        OPENAT, AT_FDCWD, (long)RECORD_NAME, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600, 0);
+    if (fd < 0)
+        return;
+    bool is_whole = write_string(fd, directory);
+    for (; *inherited && is_whole; inherited++)
+        if (!is_set_by_lxc(*inherited))
+            is_whole = write_string(fd, *inherited);
+    system_call(CLOSE, fd, 0, 0, 0, 0);
+    if (!is_whole)
+        system_call(UNLINKAT, AT_FDCWD, (long)RECORD_NAME, 0, 0, 0);
+}
+
+static void enter(const char *directory)
+{
+    long result = directory[0] == 0 ? 0 : system_call(CHDIR, (long)directory, 0, 0, 0, 0);
+    if (result < 0)
+        fail(EXIT_CANNOT_EXECUTE, "working directory ", directory, ": ", error_text(result), NULL);
+}
+
+/*
+ * Returns the directory where process 1 starts. LXC has entered lxc.init.cwd; where it is not set, for instance after a
+ * restore without the raw keys, LXC has stayed in / and the image's directory counts.
+ */
+static const char *enter_first_directory(void)
+{
+    static char path[MAX_PATH_LENGTH];
+    if (system_call(GETCWD, (long)path, sizeof(path), 0, 0, 0) > 0 && !are_equal(path, "/"))
+        return path;
+    enter(file.directory);
+    return file.directory;
+}
+
+/*
+ * A pipe without a name, or a pseudo-terminal of this container: one of its own devpts, or what LXC has put at
+ * /dev/console. In a privileged container everything else, such as /dev/null or a terminal of the host that somebody
+ * handed to lxc-attach, would change its owner on the host as well.
+ */
+static bool is_own_stream(int fd)
+{
+    struct file_status status, other;
+    unsigned long type[16]; /* struct statfs begins with the type */
+    if (get_status(fd, "", &status) < 0)
+        return false;
+    if ((status.mode & S_IFMT) == S_IFIFO)
+        return system_call(FSTATFS, fd, (long)type, 0, 0, 0) == 0 && type[0] == PIPEFS_MAGIC;
+    if ((status.mode & S_IFMT) != S_IFCHR || status.rdev_major < FIRST_PTY_MAJOR || status.rdev_major > LAST_PTY_MAJOR)
+        return false;
+    if (get_status(AT_FDCWD, "/dev/pts", &other) == 0 && other.dev_major == status.dev_major
+        && other.dev_minor == status.dev_minor)
+        return true;
+    return get_status(AT_FDCWD, "/dev/console", &other) == 0 && other.dev_major == status.dev_major
+        && other.dev_minor == status.dev_minor && other.inode == status.inode;
 }
 
 /* Does what lxc.init.uid, gid and groups do, unless LXC has done it: then this process is not root. */
 static void become_user(void)
 {
-	long result = 0;
-	if (system_call(GETUID, 0, 0, 0, 0) != 0)
-		return;
-	if (header[USER] == 0 && header[GROUP] == 0 && header_count == GROUPS)
-		return;
-	result = system_call(SETGROUPS, header_count - GROUPS, (long)&header[GROUPS], 0, 0);
-	if (result == 0)
-		result = system_call(SETGID, header[GROUP], 0, 0, 0);
-	if (result == 0)
-		result = system_call(SETUID, header[USER], 0, 0, 0);
-	if (result < 0)
-		fail_errno(EXIT_CANNOT_EXECUTE, "cannot become the image's user", result);
+    long result = 0;
+    if (system_call(GETUID, 0, 0, 0, 0, 0) != 0)
+        return;
+    if (file.uid == 0 && file.gid == 0 && file.group_count == 0)
+        return;
+    /* So that the user can open /dev/stdout and /dev/stderr. Where that is not permitted the command still starts. */
+    for (int fd = 0; fd <= 2; fd++)
+        if (is_own_stream(fd))
+            system_call(FCHOWN, fd, file.uid, -1, 0, 0);
+    result = system_call(SETGROUPS, file.group_count, (long)file.groups, 0, 0, 0);
+    if (result == 0)
+        result = system_call(SETGID, file.gid, 0, 0, 0, 0);
+    if (result == 0)
+        result = system_call(SETUID, file.uid, 0, 0, 0, 0);
+    if (result < 0)
+        fail(EXIT_CANNOT_EXECUTE, "cannot become the image's user: ", error_text(result), NULL);
 }
 
-static long execute(const char *path)
+/*
+ * Process 1 of the mode with an init: hands every signal on to the command, reaps whatever ends, and exits as the
+ * command did. It stays root, so that it may signal a command that changes its user. All signals are blocked: process
+ * 1 would lose those without a handler, and a blocked one is kept until it is waited for.
+ */
+__attribute__((noreturn)) static void supervise(long child)
 {
-	return system_call(EXECVE, (long)path, (long)arguments, (long)environment, 0);
+    static const unsigned long all = ~0UL;
+    for (;;) {
+        int status = 0;
+        long pid = 0, number = system_call(RT_SIGTIMEDWAIT, (long)&all, 0, 0, sizeof(all), 0);
+        if (number > 0 && number != SIGCHLD)
+            system_call(KILL, child, number, 0, 0, 0);
+        if (number != SIGCHLD)
+            continue;
+        while ((pid = system_call(WAIT4, -1, (long)&status, WNOHANG, 0, 0)) > 0)
+            if (pid == child)
+                for (;;)
+                    system_call(EXIT_GROUP, status & 0x7f ? 128 + (status & 0x7f) : status >> 8 & 0xff, 0, 0, 0, 0);
+    }
 }
 
-/* Tries the command in each directory of PATH, as execvp(3): the first file that can be executed. */
-static long search_and_execute(const char *path, const char *command)
+/* Returns in the child, which goes on to execute the command in a process group of its own. */
+static void start_child(void)
 {
-	static char candidate[MAX_PATH_LENGTH];
-	long error = -ENOENT;
-	size_t command_length = length_of(command);
-	for (;;) {
-		size_t length = 0;
-		long result = 0;
-		while (path[length] && path[length] != ':')
-			length++;
-		if (length + command_length + 3 <= sizeof(candidate)) {
-			size_t used = 0;
-			for (; used < length; used++)
-				candidate[used] = path[used];
-			if (length == 0) /* an empty directory in PATH is the current one */
-				candidate[used++] = '.';
-			candidate[used++] = '/';
-			for (size_t i = 0; i <= command_length; i++)
-				candidate[used + i] = command[i];
-			result = execute(candidate);
-			if (result == -EACCES)
-				error = result; /* a later directory may have one that can be executed */
-			else if (result != -ENOENT && result != -ENOTDIR)
-				return result;
-		}
-		if (path[length] == 0)
-			return error;
-		path += length + 1;
-	}
+    static const unsigned long all = ~0UL;
+    static const unsigned long default_action[4]; /* an ignored SIGCHLD would never come */
+    unsigned long before = 0;
+    system_call(RT_SIGACTION, SIGCHLD, (long)default_action, 0, sizeof(all), 0);
+    system_call(RT_SIGPROCMASK, SIG_SETMASK, (long)&all, (long)&before, sizeof(all), 0);
+    long child = system_call(CLONE, SIGCHLD, 0, 0, 0, 0);
+    if (child < 0)
+        fail(EXIT_CANNOT_EXECUTE, "cannot start a process: ", error_text(child), NULL);
+    if (child > 0)
+        supervise(child);
+    system_call(SETPGID, 0, 0, 0, 0, 0);
+    system_call(RT_SIGPROCMASK, SIG_SETMASK, (long)&before, 0, sizeof(all), 0);
+}
+
+static long execute(const char *path, char **arguments)
+{
+    return system_call(EXECVE, (long)path, (long)arguments, (long)environment.list, 0, 0);
+}
+
+/*
+ * Tries the command in each directory of PATH, as execvp(3): the first file that can be executed. Otherwise the first
+ * file that has the name is what explain_failure looks at.
+ */
+__attribute__((noreturn)) static void search_and_execute(const char *path, char **arguments)
+{
+    static char candidate[MAX_PATH_LENGTH], blamed[MAX_PATH_LENGTH];
+    struct file_status status;
+    long error = -ENOENT;
+    size_t command_length = length_of(arguments[0]);
+    for (;; path++) {
+        size_t length = 0, used = 0;
+        while (path[length] && path[length] != ':')
+            length++;
+        if (length + command_length + 3 <= sizeof(candidate)) {
+            for (; used < length; used++)
+                candidate[used] = path[used];
+            if (length == 0) /* an empty directory in PATH is the current one */
+                candidate[used++] = '.';
+            candidate[used++] = '/';
+            for (size_t i = 0; i <= command_length; i++)
+                candidate[used + i] = arguments[0][i];
+            long result = execute(candidate, arguments);
+            if (result != -ENOENT && result != -ENOTDIR && result != -EACCES)
+                explain_failure(arguments[0], candidate, result, arguments, environment.list);
+            if (result == -EACCES)
+                error = result;
+            if (blamed[0] == 0 && get_status(AT_FDCWD, candidate, &status) == 0)
+                for (size_t i = 0; i <= used + command_length; i++)
+                    blamed[i] = candidate[i];
+        }
+        path += length;
+        if (*path == 0)
+            explain_failure(arguments[0], blamed[0] ? blamed : NULL, error, arguments, environment.list);
+    }
+}
+
+__attribute__((noreturn)) static void execute_command(char **arguments)
+{
+    const char *path = get_variable(&environment, "PATH");
+    const char *command = arguments[0];
+    while (*command && *command != '/')
+        command++;
+    if (arguments[0][0] == 0)
+        explain_failure("the command is an empty string", NULL, -ENOENT, arguments, environment.list);
+    if (*command == 0)
+        search_and_execute(path ? path : DEFAULT_PATH, arguments);
+    explain_failure(arguments[0], arguments[0], execute(arguments[0], arguments), arguments, environment.list);
 }
 
 void start(char **stack)
 {
-	char **inherited = stack + 1 + *(long *)stack + 1;
-	const char *path = DEFAULT_PATH;
-	long error = 0;
-	size_t length = 0;
-	size_t size = read_file();
-	parse_header();
-	collect(inherited, content + size);
-	become_user();
-	const char *command = arguments[0];
-	char **variable = find_variable(environment, "PATH=");
-	if (*variable)
-		path = *variable + sizeof("PATH=") - 1;
-	while (command[length] && command[length] != '/')
-		length++;
-	if (command[0] == 0)
-		error = -ENOENT;
-	else
-		error = command[length] ? execute(command) : search_and_execute(path, command);
-	fail_errno(error == -ENOENT || error == -ENOTDIR ? EXIT_NOT_FOUND : EXIT_CANNOT_EXECUTE, command, error);
+    long count = *(long *)stack;
+    char **arguments = stack + 2; /* after argv[0] */
+    char **inherited = stack + 1 + count + 1;
+    bool is_first = system_call(GETPID, 0, 0, 0, 0, 0) == 1;
+    if (!is_first && count < 2)
+        fail(EXIT_CANNOT_EXECUTE, "the container's command is running already; to run another one beside it:"
+             " /.pve.init COMMAND [ARGUMENT...]", NULL);
+    read_start_file();
+    if (count < 2)
+        arguments = file.arguments;
+    if (arguments[0] == NULL)
+        fail(EXIT_CANNOT_EXECUTE, FILE_NAME " holds no command", NULL);
+    if (is_first) {
+        collect_first(inherited);
+        const char *directory = enter_first_directory();
+        if (system_call(GETUID, 0, 0, 0, 0, 0) == 0) {
+            prepare_network();
+            write_record(directory, inherited);
+        }
+        if (file.flags & FLAG_INIT)
+            start_child();
+    } else {
+        enter(collect_beside(inherited));
+    }
+    become_user();
+    execute_command(arguments);
 }

@@ -57,10 +57,14 @@ is_deeply(
     decode_json(run($ROOTFS, '-j') =~ s/\A0\|//r),
     {
         variables => ["C=\xe4 \$x"], command => ['/bin/x', '-q', ''], uid => 5, gid => 6,
-        groups => [7]
+        groups => [7], directory => '', init => JSON::false,
     },
     'all as JSON, ids have stayed',
 );
+is(run($ROOTFS, '--init', 'on'), "0|init: on\n", 'the mode with an init');
+ok(decode_json(run($ROOTFS, '-j') =~ s/\A0\|//r)->{init}, '... stays on');
+is(run($ROOTFS, '--init', 'off'), "0|init: off\n", '... until it is off');
+ok(!decode_json(run($ROOTFS, '-j') =~ s/\A0\|//r)->{init}, '... and stays off');
 is(
     sprintf('%o %d %d', (stat($FILE))[2] & 07777, (stat($FILE))[4, 5]), '640 100000 100006',
     'owner and mode have stayed'
@@ -86,11 +90,36 @@ is(
     'no rootfs'
 );
 
+is(
+    run($ROOTFS, '--init', 'on', 'list'),
+    "2|pve-oci: env: --init excludes --command and other words\n",
+    'init and words'
+);
+like(run($ROOTFS, '--init', 'x'), qr/\A2\|pve-oci: env: --init must be one of on, off\n/, 'init x');
+is(
+    run($ROOTFS, 'set', 'BIG=' . 'x' x 131_000, 'A=1'),
+    '0|' . join('', map { "$_\n" } "C=\xc3\xa4 \$x", 'BIG=' . 'x' x 131_000, 'A=1'),
+    'a large variable'
+);
+my @many = map { "V$_=" . 'x' x 110_000 } 1 .. 18;
+write_file(PVE::OCI::Env::encode({ $DATA->%*, variables => \@many }));
+like(
+    run($ROOTFS, 'set', 'W=' . 'x' x 120_000),
+    qr/\A1\|pve-oci: env: 19 variables and 3 arguments need 2\d+ bytes, .*is variable 'W' /,
+    'more than the kernel takes'
+);
+
+write_file(join('', map { "$_\0" } 'pve.env 1 1 1 5 6', 'A=1', '/x'));
+is(run($ROOTFS, 'set', 'A=2'), "0|A=2\n", 'a file of version 1');
+is(PVE::OCI::Env::read_from($ROOTFS)->{version}, 1, '... stays one');
+like(run($ROOTFS, '--init', 'on'), qr/older pve-oci/, '... whose /.pve.init has no such mode');
+
 my $good = PVE::OCI::Env::encode($DATA);
 for my $bad (
     substr($good, 0, -1), "${good}x", "${good}x\0", '', "\0", 'pve.env 1 0 1',
     "pve.env 1 0 0 0 0\0",
-    "pve.env 2 0 1 0 0\0x\0", "pve.env 1 1 1 0 0\0A\0x\0",
+    "pve.env 2 0 1 0 0\0x\0", "pve.env 3 0 0 1 0 0\0\0x\0", "pve.env 2 0 0 1 0 0\0",
+    "pve.env 1 1 1 0 0\0A\0x\0",
 ) {
     write_file($bad);
     like(run($ROOTFS), qr/\A1\|pve-oci: env: [^\n]+\n\z/, 'damaged: ' . $bad =~ s/\0/./gr);

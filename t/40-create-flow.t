@@ -236,7 +236,8 @@ subtest 'an image becomes a container' => sub {
     is(lxc_value($conf, 'lxc.signal.halt'), 'SIGUSR1', 'signal');
     is(
         slurp("$rootdir/.pve.env"),
-        "pve.env 1 2 3 0 0\0PATH=/bin\0U=\xc3\xa4\xe2\x82\xac\0/entry.sh\0one\0two words\0",
+        "pve.env 2 0 3 3 0 0\0/var/lib\0PATH=/bin\0U=\xc3\xa4\xe2\x82\xac\0HOME=/\0"
+            . "/entry.sh\0one\0two words\0",
         '/.pve.env',
     );
     my @status = stat("$rootdir/.pve.env");
@@ -315,7 +316,14 @@ subtest 'odd arguments and values arrive as they are' => sub {
     my $data = PVE::OCI::Env::decode(slurp("$rootdir/.pve.env"));
     utf8::decode($_) for $data->{command}->@*, $data->{variables}->@*;
     is($data->{command}->[$_ + 1], $ODD[$_]->[1], "argument: $ODD[$_]->[0]") for 0 .. $#ODD;
-    is_deeply($data->{variables}, \@variables, 'all variables');
+    is_deeply(
+        $data->{variables},
+        [
+            @variables, 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+            'HOME=/'
+        ],
+        'all variables, and those that docker adds'
+    );
 };
 
 for my $case (
@@ -327,7 +335,9 @@ for my $case (
     ['Volumes that are a list', { Cmd => ['x'], Volumes => ['/x'] }],
     ['User that is a list', { Cmd => ['x'], User => ['x'] }],
     ['a user that does not exist', { Cmd => ['x'], User => 'nobody-here' }],
-    ['User of three parts', { Cmd => ['x'], User => '1:2:3' }],
+    ['a negative User', { Cmd => ['x'], User => '-1' }],
+    ['a User that is too large', { Cmd => ['x'], User => '2147483648' }],
+    ['a group that is too large', { Cmd => ['x'], User => '1:3000000000' }],
     ['a long WorkingDir', { Cmd => ['x'], WorkingDir => '/' . 'x' x 5000 }],
 ) {
     my ($conf, $rootdir, $error) = restore($case->[1]);
@@ -400,27 +410,33 @@ subtest 'what the user set wins' => sub {
         { Cmd => ['x'], Env => ['A=theirs', 'B=theirs', 'x.y=1'] },
         { unprivileged => 1, entrypoint => '/mine', env => "A=mine" },
     );
-    is($conf->{entrypoint}, '/mine', 'entrypoint');
-    is($conf->{env}, "A=mine\0B=theirs", 'env, with what else the image sets');
-    ok(!-e "$rootdir/.pve.init", 'no /.pve.init');
+    is(
+        $conf->{entrypoint}, '/.pve.init /mine',
+        'entrypoint, which keeps what else the image says'
+    );
+    is($conf->{env}, 'A=mine', 'env');
+    is(
+        join(' ', PVE::OCI::Env::decode(slurp("$rootdir/.pve.env"))->{variables}->@[0 .. 2]),
+        'A=theirs B=theirs x.y=1', "the image's are kept"
+    );
     ($conf, $rootdir) = restore(
         { Cmd => ['x'], Env => ['A=theirs', 'B=theirs'] },
         { unprivileged => 1, env => "A=mine" }
     );
     is($conf->{entrypoint}, '/.pve.init', 'only env given: entrypoint');
     is($conf->{env}, 'A=mine', 'only env given: env stays');
-    is_deeply(
-        PVE::OCI::Env::decode(slurp("$rootdir/.pve.env"))->{variables}, ['B=theirs'],
-        '... and wins'
-    );
 };
 
-subtest 'newer versions: user ids for LXC, network managed by the host' => sub {
+subtest 'newer versions: entrypoint, network managed by the host' => sub {
     local $PVE::LXC::Config::IS_NEW = 1;
     my $conf = { unprivileged => 1, net0 => 'name=eth0', net1 => 'name=eth1,host-managed=0' };
-    restore({ Cmd => ['x'], User => '7:8' }, $conf);
-    is(lxc_value($conf, 'lxc.init.uid'), 7, 'uid');
-    is(lxc_value($conf, 'lxc.init.gid'), 8, 'gid');
+    my (undef, $rootdir) = restore({ Cmd => ['x'], User => '7:8' }, $conf);
+    is(
+        lxc_value($conf, 'lxc.init.uid'), undef,
+        'LXC leaves it to /.pve.init to become the user'
+    );
+    my $data = PVE::OCI::Env::decode(slurp("$rootdir/.pve.env"));
+    is("$data->{uid}:$data->{gid}", '7:8', 'who does');
     is(lxc_value($conf, 'lxc.init.cmd'), undef, 'no raw command');
     is($conf->{net0}, 'host-managed=1,name=eth0', 'network');
     is($conf->{net1}, 'name=eth1,host-managed=0', 'what the user set stays');
@@ -436,7 +452,8 @@ subtest 'users' => sub {
         ['app:7', '1000:7:'],
         ['4711', '4711:0:'], ['4711:4712', '4711:4712:'], ['2000', '5:6:'], ['root', '0:0:'],
         [':staff', '0:50:'],
-        ['nogid', '9:0:'], ['app:', '1000:1001:0,50,63'],
+        ['nogid', '9:0:'], ['app:', '1000:1001:0,50,63'], ['app:7:x', '1000:7:'],
+        ['2147483647:2147483647', '2147483647:2147483647:'],
     );
     for my $case (@cases) {
         my $user = PVE::OCI::User::resolve_in($case->[0], $passwd, $group);
@@ -445,10 +462,32 @@ subtest 'users' => sub {
             "user $case->[0]"
         );
     }
-    for my $bad ('nobody', 'app:nogroup', 'neg', '99999999999', '4294967295', 'a:b:c') {
+    for my $bad (
+        'nobody', 'app:nogroup', 'neg', '99999999999', '4294967295', 'a:b:c', '-1',
+        '2147483648',
+        '1:2147483648', '3000000000',
+    ) {
         eval { PVE::OCI::User::resolve_in($bad, $passwd, $group) };
         like($@, qr/\A[^\n]+ of the image [^\n]+\n\z/, "refused: $bad");
     }
+};
+
+subtest 'users: files with CR LF, blanks, missing fields, and home directories' => sub {
+    my $passwd = "root:x:0:0::/root:/bin/sh\r\n \tapp:x:1000:1001::/srv/app\r\n"
+        . "bare:x:1002\r\nempty:x::5::\n";
+    my $group = "  extra:x:50:other,app\r\nplain:x:51\r\napp:x:1001:\r\n";
+    for my $case (
+        ['app', '1000:1001:50:/srv/app'], ['1000:plain', '1000:51::/srv/app'],
+        ['', '0:0::/root'],
+        ['bare', '1002:0::/'], ['empty', '0:5::/'], ['4711', '4711:0::/'],
+        ['0:50', '0:50::/root'],
+    ) {
+        my $user = PVE::OCI::User::resolve_in($case->[0], $passwd, $group);
+        my $ids = "$user->{uid}:$user->{gid}:" . join(',', $user->{groups}->@*);
+        is("$ids:$user->{home}", $case->[1], "user '$case->[0]'");
+    }
+    my $user = PVE::OCI::User::resolve_in('1000:1000', undef, undef);
+    is("$user->{uid}:$user->{gid}:$user->{home}", '1000:1000:/', 'numbers without files');
 };
 
 subtest 'hostile rootfs: links are not followed out of it, fifos do not hang' => sub {

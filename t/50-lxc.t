@@ -45,6 +45,7 @@ for my $is_new (0, 1) {
             "root:x:0:0::/:\napp:x:1000:1001::/:\n"
         );
         LxcContainer::write_file("$rootdir/etc/group", "audio:x:63:app\nstaff:x:50:x,app\n");
+        LxcContainer::write_file("$rootdir/wait", '');
         my $conf = { unprivileged => 1, arch => $ARCH };
         PVE::LXC::OCI::apply_image_config(
             $conf,
@@ -61,13 +62,11 @@ for my $is_new (0, 1) {
         );
         my $got = InitRootfs::dumped($rootdir);
         is_deeply($got->{argv}, ['dump', bytes($ARGUMENTS->@*)], 'arguments');
-        my @image = grep { !/\A(?:container|container_ttys|TERM|HOME|USER)=/ } $got->{env}->@*;
-        is_deeply([sort @image], [sort(bytes($VARIABLES->@*))], 'variables');
+        my @image = grep { !/\A(?:container|container_ttys|TERM|HOSTNAME)=/ } $got->{env}->@*;
+        is_deeply([sort @image], [sort('HOME=/', bytes($VARIABLES->@*))], 'variables');
         note(
             'set by LXC: ',
-            join(
-                ' ', grep { /\A(?:container|container_ttys|TERM|HOME|USER)=/ } $got->{env}->@*
-            )
+            join(' ', grep { /\A(?:container|container_ttys|TERM|HOSTNAME)=/ } $got->{env}->@*)
         );
         is($got->{cwd}, '/work/new dir', 'working directory');
         is($got->{ids}, '1000 1001 50 63', 'user, group, groups');

@@ -109,7 +109,7 @@ my @IMAGES = (
             WorkingDir => '/work/new dir', StopSignal => 'RTMIN+3',
         },
         argv => ['/bin/sh', '/opt/my bin/entry', @ODD],
-        cwd => '/work/new dir', ids => '0 0', signal => 37,
+        cwd => '/work/new dir', ids => '0 0', signal => 37, home => '/root',
     },
     {
         name => 'user by name, command found in PATH',
@@ -119,7 +119,7 @@ my @IMAGES = (
             WorkingDir => '/opt/my bin/../', Volumes => { '/data/x' => {}, '/../../up' => {} },
         },
         argv => ['/bin/sh', '/opt/my bin/entry', 'a b'],
-        cwd => '/opt', ids => '1000 1001 50 63', signal => 15,
+        cwd => '/opt', ids => '1000 1001 50 63', signal => 15, home => '/',
         directories => ['data/x', 'up'],
     },
     {
@@ -130,7 +130,7 @@ my @IMAGES = (
             User => '1700:1800', StopSignal => '10', WorkingDir => '/tmp',
         },
         argv => ['sh', '-c', q{. "/opt/my bin/entry" 'x  y' "$0"; echo "a; 'b'"}, "it's"],
-        cwd => '/tmp', ids => '1700 1800', signal => 10,
+        cwd => '/tmp', ids => '1700 1800', signal => 10, home => '/',
     },
     {
         name => 'Entrypoint only, garbage as stop signal, variable that is twice there',
@@ -140,12 +140,12 @@ my @IMAGES = (
             StopSignal => 'garbage',
         },
         argv => ['/bin/sh', '/opt/my bin/entry'],
-        env => ['A=2', $PATH], cwd => '/', ids => '1000 50', signal => 15,
+        env => ['A=2', $PATH], cwd => '/', ids => '1000 50', signal => 15, home => '/',
     },
 );
 
-# What LXC and nobody else sets.
-my $OF_LXC = qr/\A(?:container|container_ttys|TERM|HOME|USER)=/;
+# What LXC sets, and /.pve.init when it starts.
+my $OF_LXC = qr/\A(?:container|container_ttys|TERM|HOSTNAME)=/;
 
 sub status_of_process_1 ($rootdir) {
     my %field = slurp("$rootdir/out/status") =~ /^(\w+):[ \t]*(.*?)[ \t]*$/mg;
@@ -161,7 +161,10 @@ sub boot ($image, $rootdir, $conf) {
         or diag(explain([split(/\0/, slurp("$rootdir/out/cmdline"))]));
     my $environ = join('', grep { !/$OF_LXC/ } slurp("$rootdir/out/environ") =~ /([^\0]*\0)/g);
     ok(
-        $environ eq join('', map { "$_\0" } bytes(($image->{env} // $config->{Env})->@*)),
+        $environ eq join(
+            '',
+            map { "$_\0" } bytes(($image->{env} // $config->{Env})->@*, "HOME=$image->{home}")
+        ),
         'variables'
     ) or diag(explain([split(/\0/, $environ)]));
     is(slurp("$rootdir/out/cwd"), "$image->{cwd}\n", 'working directory');

@@ -25,7 +25,8 @@ sub build_init ($arch) {
     return "$directory/init/$arch/pve.init";
 }
 
-# Makes a rootfs whose program is /bin/dump, owned by this id.
+# Makes a rootfs whose program is /bin/dump, owned by this id. The program waits for a signal if
+# there is a file /wait.
 sub create ($owner = 0) {
     my $rootdir = tempdir(CLEANUP => 1);
     chmod(0755, $rootdir) or die $!;

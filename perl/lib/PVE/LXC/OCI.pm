@@ -20,13 +20,13 @@ use PVE::OCI::Env;
 use PVE::OCI::Error;
 use PVE::OCI::Rootfs;
 use PVE::OCI::Text;
-use PVE::OCI::User;
 
 use PVE::LXC::OCI::Archive;
 use PVE::LXC::OCI::Distribution;
 use PVE::LXC::OCI::ImageConfig;
 use PVE::LXC::OCI::Init;
 use PVE::LXC::OCI::Runtime;
+use PVE::LXC::OCI::Summary;
 
 our $ORIGIN_PATH = '/.pve.oci.json';
 
@@ -176,21 +176,20 @@ sub restore_image ($archive_path, $rootdir, $conf, $bwlimit = undef) {
 # Sets $conf by the image's config and puts into rootfs what starts it. What $conf has already wins.
 sub apply_image_config ($conf, $unsafe_config, $rootdir) {
     PVE::OCI::check_config($unsafe_config);
-    my $settings = PVE::LXC::OCI::ImageConfig::settings(
-        $conf, $unsafe_config, sub ($user) { PVE::OCI::User::resolve($user, $rootdir) },
-        \&log_warning,
-    );
-    return $conf if !$settings;
+    my $settings =
+        PVE::LXC::OCI::ImageConfig::settings($conf, $unsafe_config, $rootdir, \&log_warning)
+        // return $conf;
     my $id_maps = [PVE::LXC::parse_id_maps($conf)];
-    PVE::LXC::OCI::Init::make_directories(
+    my @unmade = PVE::LXC::OCI::Init::make_directories(
         $rootdir, $settings->{directories}, $id_maps, \&log_warning,
     );
     PVE::LXC::OCI::Init::install(
         $rootdir, $settings->{init}, $id_maps,
         $conf->{arch} // host_architecture()
     ) if $settings->{init};
-    PVE::LXC::OCI::ImageConfig::apply($conf, $settings);
-    PVE::LXC::OCI::Runtime::provide($conf, \&log_warning);
+    PVE::LXC::OCI::ImageConfig::apply($conf, $settings, @unmade);
+    PVE::LXC::OCI::Runtime::provide($conf, \&log_warning) if !$settings->{is_system};
+    print "$_\n" for PVE::LXC::OCI::Summary::lines($conf, $unsafe_config, $settings);
     return $conf;
 }
 

@@ -120,16 +120,17 @@ my sub create_temporary ($uid, $gid, $mode) {
 sub replace_file ($path, $content, $uid, $gid, $mode) {
     my ($handle, $temporary) = create_temporary($uid, $gid, $mode);
     my $offset = 0;
-    while ($offset < length($content)) {
-        my $count = syswrite($handle, $content, length($content) - $offset, $offset);
-        if (!defined($count)) {
-            my $error = "$!";
-            unlink($temporary);
-            die "cannot write '$path' in rootfs: $error\n";
-        }
-        $offset += $count;
+    my $count = 0;
+    while (defined($count) && $offset < length($content)) {
+        $count = syswrite($handle, $content, length($content) - $offset, $offset);
+        $offset += $count // 0;
     }
-    close($handle);
+    # some file systems find out only when the file is closed that there is no room for it
+    if (!defined($count) || !close($handle)) {
+        my $error = "$!";
+        unlink($temporary);
+        die "cannot write '$path' in rootfs: $error\n";
+    }
     my @status = lstat($path);
     File::Path::remove_tree($path, { safe => 0, error => \my $ignored })
         if @status && S_ISDIR($status[2]);

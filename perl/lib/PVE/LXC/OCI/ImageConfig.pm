@@ -1,16 +1,24 @@
 package PVE::LXC::OCI::ImageConfig;
 
-# From an image's config object to properties of a container's configuration. No file is touched
-# here.
+# From an image's config object to properties of a container's configuration. Of the rootfs only
+# users, links and directories are looked at; nothing is written here.
 #
 # Strings in come as characters and leave as bytes: that is what configuration files and rootfs
 # hold.
 
 use v5.36;
 
+use Cwd ();
+
 use PVE::LXC::Config;
+use PVE::OCI::Env;
+use PVE::OCI::Rootfs;
+use PVE::OCI::User;
 
 our $INIT_COMMAND = '/.pve.init';
+
+# What docker gives an image without a PATH; native/pve-init.c has the same.
+my $DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 my $SYSTEM_INIT = '/sbin/init';
 my $DEFAULT_STOP_SIGNAL = 'SIGTERM';
@@ -77,16 +85,18 @@ my sub knows_lxc_key ($key) {
     return eval { PVE::LXC::Config::is_valid_lxc_conf_key(0, $key) } ? 1 : 0;
 }
 
-my sub has_lxc_key ($conf, $key) {
-    return scalar(grep { $_->[0] eq $key } ($conf->{lxc} // [])->@*);
+# Values of a raw key, in their order.
+my sub lxc_values ($conf, $key) {
+    return map { $_->[1] } grep { $_->[0] eq $key } ($conf->{lxc} // [])->@*;
 }
+
+my sub has_lxc_key ($conf, $key) { return scalar(my @values = lxc_values($conf, $key)) }
 
 my sub variable_name ($variable) { return $variable =~ s/=.*\z//sr }
 
-# The image's variables that the user did not set; what is no NAME=VALUE is left out, of a name that
-# is there twice the last counts.
-my sub variables ($conf, $config, $warn) {
-    my %taken = map { variable_name($_) => 1 } split(/\0+/, $conf->{env} // '');
+# The image's variables; what is no NAME=VALUE is left out, of a name that is there twice the last
+# counts.
+my sub variables ($config, $warn) {
     my (@names, %variables);
     for my $variable (list($config, 'Env')) {
         my $name = variable_name($variable);
@@ -94,110 +104,213 @@ my sub variables ($conf, $config, $warn) {
             $warn->("image configuration: Env: '$variable' is not NAME=VALUE, left out");
             next;
         }
-        next if $taken{$name};
         push @names, $name if !exists($variables{$name});
         $variables{$name} = $variable;
     }
     return map { $variables{$_} } @names;
 }
 
-# Beside a command of the user's own, variables become lines of the container's configuration.
-my sub one_line_variables ($warn, @variables) {
-    my @kept;
-    for my $variable (@variables) {
-        if ($variable =~ /[\x00-\x08\x0a-\x1f\x7f]|\xc2[\x80-\x9f]/) {
-            $warn->("image configuration: Env: '$variable' holds a control character, left out");
-        } else {
-            push @kept, $variable;
-        }
-    }
-    return @kept;
+# What the user set in the container's configuration.
+my sub own_variables ($conf) {
+    return (
+        split(/\0+/, $conf->{env} // ''),
+        map { lxc_values($conf, $_) } qw(lxc.environment lxc.environment.runtime),
+    );
 }
 
-my sub user ($config, $resolve) {
-    my $user = text($config, 'User');
-    return $user eq '' ? { uid => 0, gid => 0, groups => [] } : $resolve->($user);
+# Docker's rule: an Entrypoint of one empty string is none.
+my sub image_command ($config) {
+    my @entrypoint = list($config, 'Entrypoint');
+    my $is_unset = @entrypoint == 1 && $entrypoint[0] eq '';
+    my @command = ($is_unset ? () : @entrypoint, list($config, 'Cmd'));
+    die "image configuration: there is no command: Entrypoint is an empty string, Cmd is missing;"
+        . " set the container's entrypoint\n"
+        if $is_unset && !@command;
+    die "image configuration: the command is an empty string; set the container's entrypoint\n"
+        if @command && $command[0] eq '';
+    return @command;
 }
 
-# liblxc (5.0, 6.0) sets lxc.init.groups only without an id map, so a user with groups is left to
-# /.pve.init where that is started; with an id map nothing else can give them.
-my sub user_keys ($user) {
-    my @keys = (['lxc.init.uid', $user->{uid}], ['lxc.init.gid', $user->{gid}]);
-    push @keys, ['lxc.init.groups', join(',', $user->{groups}->@*)] if $user->{groups}->@*;
-    return @keys;
+# The command that the user chose, as LXC will split it; undef if there is none.
+my sub own_command ($conf) {
+    my $command = $conf->{entrypoint} // (lxc_values($conf, 'lxc.init.cmd'))[-1] // return;
+    $command =~ s/\A\s+//;
+    $command =~ s{\A\Q$INIT_COMMAND\E(?:\s+|\z)}{};
+    return $command eq '' ? undef : $command;
 }
 
-my sub stop_signal ($config, $warn) {
-    my $wanted = text($config, 'StopSignal');
-    return $DEFAULT_STOP_SIGNAL if $wanted eq '';
-    my $signal = normalise_signal($wanted);
-    $warn->("image configuration: unknown StopSignal '$wanted', using $DEFAULT_STOP_SIGNAL")
-        if !defined($signal);
-    return $signal // $DEFAULT_STOP_SIGNAL;
+# The working directory of the user, else of the image; undef if there is none.
+my sub directory ($conf, $config) {
+    return (lxc_values($conf, 'lxc.init.cwd'))[-1]
+        // working_directory(text($config, 'WorkingDir'));
 }
 
-# What the image wants, as { init => {...}, variables, lxc => [[key, value], ...], directories =>
-# [...] }. init is left out when the user has chosen a command. Undef for a system container: there
-# is nothing to set.
-#
-# $resolve turns a User into { uid, gid, groups }, $warn takes a line.
-sub settings ($conf, $config, $resolve, $warn) {
-    my @command = (list($config, 'Entrypoint'), list($config, 'Cmd'));
-    my $own_command = $conf->{entrypoint};
-    return if defined($own_command) && $own_command eq $SYSTEM_INIT;
-    if (!defined($own_command) && !has_lxc_key($conf, 'lxc.init.cmd')) {
-        $warn->("image has no command, $SYSTEM_INIT will be started") if !@command;
-        return if !@command || (@command == 1 && $command[0] eq $SYSTEM_INIT);
-    } else {
-        $own_command //= '';
-    }
-    my $user = user($config, $resolve);
-    my @lxc = (['lxc.signal.halt', stop_signal($config, $warn)]);
-    my $directory = working_directory(text($config, 'WorkingDir'));
-    push @lxc, ['lxc.init.cwd', $directory] if defined($directory);
-    push @lxc, user_keys($user)
-        if text($config, 'User') ne '' && (defined($own_command) || !$user->{groups}->@*);
+my sub volumes ($config) {
     my $volumes = $config->{Volumes} // {};
     die "image configuration: Volumes is not an object\n" if ref($volumes) ne 'HASH';
-    # not every liblxc makes the working directory
-    my @directories = ($directory // (), map { bytes($_) } keys $volumes->%*);
-    my @variables = variables($conf, $config, $warn);
-    @variables = one_line_variables($warn, @variables) if defined($own_command);
-    return {
-        defined($own_command)
-        ? ()
-        : (init => { command => \@command, variables => \@variables, $user->%* }),
-        variables => \@variables,
-        lxc => \@lxc,
-        directories => [sort(@directories)],
-    };
+    return map { bytes($_) } sort keys $volumes->%*;
 }
 
-# Beside a command of the user's own there is no /.pve.init, but the property env, in newer
-# versions.
-my sub apply_variables ($conf, @variables) {
-    return if !knows_property('env');
-    my @known = grep { variable_name($_) =~ /\A\w+\z/ } @variables;
-    my @all = (split(/\0+/, $conf->{env} // ''), @known);
-    $conf->{env} = join("\0", @all) if @all;
+# Dies if no container can be started from this config. To be called as soon as the config is known;
+# it needs no rootfs.
+sub check ($conf, $config) {
+    my @command = defined(own_command($conf)) ? () : image_command($config);
+    my %variables = map { variable_name($_) => $_ } variables($config, sub ($line) { }),
+        own_variables($conf);
+    eval { PVE::OCI::Env::check_size([@variables{ sort keys %variables }], \@command); 1 }
+        or die "image configuration: $@";
+    list($config, $_) for qw(Entrypoint Cmd);
+    text($config, $_) for qw(User StopSignal);
+    directory($conf, $config);
+    volumes($config);
     return;
 }
 
-# Puts the settings into $conf, each only where there is none yet.
-sub apply ($conf, $settings) {
+my sub check_own_id ($conf, $key) {
+    my $value = (lxc_values($conf, $key))[-1] // return;
+    my ($id) = $value =~ /\A\s*([0-9]{1,10})\s*\z/ or die "$key: '$value' is not an id\n";
+    return $id + 0;
+}
+
+# Who the command runs as: lxc.init.uid, gid and groups where the user set them, by LXC's rules,
+# else the image's User. Returns { uid, gid, groups, home }.
+my sub user ($conf, $config, $rootdir) {
+    my ($uid, $gid) = map { check_own_id($conf, "lxc.init.$_") } qw(uid gid);
+    my $user = PVE::OCI::User::resolve($uid // text($config, 'User'), $rootdir);
+    if (defined($uid) || defined($gid)) {
+        $user->{gid} = $gid // 0;
+        $user->{groups} = [];
+    }
+    my $groups = (lxc_values($conf, 'lxc.init.groups'))[-1];
+    $user->{groups} = [$groups =~ /([0-9]{1,10})/g] if defined($groups);
+    return $user;
+}
+
+my sub stop_signal ($config, $default, $warn) {
+    my $wanted = text($config, 'StopSignal');
+    return $default if $wanted eq '';
+    my $signal = normalise_signal($wanted);
+    $warn->("image configuration: unknown StopSignal '$wanted', using " . ($default // "LXC's"))
+        if !defined($signal);
+    return $signal // $default;
+}
+
+# Inside of rootfs: is this path, or what a link there leads to, systemd or what is called init?
+my sub is_system_init_path ($path) {
+    return 1 if $path =~ m{\A/(?:usr/)?sbin/init\z};
+    my $target = eval { Cwd::realpath($path) } // return 0;
+    return -e $target && $target =~ m{/lib/systemd/systemd\z} ? 1 : 0;
+}
+
+# Finds out whether a command is a system's init. Returns undef or { path, is_default }: where it
+# is, and whether /sbin/init leads to the same.
+my sub system_init ($command, $path, $rootdir) {
+    return if !defined($command) || $command !~ m{\A[\w./+-]+\z};
+    my @candidates =
+          $command =~ m{\A/} ? $command
+        : $command =~ m{/} ? ()
+        : map { "$_/$command" } grep { m{\A/} } split(/:/, $path);
+    return { path => $command, is_default => 1 } if $command eq $SYSTEM_INIT;
+    my $found = PVE::OCI::Rootfs::run_in(
+        $rootdir,
+        sub {
+            my ($file) = grep { $_ eq $command || -e } @candidates;
+            return {} if !defined($file) || !is_system_init_path($file);
+            my ($target, $default) = map {
+                eval { Cwd::realpath($_) }
+                    // ''
+            } $file, $SYSTEM_INIT;
+            return { path => $file, is_default => $target eq $default ? 1 : 0 };
+        },
+    );
+    return defined($found->{path}) ? $found : undef;
+}
+
+# What a system container gets: its init where that is not /sbin/init, the image's stop signal if it
+# names one. Of everything else a system takes care itself.
+my sub system_settings ($config, $init, $warn) {
+    my $signal = stop_signal($config, undef, $warn);
+    return {
+        is_system => 1,
+        command => $init->{path},
+        $init->{is_default} ? () : (entrypoint => $init->{path}),
+        lxc => [defined($signal) ? ['lxc.signal.halt', $signal] : ()],
+        directories => [],
+    };
+}
+
+# What the image wants. Undef if there is nothing to set. $warn takes a line. The result:
+#
+#     is_system    the command is a system's init
+#     command      what will start: a list, or the user's own command as a text
+#     init         what /.pve.env will hold; missing if LXC starts the command itself
+#     entrypoint   for the container's configuration; missing for /sbin/init
+#     lxc          raw keys, [[key, value], ...]
+#     volumes      directories for data
+#     directories  all that the container needs, volumes included
+sub settings ($conf, $config, $rootdir, $warn) {
+    check($conf, $config);
+    my $own_command = own_command($conf);
+    my @command =
+        defined($own_command) ? (eval { image_command($config) }) : image_command($config);
+    my @variables = variables($config, $warn);
+    my %value = map { split(/=/, $_, 2) } @variables;
+    my $first = defined($own_command) ? ($own_command =~ /\A(\S+)/)[0] : $command[0];
+    if (!defined($first)) {
+        $warn->("image has no command, $SYSTEM_INIT will be started");
+        return;
+    }
+    my $system_init = system_init($first, $value{PATH} // $DEFAULT_PATH, $rootdir);
+    my $is_alone = defined($own_command) ? $own_command eq $first : @command == 1;
+    if ($system_init && $is_alone) {
+        return if defined($own_command) || $first eq $SYSTEM_INIT;
+        return system_settings($config, $system_init, $warn);
+    }
+    my $user = user($conf, $config, $rootdir);
+    push @variables, "PATH=$DEFAULT_PATH" if !exists($value{PATH});
+    push @variables, "HOME=$user->{home}" if !exists($value{HOME});
+    my $directory = directory($conf, $config);
+    my @volumes = volumes($config);
+    my $signal = stop_signal($config, $system_init ? undef : $DEFAULT_STOP_SIGNAL, $warn);
+    return {
+        is_system => $system_init ? 1 : 0,
+        init => {
+            command => \@command, variables => \@variables, directory => $directory // '',
+            map { $_ => $user->{$_} } qw(uid gid groups),
+        },
+        command => $own_command // \@command,
+        entrypoint => join(' ', $INIT_COMMAND, $own_command // ()),
+        lxc => [
+            defined($signal) ? ['lxc.signal.halt', $signal] : (),
+            defined($directory) ? ['lxc.init.cwd', $directory] : (),
+        ],
+        # not every liblxc makes the working directory
+        volumes => \@volumes,
+        directories => [sort($directory // (), @volumes)],
+    };
+}
+
+# Puts the settings into $conf, each only where there is none yet. @unmade: directories that could
+# not be made. LXC would end without a word where it cannot enter its working directory, /.pve.init
+# says why.
+sub apply ($conf, $settings, @unmade) {
+    my %is_unmade = map { $_ => 1 } @unmade;
     for my $entry ($settings->{lxc}->@*) {
-        my ($key) = $entry->@*;
+        my ($key, $value) = $entry->@*;
+        next if $key eq 'lxc.init.cwd' && $is_unmade{$value};
         push $conf->{lxc}->@*, $entry if knows_lxc_key($key) && !has_lxc_key($conf, $key);
     }
-    if ($settings->{init}) {
-        if (knows_property('entrypoint')) {
-            $conf->{entrypoint} = $INIT_COMMAND;
+    if (defined(my $entrypoint = $settings->{entrypoint})) {
+        my ($raw) = grep { $_->[0] eq 'lxc.init.cmd' } ($conf->{lxc} // [])->@*;
+        if (knows_property('entrypoint') && (defined($conf->{entrypoint}) || !$raw)) {
+            $conf->{entrypoint} = $entrypoint;
+        } elsif ($raw) {
+            $raw->[1] = $entrypoint;
         } else {
-            push $conf->{lxc}->@*, ['lxc.init.cmd', $INIT_COMMAND];
+            push $conf->{lxc}->@*, ['lxc.init.cmd', $entrypoint];
         }
-    } else {
-        apply_variables($conf, $settings->{variables}->@*);
     }
+    return if $settings->{is_system};
     $conf->{cmode} //= 'console'; # nothing but a system's init opens terminals
     return;
 }

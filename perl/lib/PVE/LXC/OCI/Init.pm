@@ -47,8 +47,8 @@ my sub host_id ($id_map, $type, $id) {
 }
 
 # Writes /.pve.init and /.pve.env. $id_maps is what PVE::LXC::parse_id_maps returns. The environment
-# may hold secrets: besides root only the user's own group may read it, for where LXC has changed
-# the user before /.pve.init runs.
+# may hold secrets: besides root only the user's own group may read it, for where lxc.init.uid has
+# changed the user before /.pve.init runs.
 sub install ($rootdir, $init, $id_maps, $arch) {
     my ($id_map, $root_uid, $root_gid) = $id_maps->@*;
     my $executable = read_executable($arch);
@@ -70,7 +70,8 @@ sub install ($rootdir, $init, $id_maps, $arch) {
     return;
 }
 
-# Makes directories that the image names but does not have; those it has keep their owner.
+# Makes directories that the image names but does not have; those it has keep their owner. Returns
+# those that could not be made.
 sub make_directories ($rootdir, $paths, $id_maps, $warn) {
     return if !$paths->@*;
     my (undef, $root_uid, $root_gid) = $id_maps->@*;
@@ -81,10 +82,9 @@ sub make_directories ($rootdir, $paths, $id_maps, $warn) {
                     $paths->@* };
         },
     );
-    for my $path (grep { $errors->{$_} ne '' } sort keys $errors->%*) {
-        $warn->("cannot create the image's directory '$path': $errors->{$path}");
-    }
-    return;
+    my @unmade = grep { $errors->{$_} ne '' } sort keys $errors->%*;
+    $warn->("cannot create the image's directory '$_': $errors->{$_}") for @unmade;
+    return @unmade;
 }
 
 1;

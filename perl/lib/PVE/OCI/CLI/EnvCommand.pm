@@ -34,7 +34,10 @@ my sub to_characters (@words) {
 sub run ($arguments, $options) {
     my ($rootdir, @words) = to_bytes($arguments->@*);
     my $action;
-    if ($options->{command}) {
+    if (defined($options->{init})) {
+        invalid('--init excludes --command and other words') if $options->{command} || @words;
+        $action = sub ($data) { $data->{init} = $options->{init} eq 'on' ? 1 : 0 };
+    } elsif ($options->{command}) {
         $action = sub ($data, @command) { $data->{command} = \@command if @command };
     } else {
         my $name = shift(@words) // 'list';
@@ -46,8 +49,11 @@ sub run ($arguments, $options) {
     my $before = PVE::OCI::Env::encode($data);
     $action->($data, @words);
     PVE::OCI::Env::write_to($rootdir, $data) if PVE::OCI::Env::encode($data) ne $before;
+    delete $data->{version};
     return {
         $data->%*,
+        init => $data->{init} ? JSON::true : JSON::false,
+        directory => to_characters($data->{directory})->[0],
         variables => to_characters($data->{variables}->@*),
         command => to_characters($data->{command}->@*),
     };
@@ -55,6 +61,7 @@ sub run ($arguments, $options) {
 
 # The variables or the command, one a line.
 sub text ($reply, $given) {
+    return 'init: ' . ($reply->{init} ? 'on' : 'off') . "\n" if defined($given->{init});
     my $lines = $given->{command} ? $reply->{command} : $reply->{variables};
     return join('', map { PVE::OCI::Text::one_line($_) . "\n" } $lines->@*);
 }

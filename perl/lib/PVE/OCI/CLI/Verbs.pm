@@ -73,6 +73,11 @@ our $OPTIONS = {
         help => 'as --uidmap, for groups; the same as --uidmap if left out',
     },
     'help' => { spec => '', short => 'h', help => 'show this help' },
+    'init' => {
+        spec => 's', value => 'on|off', key => 'init', values => [qw(on off)],
+        help =>
+            'whether an init is process 1, which forwards signals and reaps; off by default',
+    },
     'json' => { spec => '', short => 'j', help => 'same as --output-format json' },
     'manifest' => {
         spec => 's', value => 'DIGEST', key => 'manifest_digest',
@@ -310,9 +315,10 @@ our @VERBS = (
     {
         name => 'env',
         summary => "show or change a stopped container's environment and command: ROOTFS"
-            . " [list | set NAME=VALUE... | unset NAME...], or --command ROOTFS -- ARGUMENT...",
+            . " [list | set NAME=VALUE... | unset NAME...], or --command ROOTFS -- ARGUMENT...,"
+            . ' or --init on|off ROOTFS',
         arguments => ['ROOTFS', '[WORD...]'],
-        options => ['command'],
+        options => [qw(command init)],
         # loaded when needed: commands start faster without
         run => sub (@arguments) {
             require PVE::OCI::CLI::EnvCommand;
