@@ -27,6 +27,7 @@ use PVE::LXC::OCI::ImageConfig;
 use PVE::LXC::OCI::Init;
 use PVE::LXC::OCI::Runtime;
 use PVE::LXC::OCI::Summary;
+use PVE::LXC::OCI::Volumes;
 
 our $ORIGIN_PATH = '/.pve.oci.json';
 
@@ -168,6 +169,7 @@ sub restore_image ($archive_path, $rootdir, $conf, $bwlimit = undef) {
     # PVE guesses by /bin/sh, and says amd64 where there is none
     $conf->{arch} //= host_architecture();
     apply_image_config($conf, $unsafe_config, $rootdir);
+    PVE::LXC::OCI::Volumes::report($rootdir, $unsafe_config, \&log_warning);
     PVE::LXC::OCI::Distribution::settle($conf, $rootdir, \&log_warning);
     write_origin($rootdir, origin_of($result, $unsafe_config), $root_uid, $root_gid);
     return $conf;
