@@ -1,6 +1,6 @@
 #!/usr/bin/perl
-# What a worker that was taken over can do to the archive: the real daemon, and the embedded engine, hand it over, and
-# t/lib/taken-over-worker.py, without any sandbox, tries to change it.
+# What a worker that was taken over can do to the archive: the real daemon, and the embedded engine,
+# hand it over, and t/lib/taken-over-worker.py, without any sandbox, tries to change it.
 use v5.36;
 
 use FindBin;

@@ -88,7 +88,8 @@ subtest 'extract in text' => sub {
     like($out, qr/^written +4\.0 KiB\n/m, 'size for people');
     is(
         $err,
-        "layer 1/2 (0 B read, 1 entries so far)\nlayer 2/2 (1.0 KiB read, 1 entries so far)\n"
+        "layer 1/2: 0 B of 2.0 KiB read (0%), 1 entries\n"
+            . "layer 2/2: 1.0 KiB of 2.0 KiB read (50%), 1 entries\n"
             . "pve-oci: extract: warning: entry dev/null: deviceNode: file made\n",
         'a line a layer, then the warnings',
     );
@@ -139,6 +140,14 @@ subtest 'extract hands on its options' => sub {
     ];
     is_deeply($parameters->{uidMap}, $map, 'user map');
     is_deeply($parameters->{gidMap}, $map, 'group map is the same');
+    ($daemon) = run_with(
+        \@SCRIPT, qw(extract --max-bytes 3G --bwlimit 2M --max-entries 5 a b),
+    );
+    is_deeply(
+        $daemon->call()->{parameters}->{options},
+        { maximumSize => 3 << 30, maximumEntries => 5, bandwidthLimit => 2 << 20 },
+        'limits with K, M, G or T',
+    );
     ($daemon) = run_with(\@SCRIPT, qw(extract --uidmap 0:1:2 --gidmap 0:3:4 a b));
     is($daemon->call()->{parameters}->{gidMap}->[0]->{outside}, 3, 'group map of its own');
     ($daemon) = run_with(\@SCRIPT, qw(extract --privileged a b));
@@ -157,7 +166,19 @@ my @USAGE = (
     [['extract', '--uidmap', '-1:1:1', 'a', 'b'], qr/is not CONTAINER:HOST:COUNT/],
     [['extract', '--gidmap', '0:1:1', 'a', 'b'], qr/--gidmap needs --uidmap/],
     [['extract', '--privileged', '--uidmap', '0:1:1', 'a', 'b'], qr/--privileged excludes/],
-    [['extract', '--max-bytes', 'x', 'a', 'b'], qr/max_bytes is not a whole number: 'x'/],
+    [
+        ['extract', '--max-bytes', 'x', 'a', 'b'],
+        qr/extract: --max-bytes: 'x' is not a whole number with K, M, G or T/
+    ],
+    [['extract', '--max-bytes', '1GB', 'a', 'b'], qr/--max-bytes: '1GB' is not/],
+    [['extract', '--bwlimit', '-1', 'a', 'b'], qr/--bwlimit: '-1' is not/],
+    [
+        ['extract', '--max-entries', '1K', 'a', 'b'],
+        qr/--max-entries: '1K' is not a whole number$/
+    ],
+    [['inspect', '--raw', '--config', 'a'], qr/--raw excludes --config/],
+    [['help', '--socket', '/x', 'frobnicate'], qr/unknown verb 'frobnicate'/],
+    [['completion', '--socket', '/x'], qr/option --socket is not one of this verb/],
     [
         ['detect', '--output-format', 'yaml', 'a'],
         qr/--output-format must be one of text, json, json-pretty/
@@ -212,22 +233,66 @@ subtest 'no daemon' => sub {
     like($err, qr/\Apve-oci: info: connection to pve-ocid lost: .*\n\z/, 'line');
 };
 
-for my $case (['INT', 130], ['TERM', 143]) {
+mkdir("$DIRECTORY/b") or die $!;
+
+# Starts an extraction, sends the signals after these delays, and returns exit code and words.
+sub extract_with_signals ($steps, @signals) {
+    my $daemon = FakeDaemon->start([progress(0, 1), $steps->@*]);
+    my $pid = start_program('extract', 'a', 'b', '--socket', $daemon->socket());
+    ok($daemon->wait_for('call'), 'call arrived');
+    Time::HiRes::sleep(0.3);
+    for my $signal (@signals) {
+        my ($name, $delay) = ref($signal) ? $signal->@* : ($signal, 0);
+        Time::HiRes::sleep($delay);
+        kill($name, $pid);
+    }
+    waitpid($pid, 0);
+    ok($daemon->wait_for('eof'), 'connection was closed');
+    return ($? >> 8, slurp("$DIRECTORY/err") =~ s/^layer .*\n//mgr);
+}
+
+my $CLEANING = "pve-oci: extract: interrupted, removing what was extracted\n";
+
+for my $case (['HUP', 129], ['INT', 130], ['TERM', 143]) {
     my ($signal, $expected) = $case->@*;
     subtest "SIG$signal" => sub {
-        my $daemon = FakeDaemon->start([progress(0, 1), ['wait_eof']]);
-        my $pid = start_program('extract', 'a', 'b', '--socket', $daemon->socket());
-        ok($daemon->wait_for('call'), 'call arrived');
-        Time::HiRes::sleep(0.2);
-        my $start = time();
-        kill($signal, $pid);
-        waitpid($pid, 0);
-        is($? >> 8, $expected, 'exit code');
-        cmp_ok(time() - $start, '<', 1, 'soon');
-        ok($daemon->wait_for('eof'), 'connection was closed');
-        like(slurp("$DIRECTORY/err"), qr/^pve-oci: extract: interrupted\n\z/m, 'told');
+        my ($code, $err) = extract_with_signals([['wait_eof']], $signal);
+        is($code, $expected, 'exit code');
+        is($err, "${CLEANING}pve-oci: extract: b is as it was before\n", 'first and last word');
+    };
+    subtest "SIG$signal twice at once" => sub {
+        my ($code, $err) =
+            extract_with_signals([['clean', 2]], $signal, [$signal, 0.02], [$signal, 0.4]);
+        is($code, $expected, 'exit code');
+        is($err, "${CLEANING}pve-oci: extract: b is as it was before\n", 'first and last word');
     };
 }
+
+subtest 'a second, later signal' => sub {
+    open(my $handle, '>', "$DIRECTORY/b/left") or die $!;
+    my $daemon = FakeDaemon->start([progress(0, 1), ['clean', 30]]);
+    unlink("$DIRECTORY/b/left");
+    my $pid = start_program('extract', 'a', 'b', '--socket', $daemon->socket());
+    ok($daemon->wait_for('call'), 'call arrived');
+    Time::HiRes::sleep(0.3);
+    open($handle, '>', "$DIRECTORY/b/left") or die $!;
+    kill('INT', $pid);
+    my $start = time();
+    Time::HiRes::sleep(3.2);
+    kill('INT', $pid);
+    waitpid($pid, 0);
+    cmp_ok(time() - $start, '<', 20, 'ends the waiting');
+    is($? >> 8, 130, 'exit code');
+    is(
+        slurp("$DIRECTORY/err") =~ s/^layer .*\n//mgr,
+        $CLEANING
+            . 'pve-oci: extract: pve-ocid was not waited for:'
+            . " it may still be removing files of the image\n"
+            . "pve-oci: extract: b still holds files of the image, such as left\n",
+        'says what is left',
+    );
+    unlink("$DIRECTORY/b/left");
+};
 
 subtest 'detect' => sub {
     my ($daemon, $code, $out, $err) = run_with(
@@ -241,6 +306,9 @@ subtest 'detect' => sub {
     ($daemon, $code, $out) =
         run_with([['reply', { parameters => { format => 'tar' } }]], 'detect', '-j', 'a');
     is("$code|$out", "1|{\"format\":\"tar\"}\n", 'the answer is no');
+    ($daemon, $code) =
+        run_with([['reply', { parameters => { format => 'dockerArchive' } }]], 'detect', 'a');
+    is($code, 0, 'what extract takes is one');
 };
 
 subtest 'inspect' => sub {
@@ -310,54 +378,131 @@ subtest 'help, version and completion come from the tables' => sub {
     is($code, 0, 'exit code of help');
     like($out, qr/^  \Q$_->{name}\E /m, "help names $_->{name}")
         for @PVE::OCI::CLI::Verbs::VERBS;
+    is_deeply([grep { length($_) > 80 } split(/\n/, $out)], [], 'within 80 columns');
+    is((run('help', 'extract'))[1], (run('extract', '--help'))[1], 'help VERB is VERB --help');
     for my $verb (@PVE::OCI::CLI::Verbs::VERBS) {
         ($code, $out) = run($verb->{name}, '--help');
         is($code, 0, "$verb->{name} --help");
+        is_deeply([grep { length($_) > 80 } split(/\n/, $out)], [], '... within 80 columns');
         like($out, qr/--\Q$_\E\b/, "... names --$_")
             for PVE::OCI::CLI::Verbs::options_of($verb);
     }
     ($code, $out) = run('--version');
     like($out, qr/\Apve-oci \d+\.\d+\.\d+\n\z/, 'version');
-    ($code, $out) = run('completion');
-    open(my $bash, '|-', 'bash', '-n') or die $!;
-    print {$bash} $out;
-    ok(close($bash), 'completion is bash');
-    my @unknown = grep { !$PVE::OCI::CLI::Verbs::OPTIONS->{$_} }
+    my @unknown = grep { !$PVE::OCI::CLI::Options::TABLE->{$_} }
         map { PVE::OCI::CLI::Verbs::options_of($_) } @PVE::OCI::CLI::Verbs::VERBS;
     is_deeply(\@unknown, [], 'every option of a verb is in the table');
 };
 
+# What bash would offer for the last of these words.
+sub completions (@words) {
+    my ($code, $script) = run('completion');
+    my $list = join(' ', map { "'$_'" } 'pve-oci', @words);
+    my $count = scalar(@words);
+    open(my $file, '>', "$DIRECTORY/complete") or die $!;
+    print {$file} $script, "COMP_WORDS=($list); COMP_CWORD=$count; _pve_oci;",
+        " printf '%s\\n' \"\${COMPREPLY[@]}\"\n";
+    close($file) or die $!;
+    my $output = qx(cd $DIRECTORY && bash -u complete 2>&1);
+    return [split(/\n/, $output)];
+}
+
+subtest 'completion' => sub {
+    my @cases = (
+        [['ex'], ['extract']], [['-v', 'ex'], ['extract']],
+        [['--socket', '/x', 'ver'], ['verify']],
+        [['help', 'ex'], ['extract']], [['inspect', '--co'], ['--config']],
+        [['inspect', '--output-format', 'json'], ['json', 'json-pretty']],
+        [['extract', '--arch', 'arm'], ['arm', 'arm64']], [['extract', '--uidmap', ''], []],
+        [['-'], [map { "--$_" } @PVE::OCI::CLI::Options::COMMON]],
+        [['extract', 'a b'], ['a b.tar']], [['extract', '--socket', 'a b'], ['a b.tar']],
+    );
+    open(my $file, '>', "$DIRECTORY/a b.tar") or die $!;
+    for my $case (@cases) {
+        my ($words, $expected) = $case->@*;
+        is_deeply([grep { $_ ne '' } completions($words->@*)->@*], $expected, "@$words");
+    }
+    my $job = { id => '17', method => 'm' };
+    my $daemon = FakeDaemon->start([['reply', { parameters => { jobs => [$job] } }]]);
+    local $ENV{PATH} = "$FindBin::Bin/../bin:$ENV{PATH}";
+    local $ENV{PVE_OCI_SOCKET} = $daemon->socket();
+    is_deeply(completions('cancel', ''), ['17'], 'cancel has the jobs');
+};
+
 subtest 'standard input as archive' => sub {
-    my ($daemon, $code) =
-        run_with([['reply', { parameters => { format => 'ociArchive' } }]], 'detect', '-');
-    is_deeply($daemon->call()->{descriptors}, ['/dev/null'], 'goes by descriptor');
+    my $script = [['reply', { parameters => { format => 'ociArchive' } }]];
+    my $daemon = FakeDaemon->start($script);
+    my $socket = $daemon->socket();
+    is(system("$PROGRAM detect - --socket $socket >/dev/null <$0"), 0, 'a file');
+    is_deeply($daemon->call()->{descriptors}, [$0], 'goes by descriptor') if $0 =~ m{\A/};
+    my $err = qx(echo | $PROGRAM detect - --socket $socket 2>&1);
+    is($? >> 8, 2, 'a pipe');
+    is(
+        $err,
+        'pve-oci: detect: standard input is a pipe, but an archive is read by seeking:'
+            . " write it to a file first, or use < FILE\n",
+        'is told',
+    );
 };
 
 subtest 'a full disk is an error' => sub {
-    my $daemon = FakeDaemon->start([['reply', { parameters => { version => '1' } }]]);
-    my $socket = $daemon->socket();
-    my $err = qx($PROGRAM info --socket $socket 2>&1 >/dev/full);
-    is($? >> 8, 1, 'exit code');
-    is(
-        $err, "pve-oci: info: cannot write to standard output: No space left on device\n",
-        'line'
-    );
+    for my $verb (qw(info help completion --version)) {
+        my $daemon = FakeDaemon->start([['reply', { parameters => { version => '1' } }]]);
+        my $socket = $daemon->socket();
+        my $err = qx(PVE_OCI_SOCKET=$socket $PROGRAM $verb 2>&1 >/dev/full);
+        is($? >> 8, 1, "exit code of $verb");
+        like(
+            $err,
+            qr/\Apve-oci: (?:\w+: )?cannot write to standard output: No space left on device\n\z/,
+            'line'
+        );
+    }
 };
 
 subtest 'sizes and the bar' => sub {
     is(PVE::OCI::Text::size($_->[0]), $_->[1], "$_->[0] bytes")
         for [0, '0 B'], [1023, '1023 B'], [1024, '1.0 KiB'], [1536 * 1024, '1.5 MiB'];
     my $progress = { phase => 'extracting', bytesRead => 1048576, bytesTotal => 4194304 };
-    is(
-        PVE::OCI::CLI::Progress::bar($progress, 2),
-        'extracting [======                  ]  25%  1.0 MiB of 4.0 MiB  512.0 KiB/s  ETA 0:06',
-        'bar with rate and rest',
+    my %bars = (
+        200 => 'extracting [======                  ]  25%  1.0 MiB of 4.0 MiB  ETA 0:06'
+            . '  512.0 KiB/s',
+        80 =>
+            'extracting [====               ]  25%  1.0 MiB of 4.0 MiB  ETA 0:06  512.0 KiB/s',
+        60 => 'extracting [===         ]  25%  1.0 MiB of 4.0 MiB  ETA 0:06',
+        30 => 'extracting [===         ]  25%',
+        14 => 'extracting  25',
     );
-    is(PVE::OCI::CLI::Progress::bar({ phase => 'queued' }, 2), 'queued', 'nothing known yet');
+    for my $columns (sort keys %bars) {
+        my $bar = PVE::OCI::CLI::Progress::bar($progress, 2, $columns);
+        is($bar, $bars{$columns}, "bar of $columns columns");
+        cmp_ok(length($bar), '<=', $columns, 'fits');
+    }
     is(
-        PVE::OCI::CLI::Progress::bar({ phase => "\e[1m", bytesTotal => [] }, 2), '?',
+        PVE::OCI::CLI::Progress::bar({ phase => 'queued' }, 2, 80), 'queued',
+        'nothing known yet'
+    );
+    is(
+        PVE::OCI::CLI::Progress::bar({ phase => "\e[1m", bytesTotal => [] }, 2, 80), '?',
         'hostile progress'
     );
+};
+
+subtest 'lines where there is no terminal' => sub {
+    my $state = { layer => 0, time => 0 };
+    my $line = sub ($layer, $read, $now) {
+        my $progress = {
+            layerIndex => $layer, layersCount => 2, bytesRead => $read, bytesTotal => 1000,
+            entriesWritten => 7,
+        };
+        return PVE::OCI::CLI::Progress::line($progress, $state, $now);
+    };
+    is($line->(0, 0, 1), 'layer 1/2: 0 B of 1000 B read (0%), 7 entries', 'a layer');
+    is($line->(0, 10, 5.9), undef, 'the same, soon');
+    is(
+        $line->(0, 20, 6.1), 'layer 1/2: 20 B of 1000 B read (2%), 7 entries',
+        'the same, later'
+    );
+    is($line->(1, 30, 6.2), 'layer 2/2: 30 B of 1000 B read (3%), 7 entries', 'another');
 };
 
 done_testing();

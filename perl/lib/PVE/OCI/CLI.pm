@@ -15,77 +15,26 @@ use PVE::OCI::CLI::Progress;
 use PVE::OCI::CLI::Verbs;
 use PVE::OCI::Text;
 
-my $SIGNALS = { INT => 2, TERM => 15 };
+my $SIGNALS = { HUP => 1, INT => 2, TERM => 15 };
+
+# The signal that came first and when, what is at work, whether the end has begun.
+my ($interrupt, $work, $is_ending);
 
 my sub usage_error ($where, $message) {
     die { exit_code => $PVE::OCI::CLI::Verbs::EXIT_USAGE, where => $where, message => $message };
 }
 
 my sub usage_line ($verb) {
-    my @arguments = ($verb->{arguments} // [])->@*;
-    return join(' ', 'pve-oci', $verb->{name}, @arguments, '[OPTION...]');
+    require PVE::OCI::CLI::Help; # not above: commands start faster without
+    return PVE::OCI::CLI::Help::usage_line($verb);
 }
 
-my sub option_line ($name) {
-    my $option = $PVE::OCI::CLI::Verbs::OPTIONS->{$name};
-    my $left = ($option->{short} ? "-$option->{short}, " : '    ') . "--$name";
-    $left .= " $option->{value}" if $option->{value};
-    return sprintf("  %-28s  %s\n", $left, $option->{help});
-}
-
-my sub help_text ($verb) {
-    return join(
-        '',
-        'usage: ' . usage_line($verb) . "\n\n",
-        ucfirst($verb->{summary})
-            . ($verb->{method} ? " (method $verb->{method})" : '') . ".\n",
-        "\nOptions:\n",
-        map { option_line($_) } PVE::OCI::CLI::Verbs::options_of($verb),
-    ) if $verb;
-    return join(
-        '',
-        "usage: pve-oci VERB [ARGUMENT...] [OPTION...]\n\nVerbs:\n",
-        (
-            map {
-                sprintf(
-                    "  %-24s  %s\n", join(' ', $_->{name}, ($_->{arguments} // [])->@*),
-                    $_->{summary}
-                )
-            } @PVE::OCI::CLI::Verbs::VERBS
-        ),
-        sprintf("  %-24s  %s\n", 'help [VERB]', 'show the options of a verb'),
-        sprintf("  %-24s  %s\n", 'completion', 'print the completion of bash'),
-        "\nOptions of every verb:\n",
-        (map { option_line($_) } @PVE::OCI::CLI::Verbs::COMMON_OPTIONS),
-        "\nExit codes:\n",
-        (map { sprintf("  %3d  %s\n", $_->@*) } @PVE::OCI::CLI::Verbs::EXIT_CODES),
-    );
-}
-
-my sub completion_text() {
-    my @verbs = @PVE::OCI::CLI::Verbs::VERBS;
-    my $names = join(' ', (map { $_->{name} } @verbs), qw(help completion));
-    my $cases = join(
-        '',
-        map {
-            my $options = join(' ', map { "--$_" } PVE::OCI::CLI::Verbs::options_of($_));
-            "        $_->{name}) words='$options' ;;\n";
-        } @verbs,
-    );
-    return <<"END";
-_pve_oci() {
-    local current=\${COMP_WORDS[COMP_CWORD]} words=
-    if [ "\$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=(\$(compgen -W '$names' -- "\$current"))
-        return
-    fi
-    case \$current in -*) ;; *) mapfile -t COMPREPLY < <(compgen -f -- "\$current"); return ;; esac
-    case \${COMP_WORDS[1]} in
-$cases    esac
-    COMPREPLY=(\$(compgen -W "\$words" -- "\$current"))
-}
-complete -o filenames -F _pve_oci pve-oci
-END
+# Text of an image goes to a terminal only as one clean line.
+my sub report ($where, $message) {
+    my $line = PVE::OCI::Text::one_line($message);
+    print STDERR 'pve-oci: ', (defined($where) ? PVE::OCI::Text::clean($where) . ': ' : ''),
+        "$line\n";
+    return;
 }
 
 # Splits the command line into verb, arguments and given options.
@@ -95,10 +44,10 @@ my sub parse_command_line (@words) {
         config => [qw(bundling no_auto_abbrev no_ignore_case permute)],
     );
     my @specs = map {
-        my $option = $PVE::OCI::CLI::Verbs::OPTIONS->{$_};
+        my $option = $PVE::OCI::CLI::Options::TABLE->{$_};
         my $names = join('|', $_, $option->{short} // ());
         $option->{spec} eq '' ? $names : "$names=$option->{spec}";
-    } sort keys $PVE::OCI::CLI::Verbs::OPTIONS->%*;
+    } sort keys $PVE::OCI::CLI::Options::TABLE->%*;
     {
         local $SIG{__WARN__} = sub ($text) { push @complaints, $text };
         $parser->getoptionsfromarray(\@words, $given, @specs);
@@ -124,11 +73,24 @@ my sub check_options ($verb, $given) {
     my %known = map { $_ => 1 } PVE::OCI::CLI::Verbs::options_of($verb);
     for my $name (sort keys $given->%*) {
         usage_error($verb->{name}, "option --$name is not one of this verb") if !$known{$name};
-        my $values = $PVE::OCI::CLI::Verbs::OPTIONS->{$name}->{values} // next;
+        my $values = $PVE::OCI::CLI::Options::TABLE->{$name}->{values} // next;
         usage_error($verb->{name}, "--$name must be one of " . join(', ', $values->@*))
             if !grep { $_ eq $given->{$name} } $values->@*;
     }
+    usage_error($verb->{name}, '--raw excludes --config') if $given->{raw} && $given->{config};
     return;
+}
+
+# The number that an option's text stands for, in the unit of the client's option.
+my sub number ($name, $text) {
+    my $type = $PVE::OCI::CLI::Options::TABLE->{$name}->{type} // return $text;
+    return $text if $text =~ /\A[0-9]{1,15}\z/;
+    usage_error('extract', "--$name: '$text' is not a whole number") if $type eq 'count';
+    require PVE::OCI::Settings; # not above: few commands have such numbers
+    my $bytes = PVE::OCI::Settings::parse_bytes($text)
+        // usage_error('extract', "--$name: '$text' is not a whole number with K, M, G or T");
+    return $bytes if $type eq 'bytes';
+    return int(($bytes + 1023) / 1024);
 }
 
 # "0:100000:65536" => [type, 0, 100000, 65536]
@@ -154,10 +116,10 @@ my sub id_map ($given) {
 }
 
 my sub client_options ($given) {
-    my $options = {};
+    my $options = { on_fallback => sub ($line) { report(undef, $line) } };
     for my $name (keys $given->%*) {
-        my $key = $PVE::OCI::CLI::Verbs::OPTIONS->{$name}->{key} // next;
-        $options->{$key} = $given->{$name};
+        my $key = $PVE::OCI::CLI::Options::TABLE->{$name}->{key} // next;
+        $options->{$key} = number($name, $given->{$name});
     }
     usage_error(undef, '--daemon excludes --embedded') if $given->{daemon} && $given->{embedded};
     ($options->{mode}) = grep { $given->{$_} } qw(daemon embedded);
@@ -191,9 +153,7 @@ my sub format_reply ($verb, $reply, $given) {
 
 # Adds what shows progress and warnings to the options; returns what has to be called at the end.
 my sub watch ($verb, $given, $options) {
-    my $say = sub ($line) {
-        print STDERR "pve-oci: $verb->{name}: ", PVE::OCI::Text::one_line($line), "\n";
-    };
+    my $say = sub ($line) { report($verb->{name}, $line) };
     my @warnings;
     my ($show, $clear) = PVE::OCI::CLI::Progress::display(\*STDERR, -t STDERR);
     my $wants_lines = -t STDERR || !is_json($given) || $given->{verbose};
@@ -203,21 +163,66 @@ my sub watch ($verb, $given, $options) {
         $options->{on_job} = sub ($id) { $say->("job $id") }
             if $given->{verbose};
     }
+    $options->{on_abort} = $say;
     return ($clear, sub () { $say->($_) for @warnings });
+}
+
+# Standard input for -, which must be a file: archives are read by seeking.
+my sub opened_archive ($verb, $name) {
+    return $name if $name ne '-';
+    return \*STDIN if -f STDIN || -d STDIN;
+    my $what = -p STDIN ? 'a pipe' : -t STDIN ? 'a terminal' : 'not a file';
+    usage_error(
+        $verb->{name},
+        "standard input is $what, but an archive is read by seeking:"
+            . ' write it to a file first, or use < FILE'
+    );
+}
+
+# What an extraction that failed has left in ROOTFS, so that nobody has to look: the daemon may have
+# died, or may not have been waited for.
+my sub report_leftovers ($verb, $rootdir, $before) {
+    my $found = PVE::OCI::Leftovers::find($rootdir, $before);
+    report($verb->{name}, "$rootdir still holds files of the image, such as $found")
+        if defined($found);
+    report($verb->{name}, "$rootdir is as it was before") if $interrupt && !defined($found);
+    return;
+}
+
+my sub call_verb ($verb, $arguments, $options) {
+    return $verb->{run}->($arguments, $options) if !$verb->{makes_files};
+    require PVE::OCI::Leftovers;
+    my $rootdir = $arguments->[1];
+    my $before = PVE::OCI::Leftovers::look($rootdir);
+    my $reply = eval { $verb->{run}->($arguments, $options) };
+    return $reply if defined($reply);
+    my $error = $@;
+    $is_ending = 1; # a signal must not end the last words
+    $options->{clear}->();
+    report_leftovers($verb, $rootdir, $before) if $before;
+    die $error;
+}
+
+my sub print_text ($text) {
+    print STDOUT $text;
+    STDOUT->flush() && !STDOUT->error() or die "cannot write to standard output: $!\n";
+    return $PVE::OCI::CLI::Verbs::EXIT_DONE;
 }
 
 my sub run_verb ($verb, $arguments, $given) {
     my $options = client_options($given);
-    my @arguments =
-        map { $_ eq '-' && $verb->{arguments}->[0] eq 'ARCHIVE' ? \*STDIN : $_ } $arguments->@*;
+    my @arguments = $arguments->@*;
+    $arguments[0] = opened_archive($verb, $arguments[0])
+        if ($verb->{arguments} // [''])->[0] eq 'ARCHIVE';
     my ($clear, $show_warnings) = (sub () { }, sub () { });
     ($clear, $show_warnings) = watch($verb, $given, $options) if $verb->{progress};
-    my $reply = eval { $verb->{run}->(\@arguments, $options) };
+    $options->{clear} = $clear;
+    $work = { verb => $verb, clear => $clear };
+    my $reply = eval { call_verb($verb, \@arguments, $options) };
     my $error = $@;
     $clear->();
     die $error if !defined($reply);
-    print STDOUT format_reply($verb, $reply, $given);
-    STDOUT->flush() && !STDOUT->error() or die "cannot write to standard output: $!\n";
+    print_text(format_reply($verb, $reply, $given));
     $show_warnings->();
     return $verb->{exit_code} ? $verb->{exit_code}->($reply) : $PVE::OCI::CLI::Verbs::EXIT_DONE;
 }
@@ -233,38 +238,36 @@ my sub exit_code_of ($error) {
     return $PVE::OCI::CLI::Verbs::ERROR_EXIT_CODES->{$name} // $PVE::OCI::CLI::Verbs::EXIT_FAILED;
 }
 
-my sub report ($where, $message) {
-    my $line = PVE::OCI::Text::one_line($message);
-    print STDERR 'pve-oci: ', (defined($where) ? PVE::OCI::Text::clean($where) . ': ' : ''),
-        "$line\n";
-    return;
-}
-
 my sub dispatch ($name, $arguments, $given) {
-    if ($given->{version}) {
-        print "pve-oci $PVE::OCI::VERSION\n";
-        return $PVE::OCI::CLI::Verbs::EXIT_DONE;
-    }
+    return print_text("pve-oci $PVE::OCI::VERSION\n") if $given->{version};
     my $is_help = $given->{help} || ($name // '') eq 'help';
     my $about = ($name // '') eq 'help' ? $arguments->[0] : $name;
-    if ($is_help && !defined($about)) {
-        print help_text(undef);
-        return $PVE::OCI::CLI::Verbs::EXIT_DONE;
+    my $verb;
+    if (defined($about)) {
+        $verb = PVE::OCI::CLI::Verbs::find_verb($about)
+            // usage_error(undef, "unknown verb '$about', see 'pve-oci help'");
     }
-    usage_error(undef, "a verb is missing, see 'pve-oci help'") if !defined($name);
-    if ($name eq 'completion') {
-        print completion_text();
-        return $PVE::OCI::CLI::Verbs::EXIT_DONE;
-    }
-    my $verb = PVE::OCI::CLI::Verbs::find_verb($about)
-        // usage_error(undef, "unknown verb '$about', see 'pve-oci help'");
-    if ($is_help) {
-        print help_text($verb);
-        return $PVE::OCI::CLI::Verbs::EXIT_DONE;
-    }
+    return print_text(PVE::OCI::CLI::Verbs::find_verb('help')->{print}->($verb)) if $is_help;
+    usage_error(undef, "a verb is missing, see 'pve-oci help'") if !$verb;
     check_options($verb, $given);
     check_arguments($verb, $arguments);
+    return print_text($verb->{print}->()) if $verb->{print};
     return run_verb($verb, $arguments, $given);
+}
+
+# The first signal cancels the job, and what it made is removed. Those that come with it are the
+# same request. A later one ends the waiting for that: PVE::OCI::Varlink tells so.
+my sub handle_signal ($name) {
+    return if $is_ending;
+    if ($interrupt) {
+        return if time() - $interrupt->{time} < $PVE::OCI::Varlink::SAME_REQUEST;
+    } else {
+        $interrupt = { name => $name, time => time() };
+        $work->{clear}->() if $work;
+        report($work->{verb}->{name}, 'interrupted, removing what was extracted')
+            if $work && $work->{verb}->{makes_files};
+    }
+    die "interrupted\n";
 }
 
 # Runs the command line; returns the exit code.
@@ -272,13 +275,14 @@ sub main (@words) {
     utf8::decode($_) for @words;
     # :encoding(UTF-8) would load Encode, which doubles the time to start
     binmode($_, ':utf8') for \*STDOUT, \*STDERR; ## no critic (RequireEncodingWithUTF8Layer)
-    my $signal;
+    ($interrupt, $work, $is_ending) = ();
     local @SIG{ keys $SIGNALS->%* } = map {
         my $name = $_;
-        sub { $signal = $name; die "interrupted\n" }
+        sub { handle_signal($name) }
     } keys $SIGNALS->%*;
     local $SIG{PIPE} = 'IGNORE';
     my ($name, $arguments, $given);
+    local $SIG{__WARN__} = sub ($line) { report($name, $line =~ s/\Apve-oci: //r) };
     my $code = eval {
         ($name, $arguments, $given) = parse_command_line(@words);
         dispatch($name, $arguments, $given);
@@ -289,8 +293,8 @@ sub main (@words) {
         report($error->{where}, $error->{message});
         return $error->{exit_code};
     }
-    report($name, $error);
-    return $PVE::OCI::CLI::Verbs::EXIT_SIGNAL + $SIGNALS->{$signal} if $signal;
+    report($name, $error) if !$interrupt || $error ne "interrupted\n" || !$is_ending;
+    return $PVE::OCI::CLI::Verbs::EXIT_SIGNAL + $SIGNALS->{ $interrupt->{name} } if $interrupt;
     my $caught = PVE::OCI::Error::caught($error);
     report($name, "error $caught->{name}") if $caught && $given->{verbose};
     return exit_code_of($caught);

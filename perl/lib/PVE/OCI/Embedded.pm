@@ -82,7 +82,8 @@ my sub clone_mount ($handle, $name, $is_read_only) {
     return $tree;
 }
 
-# A descriptor that was passed is opened anew, for reading: its owner must have been able to read by it.
+# A descriptor that was passed is opened anew, for reading: its owner must have been able to read by
+# it.
 my sub require_readable ($handle) {
     my $flags = fcntl($handle, F_GETFL, 0) // system_error('archive', undef, 'fcntl');
     return if !($flags & $O_PATH) && ($flags & O_ACCMODE) != O_WRONLY;
@@ -93,9 +94,10 @@ my sub require_readable ($handle) {
     );
 }
 
-# The file or directory on a read-only mount of its own. A handle for reading would not be enough: chmod
-# and its like need none that is for writing. A file is opened through the mount, so position, flags and
-# locks are not the caller's. Who may not mount has no rights to lose: the engine runs as himself.
+# The file or directory on a read-only mount of its own. A handle for reading would not be enough:
+# chmod and its like need none that is for writing. A file is opened through the mount, so position,
+# flags and locks are not the caller's. Who may not mount has no rights to lose: the engine runs as
+# himself.
 my sub read_only ($handle, $name, $is_directory) {
     my $mount = clone_mount($handle, $name, 1);
     return $mount if $is_directory;

@@ -1,6 +1,7 @@
 package PVE::OCI::CLI::Progress;
 
-# Shows a job's progress: one line redrawn on a terminal, elsewhere one line a layer.
+# Shows a job's progress: on a terminal one line that is redrawn and never wider than the terminal,
+# elsewhere a line for each layer and every few seconds.
 
 use v5.36;
 
@@ -8,7 +9,12 @@ use Time::HiRes ();
 
 use PVE::OCI::Text;
 
+our $LINE_INTERVAL = 5; # seconds, where there is no terminal
+
+my $TIOCGWINSZ = 0x5413; # asm-generic/ioctls.h
 my $BAR_WIDTH = 24;
+my $MIN_BAR_WIDTH = 6;
+my $DEFAULT_COLUMNS = 80;
 
 my sub count ($value) { return ($value // '') =~ /\A([0-9]+)\z/ ? $1 : 0 }
 
@@ -16,60 +22,103 @@ my sub duration ($seconds) {
     return sprintf('%d:%02d', $seconds / 60, $seconds % 60);
 }
 
-# The redrawn line: phase, layer, bar, rate and the time that is left at this rate.
-sub bar ($progress, $elapsed) {
-    my ($read, $total) = map { count($_) } $progress->@{qw(bytesRead bytesTotal)};
-    my $phase = ($progress->{phase} // '') =~ /\A([a-z]+)\z/ ? $1 : '?';
-    return $phase if $total == 0;
-    my $share = $read < $total ? $read / $total : 1;
-    my $filled = int($share * $BAR_WIDTH);
-    my $line = sprintf(
-        '%s [%s%s] %3d%%  %s of %s',
-        $phase, '=' x $filled, ' ' x ($BAR_WIDTH - $filled), 100 * $share,
-        PVE::OCI::Text::size($read), PVE::OCI::Text::size($total),
-    );
-    return $line if $elapsed < 0.5 || $read == 0;
-    my $rate = $read / $elapsed;
-    $line .= '  ' . PVE::OCI::Text::size(int($rate)) . '/s';
-    $line .= '  ETA ' . duration(($total - $read) / $rate) if $read < $total;
-    return $line;
+# The width of the terminal, which may change at any time.
+sub columns ($handle) {
+    # struct winsize { unsigned short ws_row, ws_col, ws_xpixel, ws_ypixel; }
+    my $size = pack('S4', 0, 0, 0, 0);
+    if (ioctl($handle, $TIOCGWINSZ, $size)) {
+        my $columns = (unpack('S4', $size))[1];
+        return $columns if $columns > 0;
+    }
+    return ($ENV{COLUMNS} // '') =~ /\A([1-9][0-9]{0,3})\z/ ? $1 : $DEFAULT_COLUMNS;
 }
 
-# A line for each layer that is begun. Returns undef when there is nothing new.
-sub layer_line ($progress, $state) {
-    my $count = count($progress->{layersCount});
+# The line with a bar as wide as $columns leave room for; what follows the bar is left out from the
+# end until the line fits.
+my sub fitted ($phase, $share, $columns, @more) {
+    my $percent = sprintf('%3d%%', 100 * $share);
+    while (1) {
+        my $rest = join('  ', $percent, @more);
+        my $room = $columns - length("$phase [] $rest");
+        my $width = $room < $BAR_WIDTH ? $room : $BAR_WIDTH;
+        if ($width >= $MIN_BAR_WIDTH) {
+            my $filled = int($share * $width);
+            return "$phase [" . '=' x $filled . ' ' x ($width - $filled) . "] $rest";
+        }
+        last if !@more;
+        pop @more;
+    }
+    return substr("$phase $percent", 0, $columns);
+}
+
+# The redrawn line, of at most $columns: phase, bar, share, size, rate and the time that is left at
+# this rate.
+sub bar ($progress, $elapsed, $columns) {
+    my ($read, $total) = map { count($_) } $progress->@{qw(bytesRead bytesTotal)};
+    my $phase = ($progress->{phase} // '') =~ /\A([a-z]+)\z/ ? $1 : '?';
+    return substr($phase, 0, $columns) if $total == 0;
+    my $share = $read < $total ? $read / $total : 1;
+    my @more = (PVE::OCI::Text::size($read) . ' of ' . PVE::OCI::Text::size($total));
+    if ($elapsed >= 0.5 && $read > 0) {
+        my $rate = $read / $elapsed;
+        push @more, 'ETA ' . duration(($total - $read) / $rate) if $read < $total;
+        push @more, PVE::OCI::Text::size(int($rate)) . '/s';
+    }
+    return fitted($phase, $share, $columns, @more);
+}
+
+# What is said where there is no terminal. Undef when there is nothing new: no other layer, and not
+# enough time since the last line.
+sub line ($progress, $state, $now) {
+    my ($count, $read, $total, $entries) =
+        map { count($_) } $progress->@{qw(layersCount bytesRead bytesTotal entriesWritten)};
     return if $count == 0 || !defined($progress->{layerIndex});
     my $layer = count($progress->{layerIndex}) + 1;
-    return if $layer > $count || $layer <= $state->{layer};
-    $state->{layer} = $layer;
-    my ($read, $entries) = map { count($_) } $progress->@{qw(bytesRead entriesWritten)};
+    return if $layer > $count;
+    return if $layer <= $state->{layer} && $now - $state->{time} < $LINE_INTERVAL;
+    $state->{time} = $now;
+    $state->{layer} = $layer if $layer > $state->{layer};
     return sprintf(
-        'layer %d/%d (%s read, %d entries so far)',
-        $layer, $count, PVE::OCI::Text::size($read), $entries,
+        'layer %d/%d: %s of %s read (%d%%), %d entries',
+        $layer, $count, PVE::OCI::Text::size($read), PVE::OCI::Text::size($total),
+        $total > 0 ? 100 * $read / $total : 100, $entries,
     );
+}
+
+# Removes the line that was drawn. In a terminal that has become narrower it now takes several rows,
+# above the cursor; most terminals wrap what they show.
+my sub erase ($handle, $length, $columns) {
+    my $rows = int(($length - 1) / $columns);
+    print {$handle} ($rows > 0 ? "\e[${rows}A" : ''), "\r\e[J";
+    return;
 }
 
 # Returns two functions: one that takes a Progress hash and one to call at the end, whatever it was.
 sub display ($handle, $is_tty) {
     my $start = Time::HiRes::time();
-    my $state = { layer => 0, drawn => 0 };
-    return (
-        sub ($progress) {
-            if ($is_tty) {
-                my $line = bar($progress, Time::HiRes::time() - $start);
-                print {$handle} "\r$line\e[K";
-                $handle->flush();
-                $state->{drawn} = 1;
-            } elsif (defined(my $line = layer_line($progress, $state))) {
-                print {$handle} "$line\n";
-            }
-        },
-
-        sub () {
-            print {$handle} "\r\e[K" if $state->{drawn};
-            $state->{drawn} = 0;
-        },
-    );
+    my $state = { layer => 0, time => $start, drawn => 0 };
+    my $clear = sub () {
+        erase($handle, $state->{drawn}, columns($handle)) if $state->{drawn} > 0;
+        $state->{drawn} = 0;
+    };
+    my $draw = sub ($progress) {
+        my $now = Time::HiRes::time();
+        if (!$is_tty) {
+            my $line = line($progress, $state, $now);
+            print {$handle} "$line\n" if defined($line);
+            return;
+        }
+        my $columns = columns($handle);
+        # a line that fills the last column would make some terminals wrap
+        my $line = bar($progress, $now - $start, $columns > 1 ? $columns - 1 : 1);
+        if ($state->{drawn} > $columns) {
+            $clear->();
+        }
+        print {$handle} "\r$line\e[K";
+        $handle->flush();
+        $state->{drawn} = length($line);
+    };
+    return ($draw, $clear);
 }
 
 1;

@@ -6,23 +6,31 @@ package PVE::OCI::CLI::Verbs;
 use v5.36;
 
 use PVE::OCI;
+use PVE::OCI::CLI::Options;
 
 our $EXIT_DONE = 0;
 our $EXIT_FAILED = 1;
 our $EXIT_USAGE = 2;
 our $EXIT_UNAVAILABLE = 69; # EX_UNAVAILABLE of sysexits.h
 our $EXIT_PERMISSION = 77;  # EX_NOPERM
+our $EXIT_CONFIG = 78;      # EX_CONFIG
 our $EXIT_SIGNAL = 128;     # plus the signal's number
 
 # What the exit codes mean, for the help.
 our @EXIT_CODES = (
     [$EXIT_DONE, 'done'],
-    [$EXIT_FAILED, 'the answer is no, or the operation failed'],
+    [$EXIT_FAILED, 'the operation failed, or the answer is no'],
     [$EXIT_USAGE, 'wrong usage'],
-    [$EXIT_UNAVAILABLE, 'pve-ocid cannot be reached, and there is no embedded engine'],
+    [
+        $EXIT_UNAVAILABLE,
+        'pve-ocid cannot be reached and the embedded engine cannot be used,'
+            . ' or the connection to pve-ocid was lost'
+    ],
     [$EXIT_PERMISSION, 'permission denied'],
-    [130, 'interrupted by SIGINT, the job is cancelled'],
-    [143, 'interrupted by SIGTERM, the job is cancelled'],
+    [$EXIT_CONFIG, '/etc/pve-ocid.conf has a wrong line'],
+    [129, 'ended by SIGHUP; the job is cancelled'],
+    [130, 'ended by SIGINT (Ctrl-C); the job is cancelled'],
+    [143, 'ended by SIGTERM; the job is cancelled'],
 );
 
 # Error name => exit code; every other error is $EXIT_FAILED.
@@ -31,6 +39,7 @@ our $ERROR_EXIT_CODES = {
     'ConnectionLost' => $EXIT_UNAVAILABLE,
     'EngineUnavailable' => $EXIT_UNAVAILABLE,
     'InvalidArgument' => $EXIT_USAGE,
+    'InvalidSettings' => $EXIT_CONFIG,
     'io.pve.oci.InvalidArgument' => $EXIT_USAGE,
     'io.pve.oci.PermissionDenied' => $EXIT_PERMISSION,
     'org.varlink.service.InvalidParameter' => $EXIT_USAGE,
@@ -41,96 +50,6 @@ our $ERROR_EXIT_CODES = {
 # not: there the image wants more than the container may.
 our $ERRNO_DECIDES = { map { $_ => 1 } qw(ConnectFailed OpenFailed io.pve.oci.SystemError) };
 
-# Option => spec of Getopt::Long, name of its value, help, key among the client's options.
-our $OPTIONS = {
-    'arch' => {
-        spec => 's', value => 'ARCH', key => 'architecture',
-        help => "architecture, as GOARCH spells it; the host's otherwise",
-    },
-    'authfile' => {
-        spec => 's', value => 'FILE', key => 'authfile',
-        help => "logins of registries, as `skopeo login` writes them; skopeo's own otherwise",
-    },
-    'bwlimit' =>
-        { spec => 's', value => 'KIB', key => 'bwlimit', help => 'read at most KIB KiB/s' },
-    'command' => {
-        spec => '',
-        key => 'command',
-        help => 'the words after ROOTFS are the command; none: show it',
-    },
-    'config' => { spec => '', help => 'print only the config object, as JSON' },
-    'daemon' => { spec => '', help => 'by pve-ocid only, an error where it cannot be reached' },
-    'embedded' => {
-        spec => '',
-        help => 'by the engine in a process of our own; else only where there is no daemon',
-    },
-    'engine-only' => {
-        spec => '', key => 'engine_only',
-        help => "leave pve-container's create flow as it is, replace its engine (PVE::RS::OCI)",
-    },
-    'gidmap' => {
-        spec => 's@', value => 'C:H:N',
-        help => 'as --uidmap, for groups; the same as --uidmap if left out',
-    },
-    'help' => { spec => '', short => 'h', help => 'show this help' },
-    'init' => {
-        spec => 's', value => 'on|off', key => 'init', values => [qw(on off)],
-        help =>
-            'whether an init is process 1, which forwards signals and reaps; off by default',
-    },
-    'json' => { spec => '', short => 'j', help => 'same as --output-format json' },
-    'manifest' => {
-        spec => 's', value => 'DIGEST', key => 'manifest_digest',
-        help => 'the image with this manifest digest',
-    },
-    'max-bytes' => {
-        spec => 's', value => 'N', key => 'max_bytes', help => 'write at most N bytes',
-    },
-    'max-entries' => {
-        spec => 's', value => 'N', key => 'max_entries', help => 'create at most N entries',
-    },
-    'noheader' => { spec => '', help => 'no titles above columns' },
-    'output-format' => {
-        spec => 's', value => 'FORMAT', help => 'text, json or json-pretty',
-        values => [qw(text json json-pretty)],
-    },
-    'privileged' => { spec => '', help => 'map no ids, make device nodes' },
-    'prometheus' => { spec => '', help => 'in the text format of Prometheus' },
-    'quiet' => { spec => '', short => 'q', help => 'no progress, no summary' },
-    'raw' => { spec => '', help => 'print the complete configuration blob as it is' },
-    'reference' => {
-        spec => 's', value => 'NAME', key => 'reference_name',
-        help => 'the image with this reference name',
-    },
-    'refresh' => {
-        spec => '', key => 'refresh',
-        help => 'integrate again, if the node was integrated and an update undid it',
-    },
-    'remove' => { spec => '', key => 'remove', help => 'undo it' },
-    'socket' => {
-        spec => 's', value => 'PATH', key => 'socket',
-        help => "socket of pve-ocid ($PVE::OCI::DEFAULT_SOCKET)",
-    },
-    'status' => {
-        spec => '', key => 'status',
-        help => 'show whether it is in force; exit code 1 if not',
-    },
-    'uidmap' => {
-        spec => 's@', value => 'C:H:N',
-        help => 'N ids from C in the container are those from H on the host;'
-            . ' may be repeated (0:100000:65536)',
-    },
-    'variant' => {
-        spec => 's', value => 'VARIANT', key => 'variant',
-        help => 'architecture variant, as v8',
-    },
-    'verbose' =>
-        { spec => '', short => 'v', help => 'tell more: job, phases, names of errors' },
-    'version' => { spec => '', help => 'show the version' },
-};
-
-our @COMMON_OPTIONS = qw(socket output-format json noheader quiet verbose help version);
-
 my @SELECTOR = qw(arch variant reference manifest);
 my @MODE = qw(daemon embedded);
 
@@ -140,20 +59,23 @@ our @VERBS = (
     {
         name => 'detect',
         method => 'DetectArchive',
-        summary => 'tell whether ARCHIVE is an OCI image archive',
+        summary => 'tell whether ARCHIVE holds an image that can be extracted',
         arguments => ['ARCHIVE'],
         options => [@MODE],
         run =>
             sub ($arguments, $options) { PVE::OCI::detect_archive($arguments->[0], $options) },
         columns => [['format', 'format'], ['layout version', 'layoutVersion']],
+        # 0 for all that extract takes
         exit_code => sub ($reply) {
-            return ($reply->{format} // '') eq 'ociArchive' ? $EXIT_DONE : $EXIT_FAILED;
+            return ($reply->{format} // '') =~ /\A(?:oci|docker)Archive\z/
+                ? $EXIT_DONE
+                : $EXIT_FAILED;
         },
     },
     {
         name => 'inspect',
         method => 'InspectImage',
-        summary => 'show what images and layers ARCHIVE holds',
+        summary => 'show the images, the layers and the configuration in ARCHIVE',
         arguments => ['ARCHIVE'],
         options => [@SELECTOR, @MODE, qw(config raw)],
         run =>
@@ -198,7 +120,7 @@ our @VERBS = (
     {
         name => 'verify',
         method => 'VerifyImage',
-        summary => 'check digest and size of every blob of an image',
+        summary => 'check the digest and size of every blob of an image',
         arguments => ['ARCHIVE'],
         options => [@SELECTOR, @MODE],
         progress => 1,
@@ -240,6 +162,7 @@ our @VERBS = (
             @SELECTOR, @MODE, qw(uidmap gidmap privileged max-bytes max-entries bwlimit),
         ],
         progress => 1,
+        makes_files => 1,
         run => sub ($arguments, $options) { PVE::OCI::extract_image($arguments->@*, $options) },
         columns => [
             ['manifest', 'result.manifestDigest', 'digest'],
@@ -253,7 +176,7 @@ our @VERBS = (
     {
         name => 'jobs',
         method => 'ListJobs',
-        summary => 'list the jobs at work',
+        summary => 'list running and queued jobs',
         run => sub ($arguments, $options) { return { jobs => PVE::OCI::list_jobs($options) } },
         columns => [],
         lists => [
@@ -274,7 +197,7 @@ our @VERBS = (
     {
         name => 'cancel',
         method => 'CancelJob',
-        summary => 'cancel jobs',
+        summary => 'cancel jobs, by the numbers that jobs shows',
         arguments => ['ID...'],
         run => sub ($arguments, $options) {
             PVE::OCI::cancel_job($_, $options) for $arguments->@*;
@@ -285,7 +208,7 @@ our @VERBS = (
     {
         name => 'info',
         method => 'org.varlink.service.GetInfo',
-        summary => 'show what daemon is running',
+        summary => 'show which daemon is running',
         run => sub ($arguments, $options) { PVE::OCI::get_info($options) },
         columns => [
             ['vendor', 'vendor'], ['product', 'product'], ['version', 'version'],
@@ -314,10 +237,15 @@ our @VERBS = (
     },
     {
         name => 'env',
-        summary => "show or change a stopped container's environment and command: ROOTFS"
-            . " [list | set NAME=VALUE... | unset NAME...], or --command ROOTFS -- ARGUMENT...,"
-            . ' or --init on|off ROOTFS',
+        summary => 'show or change the environment or the command of a stopped container',
         arguments => ['ROOTFS', '[WORD...]'],
+        forms => [
+            'pve-oci env ROOTFS [list]',
+            'pve-oci env ROOTFS set NAME=VALUE...',
+            'pve-oci env ROOTFS unset NAME...',
+            'pve-oci env --command ROOTFS [-- WORD...]',
+            'pve-oci env --init on|off ROOTFS',
+        ],
         options => [qw(command init)],
         # loaded when needed: commands start faster without
         run => sub (@arguments) {
@@ -346,15 +274,39 @@ our @VERBS = (
             return $reply->{integrated} || !$reply->{asked} ? $EXIT_DONE : $EXIT_FAILED;
         },
     },
+    {
+        name => 'help',
+        summary => 'show the options of VERB, or all verbs',
+        arguments => ['[VERB]'],
+        # loaded when needed, as above
+        print => sub ($verb) {
+            require PVE::OCI::CLI::Help;
+            return PVE::OCI::CLI::Help::help_text($verb);
+        },
+    },
+    {
+        name => 'completion',
+        summary => 'print the completion for bash, to be sourced',
+        print => sub (@) {
+            require PVE::OCI::CLI::Help;
+            return PVE::OCI::CLI::Help::completion_text();
+        },
+    },
 );
 
+# The verb of this name, or undef.
 sub find_verb ($name) {
     my ($verb) = grep { $_->{name} eq $name } @VERBS;
     return $verb;
 }
 
+# Verbs that only print a text call nothing and have nothing to format.
+sub common_options_of ($verb) {
+    return $verb->{print} ? qw(help) : @PVE::OCI::CLI::Options::COMMON;
+}
+
 sub options_of ($verb) {
-    return (($verb->{options} // [])->@*, @COMMON_OPTIONS);
+    return (($verb->{options} // [])->@*, common_options_of($verb));
 }
 
 1;

@@ -1,0 +1,110 @@
+package PVE::OCI::CLI::Options;
+
+# The table of pve-oci's options. PVE::OCI::CLI::Verbs says which verb has which.
+
+use v5.36;
+
+use PVE::OCI;
+
+# Option => spec of Getopt::Long, name of its value, help, key among the client's options. type is
+# that of a number: bytes (K, M, G, T may follow), rate (bytes if one of them follows, else KiB),
+# count. values are all that there may be, usual those that completion offers.
+our $TABLE = {
+    'arch' => {
+        spec => 's', value => 'ARCH', key => 'architecture',
+        help => 'take the image for this architecture (amd64, arm64, ...);'
+            . " default: this machine's",
+        usual => [qw(386 amd64 arm arm64 ppc64le riscv64 s390x)],
+    },
+    'authfile' => {
+        spec => 's', value => 'FILE', key => 'authfile',
+        help =>
+            "read logins of registries from FILE, written by skopeo login; default: skopeo's",
+        is_file => 1,
+    },
+    'bwlimit' => {
+        spec => 's', value => 'N', key => 'bwlimit', type => 'rate',
+        help => 'read at most N KiB a second; with K, M, G or T after N: bytes a second',
+    },
+    'command' => {
+        spec => '', key => 'command',
+        help => 'the words after ROOTFS become the command; without words, show it',
+    },
+    'config' => { spec => '', help => 'print only the config object, as JSON' },
+    'daemon' => { spec => '', help => 'use pve-ocid only; fail if it cannot be reached' },
+    'embedded' => {
+        spec => '', help => 'work in a child process of pve-oci instead of asking pve-ocid',
+    },
+    'engine-only' => {
+        spec => '', key => 'engine_only',
+        help => "leave pve-container's create flow as it is, replace its engine (PVE::RS::OCI)",
+    },
+    'gidmap' => {
+        spec => 's@', value => 'C:H:N',
+        help => 'the same for group IDs; default: as --uidmap',
+    },
+    'help' => { spec => '', short => 'h', help => 'show this help' },
+    'init' => {
+        spec => 's', value => 'on|off', key => 'init', values => [qw(on off)],
+        help => 'run an init as process 1, which forwards signals and reaps; default: off',
+    },
+    'json' => { spec => '', short => 'j', help => 'same as --output-format json' },
+    'manifest' => {
+        spec => 's', value => 'DIGEST', key => 'manifest_digest',
+        help => 'take the image with this manifest digest',
+    },
+    'max-bytes' => {
+        spec => 's', value => 'N', key => 'max_bytes', type => 'bytes',
+        help => 'write at most N bytes; K, M, G or T may follow N',
+    },
+    'max-entries' => {
+        spec => 's', value => 'N', key => 'max_entries', type => 'count',
+        help => 'create at most N files, directories and links',
+    },
+    'noheader' => { spec => '', help => 'print no titles above columns' },
+    'output-format' => {
+        spec => 's', value => 'FORMAT', help => 'text, json or json-pretty',
+        values => [qw(text json json-pretty)],
+    },
+    'privileged' => {
+        spec => '',
+        help => 'extract for a privileged container: map no IDs, create device nodes',
+    },
+    'prometheus' => { spec => '', help => 'print the text format of Prometheus' },
+    'quiet' => { spec => '', short => 'q', help => 'print no progress and no summary' },
+    'raw' => { spec => '', help => 'print the whole image configuration as it is stored' },
+    'reference' => {
+        spec => 's', value => 'NAME', key => 'reference_name',
+        help => 'take the image with this reference name',
+    },
+    'refresh' => {
+        spec => '', key => 'refresh',
+        help => 'integrate again, if the node was integrated and an update undid it',
+    },
+    'remove' => { spec => '', key => 'remove', help => 'undo it' },
+    'socket' => {
+        spec => 's', value => 'PATH', key => 'socket', is_file => 1,
+        help => "socket of pve-ocid; default: $PVE::OCI::DEFAULT_SOCKET",
+    },
+    'status' => {
+        spec => '', key => 'status',
+        help => 'show whether it is in force; exit code 1 if not',
+    },
+    'uidmap' => {
+        spec => 's@', value => 'C:H:N',
+        help => 'map N user IDs, from C on in the container, from H on the host;'
+            . ' may be repeated; default: 0:100000:65536',
+    },
+    'variant' => {
+        spec => 's', value => 'VARIANT', key => 'variant',
+        help => 'take the image for this variant of the architecture, such as v8',
+        usual => [qw(v5 v6 v7 v8)],
+    },
+    'verbose' =>
+        { spec => '', short => 'v', help => 'also print job numbers and names of errors' },
+    'version' => { spec => '', help => 'show the version' },
+};
+
+our @COMMON = qw(socket output-format json noheader quiet verbose help version);
+
+1;
