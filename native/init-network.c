@@ -68,12 +68,14 @@ static void raise_loopback(void)
     system_call(CLOSE, fd, 0, 0, 0, 0);
 }
 
-/* Writes the value if the setting has the kernel's default, else an administrator has set it. */
-static bool replace_default(const char *path, const char *kernel_default, const char *value)
+static bool has_value(const char *path, const char *value)
 {
     char now[32] = {0};
-    if (read_file(path, now, sizeof(now) - 1) < 0 || !are_equal(now, kernel_default))
-        return true;
+    return read_file(path, now, sizeof(now) - 1) > 0 && are_equal(now, value);
+}
+
+static bool write_value(const char *path, const char *value)
+{
     long fd = system_call(OPENAT, AT_FDCWD, (long)path, O_WRONLY | O_CLOEXEC, 0, 0);
     if (fd < 0)
         return false;
@@ -110,16 +112,27 @@ static unsigned long largest_group(void)
     return largest > MAX_ID ? MAX_ID : largest;
 }
 
+/* What is not the kernel's default was set by an administrator, as lxc.sysctl.net, and stays. */
+static void open_ports(void)
+{
+    static const char path[] = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
+    if (has_value(path, "1024\n"))
+        write_value(path, "0");
+}
+
+/* The default is an empty range; a user namespace that does not have these ids shows the overflow id for both. */
 static void open_ping(void)
 {
-    static const char path[] = "/proc/sys/net/ipv4/ping_group_range", kernel_default[] = "1\t0\n";
+    static const char path[] = "/proc/sys/net/ipv4/ping_group_range";
     char number[24], range[2 + 24] = "0 ";
-    if (replace_default(path, kernel_default, "0 2147483647"))
+    if (!has_value(path, "1\t0\n") && !has_value(path, "65534\t65534\n"))
+        return;
+    if (write_value(path, "0 2147483647"))
         return;
     const char *digits = format_number(largest_group(), 10, number);
     for (size_t i = 0; i <= length_of(digits); i++)
         range[2 + i] = digits[i];
-    replace_default(path, kernel_default, range);
+    write_value(path, range);
 }
 
 void prepare_network(void)
@@ -127,6 +140,6 @@ void prepare_network(void)
     if (!is_own_namespace())
         return;
     raise_loopback();
-    replace_default("/proc/sys/net/ipv4/ip_unprivileged_port_start", "1024\n", "0");
+    open_ports();
     open_ping();
 }

@@ -25,14 +25,25 @@ sub build_init ($arch) {
     return "$directory/init/$arch/pve.init";
 }
 
+# Builds a static program from a file in this directory, once for each.
+sub build_program ($source, $path) {
+    state %built;
+    if (!$built{$source}) {
+        $built{$source} = tempdir(CLEANUP => 1) . '/program';
+        system('gcc', '-static', '-O1', '-o', $built{$source}, "$HERE$source") == 0
+            or die "gcc failed\n";
+    }
+    system('cp', $built{$source}, $path) == 0 or die "cp failed\n";
+    return;
+}
+
 # Makes a rootfs whose program is /bin/dump, owned by this id. The program waits for a signal if
 # there is a file /wait.
 sub create ($owner = 0) {
     my $rootdir = tempdir(CLEANUP => 1);
     chmod(0755, $rootdir) or die $!;
     mkdir("$rootdir/$_") or die $! for qw(bin dev etc proc run sys tmp work);
-    my $dump = "$rootdir/bin/dump";
-    system('gcc', '-static', '-O1', '-o', $dump, "${HERE}dump.c") == 0 or die "gcc failed\n";
+    build_program('dump.c', "$rootdir/bin/dump");
     open(my $out, '>', "$rootdir/out") or die $!;
     chmod(0666, "$rootdir/out") or die $!;
     system('chown', '-R', "$owner:$owner", $rootdir) == 0 or die "chown failed\n";

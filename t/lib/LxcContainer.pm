@@ -6,6 +6,7 @@ package LxcContainer;
 use v5.36;
 
 use File::Temp qw(tempdir);
+use POSIX ();
 use Test::More;
 
 use TestSupport qw(wait_until);
@@ -56,21 +57,58 @@ sub start ($class, $rootdir, $conf, $is_ready) {
         grep({ $_->[0] ne 'lxc.idmap' } ($conf->{lxc} // [])->@*),
     );
     write_file("$folder/test/config", join('', map { "$_->[0] = $_->[1]\n" } @lines));
-    system('lxc-start', '-P', $folder, '-n', 'test', '-d', '-l', 'INFO', '-o', "$folder/log");
+    # in the foreground and without a terminal, as pve-container@.service does it
+    $self->{pid} = fork() // die "fork: $!\n";
+    if ($self->{pid} == 0) {
+        open($_, '+<', '/dev/null') or POSIX::_exit(99) for \*STDIN, \*STDOUT, \*STDERR;
+        my @log = ('-l', 'INFO', '-o', "$folder/log");
+        exec('lxc-start', '-F', '-P', $folder, '-n', 'test', @log) or POSIX::_exit(99);
+    }
     wait_until($is_ready) or diag(qx(tail -40 $folder/log));
     return $self;
 }
 
 # Ends it by its stop signal; returns the exit status of lxc-stop. A signal that does nothing is
 # found out by the time it takes.
-sub stop ($self) {
-    return system('lxc-stop', '-P', $self->{folder}, '-n', 'test', '-t', 10);
+sub stop ($self, $timeout = 10) {
+    return system('lxc-stop', '-P', $self->{folder}, '-n', 'test', '-t', $timeout);
+}
+
+# Waits until it has ended by itself; returns the exit status of lxc-start.
+sub wait_for_end ($self) {
+    wait_until(sub { waitpid($self->{pid}, POSIX::WNOHANG()) == $self->{pid} }) or return;
+    return $?;
+}
+
+# Runs a command in it; returns its exit code, and what it wrote.
+sub attach ($self, @command) {
+    pipe(my $reader, my $writer) or die $!;
+    my $pid = $self->run_attached($writer, @command);
+    close($writer);
+    my $text = do { local $/ = undef; readline($reader) };
+    waitpid($pid, 0);
+    return ($? >> 8, $text // '');
+}
+
+# The same with output to this handle; returns its exit code.
+sub attach_to ($self, $handle, @command) {
+    waitpid($self->run_attached($handle, @command), 0);
+    return $? >> 8;
+}
+
+sub run_attached ($self, $handle, @command) {
+    my $pid = fork() // die "fork: $!\n";
+    return $pid if $pid;
+    open(STDIN, '<', '/dev/null') or POSIX::_exit(99);
+    open($_, '>&', $handle) or POSIX::_exit(99) for \*STDOUT, \*STDERR;
+    exec('lxc-attach', '-P', $self->{folder}, '-n', 'test', '--', @command) or POSIX::_exit(99);
 }
 
 sub DESTROY ($self) {
     return if $self->{owner} != $$;
     local ($?, $@, $!);
     system("lxc-stop -P $self->{folder} -n test -k >/dev/null 2>&1");
+    waitpid($self->{pid}, 0);
     return;
 }
 

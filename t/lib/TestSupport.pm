@@ -70,6 +70,13 @@ sub patience() {
     return $ENV{PVE_OCI_TEST_PATIENCE} // 20;
 }
 
+# From here on the process is in a new network namespace.
+sub enter_network_namespace() {
+    my $CLONE_NEWNET = 0x40000000;
+    syscall(SYS_unshare(), $CLONE_NEWNET) == 0 or die "unshare: $!\n";
+    return;
+}
+
 # The number of a system call on this machine.
 sub system_call ($name) {
     return $new_call{$name} // __PACKAGE__->can("SYS_$name")->();

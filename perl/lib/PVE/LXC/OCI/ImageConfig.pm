@@ -175,7 +175,7 @@ my sub check_own_id ($conf, $key) {
 # Who the command runs as: lxc.init.uid, gid and groups where the user set them, by LXC's rules,
 # else the image's User. Returns { uid, gid, groups, home }.
 my sub user ($conf, $config, $rootdir) {
-    my ($uid, $gid) = map { check_own_id($conf, "lxc.init.$_") } qw(uid gid);
+    my ($uid, $gid) = map { scalar(check_own_id($conf, "lxc.init.$_")) } qw(uid gid);
     my $user = PVE::OCI::User::resolve($uid // text($config, 'User'), $rootdir);
     if (defined($uid) || defined($gid)) {
         $user->{gid} = $gid // 0;
