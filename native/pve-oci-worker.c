@@ -31,6 +31,7 @@ static struct {
     const char *socket, *jvm, *class, *uid_map, *gid_map;
     struct list binds, preloads; /* the home is one of the binds */
     rlim_t open_files;
+    bool only_reads;
     char **jvm_options;
     size_t jvm_option_count;
 } options = {.open_files = 4096};
@@ -59,7 +60,8 @@ static void parse_options(int argc, char **argv)
         {"home", required_argument, NULL, 'h'},   {"bind", required_argument, NULL, 'b'},
         {"preload", required_argument, NULL, 'p'}, {"uidmap", required_argument, NULL, 'u'},
         {"gidmap", required_argument, NULL, 'g'}, {"nofile", required_argument, NULL, 'n'},
-        {"class", required_argument, NULL, 'c'},  {NULL, 0, NULL, 0},
+        {"class", required_argument, NULL, 'c'},  {"only-reads", no_argument, NULL, 'r'},
+        {NULL, 0, NULL, 0},
     };
 
     const char *home = NULL;
@@ -75,6 +77,7 @@ static void parse_options(int argc, char **argv)
         case 'g': options.gid_map = optarg; break;
         case 'n': options.open_files = parse_number(optarg); break;
         case 'c': options.class = optarg; break;
+        case 'r': options.only_reads = true; break;
         default: die("read options: unknown, ambiguous or without value: %s", argv[optind - 1]);
         }
     }
@@ -82,6 +85,8 @@ static void parse_options(int argc, char **argv)
         die("read options: --socket, --jvm, --home and --class are required");
     if ((options.uid_map == NULL) != (options.gid_map == NULL))
         die("read options: --uidmap and --gidmap go together");
+    if (options.only_reads && options.uid_map == NULL)
+        die("read options: --only-reads needs --uidmap and --gidmap");
     append(&options.binds, home);
     options.jvm_options = argv + optind;
     options.jvm_option_count = (size_t) (argc - optind);
@@ -156,6 +161,7 @@ int main(int argc, char **argv)
         .uid_map = options.uid_map,
         .gid_map = options.gid_map,
         .open_files = options.open_files,
+        .only_reads = options.only_reads,
         .owner = daemon,
         .makes_devices = options.uid_map == NULL,
         .log_only = log_only,

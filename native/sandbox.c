@@ -146,7 +146,7 @@ static _Noreturn void become_worker(const struct sandbox *sandbox, const char *j
         _exit(1); /* the parent half is gone, and said why */
     if (!sandbox->is_plain)
         take_ids(sandbox);
-    limit_capabilities(sandbox->makes_devices ? keep | 1 << CAP_MKNOD : keep);
+    limit_capabilities(sandbox->only_reads ? 0 : sandbox->makes_devices ? keep | 1 << CAP_MKNOD : keep);
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
         die("set not dumpable: %m");
 
@@ -159,7 +159,7 @@ static _Noreturn void become_worker(const struct sandbox *sandbox, const char *j
     if (close_range(3, ~0U, 0) != 0)
         die("close descriptors: %m");
     umask(0); /* of the image's files */
-    if (restrict_system_calls(sandbox->makes_devices, sandbox->log_only) != 0)
+    if (restrict_system_calls(sandbox->only_reads, sandbox->makes_devices, sandbox->log_only) != 0)
         die("install seccomp filter: %m");
 
     call.library = jvm;

@@ -23,27 +23,20 @@
 #define NR_REMOVEXATTRAT 466
 
 static const int always[] = {
-    /* files by path or directory fd: layers are applied with these; the only writable tree is the rootfs */
+    /* files by path or directory fd */
     SCMP_SYS(access), SCMP_SYS(faccessat), SCMP_SYS(faccessat2), SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(openat2),
     SCMP_SYS(stat), SCMP_SYS(lstat), SCMP_SYS(newfstatat), SCMP_SYS(statx), SCMP_SYS(statfs), SCMP_SYS(readlink),
-    SCMP_SYS(readlinkat), SCMP_SYS(mkdir), SCMP_SYS(mkdirat), SCMP_SYS(rmdir), SCMP_SYS(unlink), SCMP_SYS(unlinkat),
-    SCMP_SYS(symlinkat), SCMP_SYS(linkat), SCMP_SYS(rename), SCMP_SYS(renameat), SCMP_SYS(renameat2),
-    SCMP_SYS(fchmodat), NR_FCHMODAT2, SCMP_SYS(fchownat), SCMP_SYS(utimensat), SCMP_SYS(getcwd), SCMP_SYS(fchdir),
-    SCMP_SYS(umask), SCMP_SYS(getdents64),
+    SCMP_SYS(readlinkat), SCMP_SYS(getcwd), SCMP_SYS(fchdir), SCMP_SYS(umask), SCMP_SYS(getdents64),
 
     /* files by fd */
     SCMP_SYS(read), SCMP_SYS(readv), SCMP_SYS(pread64), SCMP_SYS(preadv), SCMP_SYS(write), SCMP_SYS(writev),
-    SCMP_SYS(pwrite64), SCMP_SYS(pwritev), SCMP_SYS(lseek), SCMP_SYS(fstat), SCMP_SYS(fstatfs), SCMP_SYS(fchmod),
-    SCMP_SYS(fchown), SCMP_SYS(ftruncate), SCMP_SYS(fallocate), SCMP_SYS(fadvise64), SCMP_SYS(readahead),
-    SCMP_SYS(fsync), SCMP_SYS(fdatasync), SCMP_SYS(sync_file_range), SCMP_SYS(copy_file_range), SCMP_SYS(sendfile),
-    SCMP_SYS(splice), SCMP_SYS(close), SCMP_SYS(close_range), SCMP_SYS(dup), SCMP_SYS(dup2), SCMP_SYS(dup3),
-    SCMP_SYS(fcntl), SCMP_SYS(flock),
+    SCMP_SYS(pwrite64), SCMP_SYS(pwritev), SCMP_SYS(lseek), SCMP_SYS(fstat), SCMP_SYS(fstatfs), SCMP_SYS(fadvise64),
+    SCMP_SYS(readahead), SCMP_SYS(fsync), SCMP_SYS(fdatasync), SCMP_SYS(sendfile), SCMP_SYS(splice), SCMP_SYS(close),
+    SCMP_SYS(close_range), SCMP_SYS(dup), SCMP_SYS(dup2), SCMP_SYS(dup3), SCMP_SYS(fcntl), SCMP_SYS(flock),
 
     /* extended attributes */
-    SCMP_SYS(setxattr), SCMP_SYS(lsetxattr), SCMP_SYS(fsetxattr), NR_SETXATTRAT, SCMP_SYS(getxattr),
-    SCMP_SYS(lgetxattr), SCMP_SYS(fgetxattr), NR_GETXATTRAT, SCMP_SYS(listxattr), SCMP_SYS(llistxattr),
-    SCMP_SYS(flistxattr), NR_LISTXATTRAT, SCMP_SYS(removexattr), SCMP_SYS(lremovexattr), SCMP_SYS(fremovexattr),
-    NR_REMOVEXATTRAT,
+    SCMP_SYS(getxattr), SCMP_SYS(lgetxattr), SCMP_SYS(fgetxattr), NR_GETXATTRAT, SCMP_SYS(listxattr),
+    SCMP_SYS(llistxattr), SCMP_SYS(flistxattr), NR_LISTXATTRAT,
 
     /* the connection to the daemon, which is there already, and waiting for it; pipes between threads */
     SCMP_SYS(recvmsg), SCMP_SYS(recvfrom), SCMP_SYS(sendmsg), SCMP_SYS(sendto), SCMP_SYS(shutdown),
@@ -72,6 +65,19 @@ static const int always[] = {
 #define CLONE_NEW_ANY \
     (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
 
+/*
+ * Layers are applied with these; the only tree that can be written is the root file system. Who detects, inspects or
+ * verifies has none of them: an archive that could not be put on a read-only mount stays as it is all the same.
+ */
+static const int changing[] = {
+    SCMP_SYS(mkdir), SCMP_SYS(mkdirat), SCMP_SYS(rmdir), SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(symlinkat),
+    SCMP_SYS(linkat), SCMP_SYS(rename), SCMP_SYS(renameat), SCMP_SYS(renameat2), SCMP_SYS(fchmodat), NR_FCHMODAT2,
+    SCMP_SYS(fchownat), SCMP_SYS(utimensat), SCMP_SYS(fchmod), SCMP_SYS(fchown), SCMP_SYS(ftruncate),
+    SCMP_SYS(fallocate), SCMP_SYS(sync_file_range), SCMP_SYS(copy_file_range), SCMP_SYS(setxattr),
+    SCMP_SYS(lsetxattr), SCMP_SYS(fsetxattr), NR_SETXATTRAT, SCMP_SYS(removexattr), SCMP_SYS(lremovexattr),
+    SCMP_SYS(fremovexattr), NR_REMOVEXATTRAT,
+};
+
 /* Allowed when one argument is right; a call may stand here more than once. */
 static const struct {
     int call;
@@ -79,12 +85,6 @@ static const struct {
 } conditional[] = {
     /* threads only: no process, no namespace */
     {SCMP_SYS(clone), {0, SCMP_CMP_MASKED_EQ, CLONE_THREAD | CLONE_NEW_ANY, CLONE_THREAD}},
-
-    /* what a tar archive holds besides files, links and directories, that is no device; type 0 is a regular file */
-    {SCMP_SYS(mknodat), {2, SCMP_CMP_MASKED_EQ, S_IFMT, S_IFIFO}},
-    {SCMP_SYS(mknodat), {2, SCMP_CMP_MASKED_EQ, S_IFMT, S_IFSOCK}},
-    {SCMP_SYS(mknodat), {2, SCMP_CMP_MASKED_EQ, S_IFMT, S_IFREG}},
-    {SCMP_SYS(mknodat), {2, SCMP_CMP_MASKED_EQ, S_IFMT, 0}},
 
     /* isatty(), available(), non-blocking mode; never TIOCSTI and its like */
     {SCMP_SYS(ioctl), {1, SCMP_CMP_EQ, TCGETS, 0}},
@@ -106,6 +106,14 @@ static const struct {
     {SCMP_SYS(socketpair), {0, SCMP_CMP_EQ, AF_UNIX, 0}},
 };
 
+/* What a tar archive holds besides files, links and directories, and is no device; type 0 is a regular file. */
+static const struct scmp_arg_cmp nodes[] = {
+    {2, SCMP_CMP_MASKED_EQ, S_IFMT, S_IFIFO},
+    {2, SCMP_CMP_MASKED_EQ, S_IFMT, S_IFSOCK},
+    {2, SCMP_CMP_MASKED_EQ, S_IFMT, S_IFREG},
+    {2, SCMP_CMP_MASKED_EQ, S_IFMT, 0},
+};
+
 /* Device nodes, in a privileged container only: in a user namespace the kernel refuses them as well. */
 static const struct scmp_arg_cmp devices[] = {
     {2, SCMP_CMP_MASKED_EQ, S_IFMT, S_IFCHR},
@@ -122,7 +130,7 @@ static int allow(scmp_filter_ctx filter, int call, const struct scmp_arg_cmp *co
     return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, call, condition == NULL ? 0 : 1, condition);
 }
 
-static int add_rules(scmp_filter_ctx filter, bool make_devices)
+static int add_rules(scmp_filter_ctx filter, bool only_reads, bool make_devices)
 {
     /* signals to this process only; no process group, where a root worker's peers could be */
     const struct scmp_arg_cmp self = {0, SCMP_CMP_EQ, (scmp_datum_t) getpid(), 0};
@@ -134,6 +142,10 @@ static int add_rules(scmp_filter_ctx filter, bool make_devices)
         error = allow(filter, conditional[i].call, &conditional[i].condition);
     error = error == 0 ? allow(filter, SCMP_SYS(kill), &self) : error;
     error = error == 0 ? allow(filter, SCMP_SYS(tgkill), &self) : error;
+    for (size_t i = 0; error == 0 && !only_reads && i < LENGTH(changing); i++)
+        error = allow(filter, changing[i], NULL);
+    for (size_t i = 0; error == 0 && !only_reads && i < LENGTH(nodes); i++)
+        error = allow(filter, SCMP_SYS(mknodat), &nodes[i]);
     for (size_t i = 0; error == 0 && make_devices && i < LENGTH(devices); i++)
         error = allow(filter, SCMP_SYS(mknodat), &devices[i]);
 
@@ -143,7 +155,7 @@ static int add_rules(scmp_filter_ctx filter, bool make_devices)
     return error;
 }
 
-int restrict_system_calls(bool make_devices, bool log_only)
+int restrict_system_calls(bool only_reads, bool make_devices, bool log_only)
 {
     scmp_filter_ctx filter = seccomp_init(log_only ? SCMP_ACT_LOG : SCMP_ACT_ERRNO(EPERM));
     if (filter == NULL) {
@@ -153,7 +165,7 @@ int restrict_system_calls(bool make_devices, bool log_only)
     /* A binary search instead of a list: the conditional calls run through it each time. */
     int error = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
     if (error == 0)
-        error = add_rules(filter, make_devices);
+        error = add_rules(filter, only_reads, make_devices);
     if (error == 0)
         error = seccomp_load(filter);
     seccomp_release(filter);

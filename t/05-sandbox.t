@@ -192,6 +192,27 @@ sub leaves_the_archive_alone ($probe) {
     return;
 }
 
+# By the filter alone: the file is on a mount that could be written.
+sub changes_nothing ($probe) {
+    my $path = next_path('file');
+    open(my $file, '+>', $path) or die "open $path: $!\n";
+    chown(100000, 100000, $path) or die "chown: $!\n";
+    my $fd = ask($probe, 'fd', fileno($file));
+    is(call($probe, 'read', $fd, 'z:16', 16), '= 0', 'a file is read');
+    refused($probe, 'fchmod', $fd, oct('04777'));
+    refused($probe, 'fchown', $fd, 0, 0);
+    refused($probe, 'fsetxattr', $fd, 'user.test', 'z:1', 1, 0);
+    refused($probe, 'ftruncate', $fd, 0);
+    refused($probe, 'fallocate', $fd, 0, 0, 1);
+    refused($probe, 'mkdirat', AT_FDCWD, '/new', oct('0755'));
+    refused($probe, 'mknodat', AT_FDCWD, '/new', S_IFREG | oct('0600'), 0);
+    refused($probe, $_, AT_FDCWD, 'a', AT_FDCWD, 'b', 0) for qw(linkat renameat2);
+    refused($probe, 'unlinkat', AT_FDCWD, 'a', 0);
+    my $status = process_status(child_of($probe->{pid}));
+    is($status->{"Cap$_"}, '0' x 16, "capabilities $_") for qw(Prm Eff Bnd Inh Amb);
+    return;
+}
+
 for my $jdk (jdks()) {
     for my $map (undef, MAP) {
         my @map = (id_map => $map);
@@ -207,6 +228,13 @@ for my $jdk (jdks()) {
             is(stop_worker($probe), 'exit 0', 'end of the connection ends it');
         };
     }
+    subtest "$jdk, only reads" => sub {
+        my $probe = ready_probe($jdk, id_map => MAP, only_reads => 1);
+        subtest 'system calls' => sub { refuses_system_calls($probe) };
+        subtest 'Java' => sub { allows_what_java_needs($probe) };
+        subtest 'files' => sub { changes_nothing($probe) };
+        is(stop_worker($probe), 'exit 0', 'end of the connection ends it');
+    };
 }
 
 done_testing();

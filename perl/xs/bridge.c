@@ -93,6 +93,9 @@ static _Noreturn void become_parent_half(const struct bridge *bridge)
         if (errno != EPERM)
             die("unshare mount namespace: %m");
         sandbox.is_plain = true;
+        /* Who may not mount may not write a map either; an extraction is refused by that, reading is not. */
+        if (sandbox.only_reads)
+            sandbox.uid_map = sandbox.gid_map = NULL;
     }
     sandbox.owner = OWNER;
     sandbox.waits_for_end = true;

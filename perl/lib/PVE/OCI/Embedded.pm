@@ -205,13 +205,14 @@ my sub open_root ($parameters, $descriptors, $settings, $maps) {
 }
 
 # ID maps of the call, or those of the user namespace that this process is in already.
-my sub id_maps ($parameters, $allows_any) {
+my sub id_maps ($action, $parameters, $allows_any) {
     my $is_own = !PVE::OCI::IdMap::is_initial_namespace();
     my ($uid_map, $gid_map) =
-        $is_own
-        ? map { PVE::OCI::IdMap::own($_) } qw(uid_map gid_map)
-        : map { $_ // [] } $parameters->@{qw(uidMap gidMap)};
-    PVE::OCI::IdMap::check_both($uid_map, $gid_map, $allows_any) if !$is_own;
+          $is_own ? map { PVE::OCI::IdMap::own($_) } qw(uid_map gid_map)
+        : $action eq 'extract' ? map { $_ // [] } $parameters->@{qw(uidMap gidMap)}
+        : (PVE::OCI::IdMap::of_reading()) x 2;
+    PVE::OCI::IdMap::check_both($uid_map, $gid_map, $allows_any)
+        if !$is_own && $action eq 'extract';
     return {
         uid_map => $uid_map,
         gid_map => $gid_map,
@@ -236,7 +237,7 @@ my sub complete_settings ($settings, $action, $maps) {
                 . ' others may pass a file descriptor to detect, inspect and verify',
         );
     }
-    my $has_map = $is_extracting && !$maps->{is_own} && $maps->{uid_map}->@*;
+    my $has_map = $> == 0 && !$maps->{is_own} && $maps->{uid_map}->@*;
     return {
         $settings->%*,
         $has_map
@@ -246,7 +247,9 @@ my sub complete_settings ($settings, $action, $maps) {
             )
         : (),
         makes_devices => $is_extracting && !$maps->{is_own} && !$has_map ? 1 : 0,
-        needs_namespace => $> != 0 ? 1 : 0,
+        # whoever only reads is root of a user namespace of its own, in which he has no capability
+        only_reads => $is_extracting ? 0 : 1,
+        needs_namespace => $> != 0 || !$is_extracting && $maps->{is_own} ? 1 : 0,
         keeps_groups => is_setgroups_denied(),
     };
 }
@@ -390,8 +393,7 @@ sub call ($method, $parameters, $call_options = {}) {
         // PVE::OCI::Varlink::fail('EngineUnavailable', "$@");
     my $configured = PVE::OCI::Settings::read_file();
     $settings->{hang} = $configured->{hang};
-    my $maps =
-        id_maps($action eq 'extract' ? $parameters : {}, $configured->{'allow-any-id-map'});
+    my $maps = id_maps($action, $parameters, $configured->{'allow-any-id-map'});
     my $descriptors = $call_options->{descriptors} // [];
     $settings = complete_settings($settings, $action, $maps);
     my $archive = open_archive($parameters, $descriptors);

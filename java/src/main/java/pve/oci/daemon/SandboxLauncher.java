@@ -40,6 +40,9 @@ record SandboxLauncher(Path program, Path home, Path libraryDirectory, Path java
             command.addAll(List.of("--uidmap", maps.uid().asArgument()));
             command.addAll(List.of("--gidmap", maps.gid().asArgument()));
         }
+        if (maps.onlyReads()) {
+            command.add("--only-reads");
+        }
         command.addAll(List.of("--class", WORKER_CLASS, "--"));
         command.addAll(jvmOptions());
         return command;

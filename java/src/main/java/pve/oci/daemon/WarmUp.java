@@ -30,6 +30,9 @@ final class WarmUp {
 
     /** Ends early, between two runs, when the worker is wanted. A worker that fails at this is not to be used. */
     void run(Worker worker, BooleanSupplier mayGoOn) throws IOException {
+        if (worker.maps().onlyReads()) {
+            return; // it cannot extract
+        }
         long started = System.nanoTime();
         int runs = 0;
         while (runs < MAXIMUM_RUNS && System.nanoTime() - started < MAXIMUM_NANOS && mayGoOn.getAsBoolean()) {

@@ -3,12 +3,19 @@ package pve.oci.service;
 import java.util.List;
 import pve.oci.varlink.VarlinkException;
 
-/** The two ID maps of a user namespace; both are empty for a privileged container. What workers are kept by. */
-public record IdMaps(IdMap uid, IdMap gid) {
+/**
+ * The two ID maps of a user namespace; both are empty for a privileged container. Workers are kept by them.
+ *
+ * @param onlyReads for jobs that write nothing: the worker has no capability, and no system call that changes a file
+ */
+public record IdMaps(IdMap uid, IdMap gid, boolean onlyReads) {
     private static final IdMap FIRST_CONTAINER = new IdMap(List.of(new IdMapRange(0, 100_000, 65_536)));
 
     /** PVE's own map for unprivileged containers. */
-    public static final IdMaps DEFAULT = new IdMaps(FIRST_CONTAINER, FIRST_CONTAINER);
+    public static final IdMaps DEFAULT = new IdMaps(FIRST_CONTAINER, FIRST_CONTAINER, false);
+
+    /** For jobs without a root directory. Any map will do, as long as it does not have the host's root. */
+    static final IdMaps READING = new IdMaps(FIRST_CONTAINER, FIRST_CONTAINER, true);
 
     static IdMaps checked(List<IdMapRange> uid, List<IdMapRange> gid, ServiceSettings settings)
             throws VarlinkException {
@@ -18,7 +25,8 @@ public record IdMaps(IdMap uid, IdMap gid) {
         }
         return new IdMaps(
                 IdMap.checked("uidMap", uid, settings.subordinateUids()),
-                IdMap.checked("gidMap", gid, settings.subordinateGids()));
+                IdMap.checked("gidMap", gid, settings.subordinateGids()),
+                false);
     }
 
     public boolean isPrivileged() {

@@ -65,7 +65,7 @@ public final class OciService {
         }
         IdMaps maps = action == Action.EXTRACT
                 ? IdMaps.checked(orEmpty(bound.uidMap()), orEmpty(bound.gidMap()), context.settings())
-                : IdMaps.DEFAULT;
+                : IdMaps.READING;
         Job job = jobs.add(action.method(), bound, call.peer().credentials());
         long started = System.nanoTime();
         try (ImageJob image = new ImageJob(context, call, job, action, bound, maps)) {
