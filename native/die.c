@@ -5,6 +5,13 @@
 #include <stdio.h>
 #include <unistd.h>
 
+static const char *program = "pve-oci-worker";
+
+void die_as(const char *name)
+{
+    program = name;
+}
+
 _Noreturn void die(const char *format, ...)
 {
     char line[1024];
@@ -13,6 +20,6 @@ _Noreturn void die(const char *format, ...)
     va_start(arguments, format);
     int length = vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
-    dprintf(STDERR_FILENO, "<3>pve-oci-worker: %.*s\n", length < 0 ? 0 : (int) sizeof line, line);
+    dprintf(STDERR_FILENO, "<3>%s: %.*s\n", program, length < 0 ? 0 : (int) sizeof line, line);
     _exit(1);
 }

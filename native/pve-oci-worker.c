@@ -30,7 +30,7 @@ struct list {
 static struct {
     const char *socket, *jvm, *class, *uid_map, *gid_map;
     struct list binds, preloads; /* the home is one of the binds */
-    rlim_t open_files;
+    rlim_t open_files, data;
     bool only_reads;
     char **jvm_options;
     size_t jvm_option_count;
@@ -61,7 +61,7 @@ static void parse_options(int argc, char **argv)
         {"preload", required_argument, NULL, 'p'}, {"uidmap", required_argument, NULL, 'u'},
         {"gidmap", required_argument, NULL, 'g'}, {"nofile", required_argument, NULL, 'n'},
         {"class", required_argument, NULL, 'c'},  {"only-reads", no_argument, NULL, 'r'},
-        {NULL, 0, NULL, 0},
+        {"data", required_argument, NULL, 'd'},   {NULL, 0, NULL, 0},
     };
 
     const char *home = NULL;
@@ -77,6 +77,7 @@ static void parse_options(int argc, char **argv)
         case 'g': options.gid_map = optarg; break;
         case 'n': options.open_files = parse_number(optarg); break;
         case 'c': options.class = optarg; break;
+        case 'd': options.data = parse_number(optarg); break;
         case 'r': options.only_reads = true; break;
         default: die("read options: unknown, ambiguous or without value: %s", argv[optind - 1]);
         }
@@ -132,9 +133,6 @@ static void connect_daemon(void)
 
 int main(int argc, char **argv)
 {
-    const char *seccomp_mode = getenv("PVE_OCI_SECCOMP");
-    bool log_only = seccomp_mode != NULL && strcmp(seccomp_mode, "log") == 0;
-
     parse_options(argc, argv);
     forget_caller();
 
@@ -161,10 +159,10 @@ int main(int argc, char **argv)
         .uid_map = options.uid_map,
         .gid_map = options.gid_map,
         .open_files = options.open_files,
+        .data = options.data,
         .only_reads = options.only_reads,
         .owner = daemon,
         .makes_devices = options.uid_map == NULL,
-        .log_only = log_only,
     };
     return run_in_sandbox(&sandbox);
 }

@@ -51,26 +51,50 @@ static void load_libraries(const struct sandbox *sandbox, const char *jvm)
         (void) dlopen(sandbox->preloads[i], RTLD_NOW);
 }
 
-/* Neither limit is raised above the hard one, which would need a capability. */
-static void limit_resources(const struct sandbox *sandbox)
+/*
+ * Threads of a worker. The kernel counts by user and user namespace (since Linux 5.14), so where a worker has a user
+ * namespace of its own nobody else's processes count, not those of a container with the same ID map either. It needs
+ * less than 30. The host's root is not bound by it: for him there is TasksMax of the service.
+ */
+#define MAX_THREADS 128
+
+/*
+ * Were memory to run out, a worker would be the first to go: it has one job, others have many. Inherited by the child,
+ * and written before /proc goes out of sight. An ordinary user's process that was root's may not: it has its limits.
+ */
+static void volunteer_for_oom(void)
 {
-    static const struct rlimit no_core = {0, 0};
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return;
+    if (write(fd, "1000", 4) != 4 && errno != EACCES && errno != EPERM)
+        die("set oom_score_adj: %m");
+    if (close(fd) != 0)
+        die("close oom_score_adj: %m");
+}
+
+/* No limit is raised above the hard one, which would need a capability. */
+static void lower_limit(int resource, const char *name, rlim_t value)
+{
     struct rlimit limit;
 
-    if (setrlimit(RLIMIT_CORE, &no_core) != 0)
-        die("set limit of core files: %m");
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        die("get limit of open files: %m");
-    if (limit.rlim_max > sandbox->open_files)
-        limit.rlim_max = sandbox->open_files;
+    if (getrlimit(resource, &limit) != 0)
+        die("get limit of %s: %m", name);
+    if (limit.rlim_max > value)
+        limit.rlim_max = value;
     limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
-        die("set limit of open files: %m");
-    if (getrlimit(RLIMIT_FSIZE, &limit) != 0)
-        die("get limit of file size: %m");
-    limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_FSIZE, &limit) != 0)
-        die("set limit of file size: %m");
+    if (setrlimit(resource, &limit) != 0)
+        die("set limit of %s: %m", name);
+}
+
+static void limit_resources(const struct sandbox *sandbox)
+{
+    lower_limit(RLIMIT_CORE, "core files", 0);
+    lower_limit(RLIMIT_NOFILE, "open files", sandbox->open_files);
+    if (sandbox->data != 0)
+        lower_limit(RLIMIT_DATA, "memory", sandbox->data);
+    lower_limit(RLIMIT_FSIZE, "file size", RLIM_INFINITY); /* an image's files may be as large as is allowed here */
 }
 
 /* Keeps these capabilities, where it has them, none to be got back. */
@@ -146,6 +170,9 @@ static _Noreturn void become_worker(const struct sandbox *sandbox, const char *j
         _exit(1); /* the parent half is gone, and said why */
     if (!sandbox->is_plain)
         take_ids(sandbox);
+    /* Not before the namespace is there: what its maker had would be a limit to all of him in it. */
+    if (sandbox->uid_map != NULL || sandbox->keeps_groups)
+        lower_limit(RLIMIT_NPROC, "threads", MAX_THREADS);
     limit_capabilities(sandbox->only_reads ? 0 : sandbox->makes_devices ? keep | 1 << CAP_MKNOD : keep);
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
         die("set not dumpable: %m");
@@ -159,7 +186,7 @@ static _Noreturn void become_worker(const struct sandbox *sandbox, const char *j
     if (close_range(3, ~0U, 0) != 0)
         die("close descriptors: %m");
     umask(0); /* of the image's files */
-    if (restrict_system_calls(sandbox->only_reads, sandbox->makes_devices, sandbox->log_only) != 0)
+    if (restrict_system_calls(sandbox->only_reads, sandbox->makes_devices) != 0)
         die("install seccomp filter: %m");
 
     call.library = jvm;
@@ -216,6 +243,7 @@ int run_in_sandbox(const struct sandbox *sandbox)
     if (realpath(sandbox->call.library, jvm) == NULL)
         die("resolve %s: %m", sandbox->call.library);
     load_libraries(sandbox, jvm);
+    volunteer_for_oom();
     limit_resources(sandbox);
     int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (proc < 0)

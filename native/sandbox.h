@@ -19,13 +19,13 @@ struct sandbox {
     size_t preload_count;
     const char *uid_map, *gid_map;  /* lines of uid_map(5) joined by commas; NULL: no user namespace is made */
     rlim_t open_files;
+    rlim_t data;                    /* bytes of memory that can be written, RLIMIT_DATA; 0: as the caller has it */
     int owner;                      /* becomes readable when nobody wants the worker any more; -1: never */
     bool waits_for_end;             /* when the owner is gone: not before nothing is left; takes CAP_KILL */
     bool makes_devices;             /* for a privileged container */
     bool only_reads;                /* has no capability, and no system call that changes a file */
     bool keeps_groups;              /* in a user namespace where setgroups(2) is denied */
     bool is_plain;                  /* no namespaces and no tree, where the kernel does not grant them */
-    bool log_only;                  /* system calls that are not listed are logged, not refused */
 };
 
 /*

@@ -155,9 +155,9 @@ static int add_rules(scmp_filter_ctx filter, bool only_reads, bool make_devices)
     return error;
 }
 
-int restrict_system_calls(bool only_reads, bool make_devices, bool log_only)
+int restrict_system_calls(bool only_reads, bool make_devices)
 {
-    scmp_filter_ctx filter = seccomp_init(log_only ? SCMP_ACT_LOG : SCMP_ACT_ERRNO(EPERM));
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
     if (filter == NULL) {
         errno = ENOMEM;
         return -1;

@@ -6,9 +6,9 @@
 
 /*
  * Installs the filter for this thread and the ones it starts; needs no_new_privs. Everything not listed is EPERM.
- * only_reads: none that changes a file. make_devices: mknodat of character and block devices too. log_only: refuse
- * nothing, log instead (debugging). Returns 0 or -1 with errno.
+ * only_reads: none that changes a file. make_devices: mknodat of character and block devices too.
+ * Returns 0 or -1 with errno.
  */
-int restrict_system_calls(bool only_reads, bool make_devices, bool log_only);
+int restrict_system_calls(bool only_reads, bool make_devices);
 
 #endif

@@ -71,10 +71,10 @@ CODE:
     bridge.sandbox.uid_map = optional_text(aTHX_ settings, "uid_map");
     bridge.sandbox.gid_map = optional_text(aTHX_ settings, "gid_map");
     bridge.sandbox.open_files = (rlim_t) SvUV(setting(aTHX_ settings, "open_files"));
+    bridge.sandbox.data = (rlim_t) SvUV(setting(aTHX_ settings, "data"));
     bridge.sandbox.makes_devices = SvTRUE(setting(aTHX_ settings, "makes_devices"));
     bridge.sandbox.only_reads = SvTRUE(setting(aTHX_ settings, "only_reads"));
     bridge.sandbox.keeps_groups = SvTRUE(setting(aTHX_ settings, "keeps_groups"));
-    bridge.sandbox.log_only = SvTRUE(setting(aTHX_ settings, "log_only"));
     bridge.needs_namespace = SvTRUE(setting(aTHX_ settings, "needs_namespace"));
     bridge.connection = connection;
     bridge.log = log;

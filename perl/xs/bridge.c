@@ -82,6 +82,7 @@ static _Noreturn void become_parent_half(const struct bridge *bridge)
     static char *no_environment[] = {NULL}; /* clearenv() leaves no list at all, which crashes Java */
     struct sandbox sandbox = bridge->sandbox;
 
+    die_as("pve-oci");
     forget_handlers();
     arrange_descriptors(bridge);
     environ = no_environment;

@@ -281,7 +281,7 @@ my sub end_engine ($engine) {
     close($engine->{connection}->{socket});
     sysread($engine->{log}, my $log, $MAX_LOG_SIZE);
     my @lines = map { PVE::OCI::Text::one_line($_) }
-        map { s/\A<[0-7]>(?:pve-oci-worker: )?//r } grep { /\S/ } split(/\n/, $log // '');
+        map { s/\A<[0-7]>(?:pve-oci: )?//r } grep { /\S/ } split(/\n/, $log // '');
     return ($status, \@lines);
 }
 

@@ -25,6 +25,7 @@ my @PRELOADS = qw(libisal.so.2 libcrypto.so.3);
 
 my $MAIN_CLASS = 'pve/oci/embedded/Embedded';
 my $OPEN_FILES = 4096;
+my $WINDOW_LOG = 27; # what a zstd frame may ask for, unless a limit of the call says more
 
 # Paths go to dlopen(3) and mount(2), and JVM options and class paths are taken apart at some
 # characters.
@@ -155,6 +156,12 @@ sub load() {
     return;
 }
 
+# Bytes of memory that the engine may write: heap and direct memory as java_options() has them, windows of
+# two zstd decompressors, and what the machine itself takes, measured as 90 MiB with all its threads.
+sub data_limit ($window_log) {
+    return ((64 + 160 + 256) << 20) + (2 << $window_log);
+}
+
 # All that start() needs to know besides descriptors and id maps; dies with one line when something
 # is not there. Options: home, java.
 sub settings ($options = {}) {
@@ -169,7 +176,7 @@ sub settings ($options = {}) {
         binds => [$home, index("$libraries/", "$home/") == 0 ? () : $libraries],
         preloads => [@PRELOADS],
         open_files => $OPEN_FILES,
-        log_only => ($ENV{PVE_OCI_SECCOMP} // '') eq 'log' ? 1 : 0,
+        data => data_limit($WINDOW_LOG),
     };
 }
 

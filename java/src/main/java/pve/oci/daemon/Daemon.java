@@ -73,6 +73,8 @@ final class Daemon {
     /** For jobs that begin after it. Called from another thread. */
     void reload(ServiceSettings settings, int maximumSpares) {
         service.reload(settings);
+        // spares were started with the limits of before
+        workers.setMaximumSpares(0);
         workers.setMaximumSpares(maximumSpares);
         workers.prepare(IdMaps.DEFAULT);
     }

@@ -3,6 +3,7 @@ package pve.oci.daemon;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicLong;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -74,16 +75,24 @@ public final class DaemonMain {
         }
         Path runtime = Path.of(options.workerSocket()).toAbsolutePath();
         Idl idl = Idl.ofResource(Daemon.IDL);
-        SandboxLauncher launcher =
-                new SandboxLauncher(options.launcher(libraries), home, libraries, javaHome, options.workerOptions());
+        AtomicLong window = new AtomicLong(zstdWindow(configuration));
+        SandboxLauncher launcher = new SandboxLauncher(
+                options.launcher(libraries), home, libraries, javaHome, options.workerOptions(), window::get);
         WorkerStarter starter = new WorkerStarter(launcher, SocketFile.listen(runtime.toString()));
         WorkerPool workers =
                 new WorkerPool(starter, new WarmUp(idl, new WarmUpImage()), configuration.number(Setting.SPARES));
         List<Path> protectedPaths = List.of(Path.of("/"), home, libraries, javaHome, runtime);
         Daemon daemon = new Daemon(
                 listener, workers, idl, settings(configuration, protectedPaths), SystemdNotifier.ofEnvironment());
-        HangupSignal.handle(new Reload(options, configuration, daemon, x -> settings(x, protectedPaths)));
+        HangupSignal.handle(new Reload(options, configuration, daemon, changed -> {
+            window.set(zstdWindow(changed));
+            return settings(changed, protectedPaths);
+        }));
         return daemon;
+    }
+
+    private static long zstdWindow(Configuration configuration) {
+        return 1L << configuration.value(Setting.ZSTD_WINDOW_LOG);
     }
 
     private static ServiceSettings settings(Configuration configuration, List<Path> protectedPaths) {

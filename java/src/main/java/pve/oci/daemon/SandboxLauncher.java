@@ -6,6 +6,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.LongSupplier;
 import java.util.stream.Collectors;
 import pve.oci.service.IdMaps;
 
@@ -18,10 +19,21 @@ import pve.oci.service.IdMaps;
  * @param libraryDirectory where the libraries for JNI are
  * @param javaHome of the JDK that the worker runs on
  * @param extraOptions further options for the worker's JVM
+ * @param zstdWindow bytes that a zstd frame may ask for, as it is set when a worker starts
  */
-record SandboxLauncher(Path program, Path home, Path libraryDirectory, Path javaHome, List<String> extraOptions)
+record SandboxLauncher(
+        Path program,
+        Path home,
+        Path libraryDirectory,
+        Path javaHome,
+        List<String> extraOptions,
+        LongSupplier zstdWindow)
         implements WorkerLauncher {
     private static final String WORKER_CLASS = "pve/oci/worker/WorkerMain";
+
+    private static final long HEAP = 256L << 20;
+    private static final long DIRECT_MEMORY = 384L << 20;
+    private static final long JVM_MEMORY = 256L << 20;
 
     /** Loaded before the worker's tree is entered, which has no /usr/lib. What is missing is done without. */
     private static final List<String> PRELOADED = List.of("libisal.so.2", "libcrypto.so.3");
@@ -43,16 +55,25 @@ record SandboxLauncher(Path program, Path home, Path libraryDirectory, Path java
         if (maps.onlyReads()) {
             command.add("--only-reads");
         }
+        command.addAll(List.of("--data", Long.toString(dataLimit())));
         command.addAll(List.of("--class", WORKER_CLASS, "--"));
         command.addAll(jvmOptions());
         return command;
     }
 
+    /**
+     * Memory that a worker may write, by RLIMIT_DATA: heap, direct memory, the windows of two zstd decompressors (two
+     * layers are read at a time), and what the JVM itself takes, measured as 90 MiB with all its threads.
+     */
+    private long dataLimit() {
+        return HEAP + DIRECT_MEMORY + 2 * zstdWindow.getAsLong() + JVM_MEMORY;
+    }
+
     private List<String> jvmOptions() {
         List<String> options = new ArrayList<>(List.of(
-                "-Xmx256m",
+                "-Xmx" + HEAP,
                 // slots, of which read-ahead may ask for 128 MiB, and what is kept of a layer of millions of entries
-                "-XX:MaxDirectMemorySize=384m",
+                "-XX:MaxDirectMemorySize=" + DIRECT_MEMORY,
                 // what the warm-up touches has to be given back when the worker is killed, before the reply
                 "-Xms24m",
                 "-Xmn12m",

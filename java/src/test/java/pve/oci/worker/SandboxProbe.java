@@ -11,6 +11,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.locks.LockSupport;
 
 /**
  * Runs in a worker's place inside the launcher's sandbox and makes the system calls that t/05-sandbox.t names: the
@@ -84,12 +85,33 @@ public final class SandboxProbe {
             case "environment" -> String.join(" ", System.getenv().keySet());
             case "cores" -> Integer.toString(Runtime.getRuntime().availableProcessors());
             case "thread" -> thread();
+            case "threads" -> Integer.toString(threads());
             case "exec" -> exec(words.get(1));
             case "exit" -> exit(Integer.parseInt(words.get(1)));
             case "throw" -> throw new IllegalStateException("asked to");
             case "crash" -> Integer.toString(new Pointer(16).getInt(0));
             default -> "unknown";
         };
+    }
+
+    /** As many as can be started. */
+    private static int threads() {
+        int count = 0;
+        try {
+            while (count < 10_000) {
+                Thread thread = new Thread(() -> {
+                    while (true) {
+                        LockSupport.park();
+                    }
+                });
+                thread.setDaemon(true);
+                thread.start();
+                count++;
+            }
+        } catch (OutOfMemoryError e) {
+            // pthread_create failed
+        }
+        return count;
     }
 
     private static String list(String path) {
