@@ -393,6 +393,7 @@ sub call ($method, $parameters, $call_options = {}) {
         // PVE::OCI::Varlink::fail('EngineUnavailable', "$@");
     my $configured = PVE::OCI::Settings::read_file();
     $settings->{hang} = $configured->{hang};
+    $settings->{data} = PVE::OCI::JVM::data_limit($configured->{'zstd-window-log'});
     my $maps = id_maps($action, $parameters, $configured->{'allow-any-id-map'});
     my $descriptors = $call_options->{descriptors} // [];
     $settings = complete_settings($settings, $action, $maps);

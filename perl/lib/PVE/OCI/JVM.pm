@@ -25,7 +25,6 @@ my @PRELOADS = qw(libisal.so.2 libcrypto.so.3);
 
 my $MAIN_CLASS = 'pve/oci/embedded/Embedded';
 my $OPEN_FILES = 4096;
-my $WINDOW_LOG = 27; # what a zstd frame may ask for, unless a limit of the call says more
 
 # Paths go to dlopen(3) and mount(2), and JVM options and class paths are taken apart at some
 # characters.
@@ -157,8 +156,10 @@ sub load() {
 }
 
 # Bytes of memory that the engine may write: heap and direct memory as java_options() has them, windows of
-# two zstd decompressors, and what the machine itself takes, measured as 90 MiB with all its threads.
+# two zstd decompressors, and what the machine itself takes, measured as 90 MiB with all its threads. By
+# default a zstd frame may ask for 128 MiB.
 sub data_limit ($window_log) {
+    $window_log //= 27;
     return ((64 + 160 + 256) << 20) + (2 << $window_log);
 }
 
@@ -176,7 +177,7 @@ sub settings ($options = {}) {
         binds => [$home, index("$libraries/", "$home/") == 0 ? () : $libraries],
         preloads => [@PRELOADS],
         open_files => $OPEN_FILES,
-        data => data_limit($WINDOW_LOG),
+        data => data_limit(undef),
     };
 }
 
