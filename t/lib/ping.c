@@ -1,4 +1,4 @@
-/* Test program, static: sends one ping to 127.0.0.1 as a user without privileges may; exits with 0 when it is answered. */
+/* Test program, static: sends one ping to 127.0.0.1 as any user may; exits with 0 when it is answered. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/ip_icmp.h>
