@@ -46,12 +46,13 @@ static struct environment environment;
 
 __attribute__((noreturn, used)) void start(char **stack);
 
-static void read_start_file(void)
+static void read_start_file(bool is_first)
 {
     long size = read_file(FILE_NAME, content, sizeof(content));
     if (size == -EACCES)
-        fail(EXIT_CANNOT_EXECUTE, FILE_NAME ": Permission denied: it is readable for root and the image's user only;"
-             " remove lxc.init.uid and lxc.init.gid from the container's configuration", NULL);
+        fail(EXIT_CANNOT_EXECUTE, FILE_NAME ": Permission denied: only root and the image's user may read it; ",
+             is_first ? "remove lxc.init.uid and lxc.init.gid from the container's configuration"
+                      : "run /.pve.init as root, it becomes the image's user", NULL);
     if (size < 0)
         fail(EXIT_CANNOT_EXECUTE, FILE_NAME ": ", error_text(size), NULL);
     if (size > MAX_FILE_SIZE)
@@ -328,7 +329,7 @@ void start(char **stack)
     if (!is_first && count < 2)
         fail(EXIT_CANNOT_EXECUTE, "the container's command is running already; to run another one beside it:"
              " /.pve.init COMMAND [ARGUMENT...]", NULL);
-    read_start_file();
+    read_start_file(is_first);
     if (count < 2)
         arguments = file.arguments;
     if (arguments[0] == NULL)

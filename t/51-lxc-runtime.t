@@ -321,6 +321,18 @@ subtest 'an init in front of the application' => sub {
     cmp_ok($seconds{off}, '>', 2.5, 'off: it is killed when the time is over');
 };
 
+subtest 'exit codes by an init' => sub {
+    for
+        my $case (['exit 3', 3], ['kill -9 $$', 137], ['kill -15 $$', 143], ['nothing-there', 127])
+    {
+        my ($script, $expected) = $case->@*;
+        my ($rootdir) = create({ Cmd => ['/bin/sh', '-c', $script], User => 'app' });
+        system("$FindBin::Bin/../bin/pve-oci env $rootdir --init on >/dev/null") == 0 or die;
+        system("unshare --pid --fork --root=$rootdir /.pve.init 2>/dev/null");
+        is($? >> 8, $expected, $script);
+    }
+};
+
 subtest 'why it does not start' => sub {
     for my $case (
         [
