@@ -303,6 +303,9 @@ subtest 'detect' => sub {
         "$code|$out|$err", "0|format          ociArchive\nlayout version  1.0.0\n|",
         'an OCI archive'
     );
+    ($daemon, $code) =
+        run_with([['reply', { parameters => { format => 'dockerArchive' } }]], 'detect', 'a');
+    is($code, 0, 'of docker, which extract takes as well');
     ($daemon, $code, $out) =
         run_with([['reply', { parameters => { format => 'tar' } }]], 'detect', '-j', 'a');
     is("$code|$out", "1|{\"format\":\"tar\"}\n", 'the answer is no');

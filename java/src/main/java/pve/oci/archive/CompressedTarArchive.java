@@ -22,7 +22,7 @@ final class CompressedTarArchive extends IndexedArchive {
         super(fd);
         this.compression = compression;
         try (DecompressedFile reading = new DecompressedFile(fd, compression)) {
-            TarReader reader = new TarReader(reading, TarLimits.DEFAULT);
+            TarReader reader = TarReader.ofArchive(reading, TarLimits.DEFAULT);
             boolean goesOn = true;
             while (goesOn && reader.next()) {
                 goesOn = index.add(reader.entry());
@@ -79,7 +79,8 @@ final class CompressedTarArchive extends IndexedArchive {
 
         @Override
         public int read(NativeBuffer into) throws IOException {
-            ByteBuffer to = into.buffer().clear().limit((int) Math.min(into.size(), left));
+            // a duplicate: callers may hold a position in the buffer itself
+            ByteBuffer to = into.buffer().duplicate().clear().limit((int) Math.min(into.size(), left));
             while (to.hasRemaining()) {
                 if (!stream.buffer().hasRemaining() && !stream.advance()) {
                     break;

@@ -3,7 +3,6 @@ package pve.oci.archive;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
@@ -17,31 +16,40 @@ import pve.oci.oci.Platform;
 import pve.oci.text.Text;
 
 /**
- * The images of an archive of {@code docker save} without an image layout. It has no descriptors: the config's digest is
- * in its file name or nowhere, and layers are verified by their diff IDs alone.
+ * The images of an archive as {@code docker save} writes it, without an image layout. It has no descriptors: the config's
+ * digest is in its file name or nowhere. Layers may be compressed with gzip or zstd, and are verified by their diff IDs
+ * alone, because nothing in the archive says what the digest of a compressed layer is.
  */
 final class DockerArchive implements ImageSource {
     private static final String CONFIG_TYPE = "application/vnd.docker.container.image.v1+json";
     private static final String LAYER_TYPE = "application/vnd.docker.image.rootfs.diff.tar";
 
     private final ImageFiles files;
-    private final Documents documents;
+    private final DocumentReader documents;
 
     DockerArchive(ImageFiles files, JsonLimits limits) {
         this.files = files;
-        documents = new Documents(files, limits);
+        documents = new DocumentReader(files, limits);
     }
 
     @Override
     public List<Image.Summary> list() throws IOException {
         List<Image.Summary> summaries = new ArrayList<>();
         for (DockerManifest.Entry entry : manifest().images()) {
-            Image image = load(entry);
+            Image image;
+            try {
+                image = load(entry, null);
+            } catch (ImageException e) {
+                // an image that cannot be read must not hide the others; choosing it says why
+                continue;
+            }
             long size = image.layers().stream()
                     .mapToLong(x -> x.descriptor().size())
                     .sum();
-            summaries.add(new Image.Summary(
-                    image.manifest(), image.platform(), size, image.layers().size()));
+            int count = image.layers().size();
+            for (@Nullable String name : entry.names()) {
+                summaries.add(new Image.Summary(image.manifest(), name, image.platform(), size, count));
+            }
         }
         return summaries;
     }
@@ -52,44 +60,39 @@ final class DockerArchive implements ImageSource {
 
     @Override
     public Image select(Selector selector) throws IOException {
+        boolean isByDigest = selector.manifestDigest() != null;
         for (DockerManifest.Entry entry : manifest().images()) {
-            String name = selector.referenceName();
-            if (name == null || entry.repoTags().contains(name)) {
-                Image image = load(entry);
-                boolean isWanted = selector.manifestDigest() == null
-                        ? selector.fitsArchitecture(image.platform())
-                        : image.manifest().digest().toString().equals(selector.manifestDigest());
-                if (isWanted) {
-                    return image;
+            for (@Nullable String name : entry.names()) {
+                if (isByDigest || selector.fitsName(name)) {
+                    Image image = load(entry, name);
+                    boolean isWanted = isByDigest
+                            ? image.manifest().digest().toString().equals(selector.manifestDigest())
+                            : selector.fitsArchitecture(image.platform());
+                    if (isWanted) {
+                        return image;
+                    }
                 }
             }
         }
-        List<Object> available = new ArrayList<>();
-        list().forEach(summary -> available.add(Summaries.toJson(summary)));
-        throw ImageException.of("NoMatchingImage")
-                .with("available", available)
-                .message("no image for " + selector + " in the docker archive");
+        throw Image.noneMatches("for " + selector, list());
     }
 
-    private Image load(DockerManifest.Entry entry) throws IOException {
+    private Image load(DockerManifest.Entry entry, @Nullable String name) throws IOException {
         byte[] json = readConfig(entry.config());
-        Digest digest = Documents.digest(json, "sha256");
+        Digest digest = DocumentReader.digest(json, "sha256");
         checkName(entry.config(), digest);
-        Map<String, String> annotations = new LinkedHashMap<>();
-        if (!entry.repoTags().isEmpty()) {
-            annotations.put(
-                    "org.opencontainers.image.ref.name", entry.repoTags().get(0));
-        }
+        Map<String, String> annotations = name == null ? Map.of() : Map.of(Descriptor.REFERENCE_NAME, name);
         Descriptor descriptor = new Descriptor(CONFIG_TYPE, digest, json.length, annotations, null);
         ImageConfig config = documents.parse(json, descriptor, "config", ImageConfig::parse);
         Platform platform = config.platform();
-        Layers.check(descriptor, entry.layers().size(), config.diffIds().size());
+        Image.checkLayers(descriptor, entry.layers().size(), config.diffIds().size());
         List<Layer> layers = new ArrayList<>();
         for (int i = 0; i < entry.layers().size(); i++) {
             layers.add(layer(i, entry.layers(), config.diffIds().get(i)));
         }
         return new Image(
                 descriptor,
+                name,
                 descriptor,
                 platform == null ? new Platform(Platform.hostArchitecture(), "linux", null) : platform,
                 config,
@@ -125,16 +128,14 @@ final class DockerArchive implements ImageSource {
         if (size == null) {
             throw missing(name);
         }
-        return new Layer(
-                index,
-                names.size(),
-                new Descriptor(LAYER_TYPE, diffId, size, Map.of(), null),
-                diffId,
-                () -> files.open(name));
+        Descriptor descriptor = new Descriptor(LAYER_TYPE, diffId, size, Map.of(), null);
+        return new Layer(index, names.size(), descriptor, diffId, false, () -> files.open(name));
     }
 
-    private static ImageException missing(String name) {
+    private ImageException missing(String name) throws IOException {
+        String other = files.otherType(name);
         return ImageException.of("MalformedImage")
-                .message("docker archive: manifest.json names the file '" + Text.name(name) + "', which is missing");
+                .message("docker archive: manifest.json names the file '" + Text.name(name) + "', which is missing"
+                        + (other == null ? "" : ": it is " + other));
     }
 }

@@ -2,6 +2,8 @@ package pve.oci.archive;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import pve.oci.compress.Compression;
 import pve.oci.compress.CorruptBlobException;
@@ -36,6 +38,10 @@ public final class ImageArchive implements AutoCloseable {
         }
     }
 
+    /** Programs that make an archive readable, by the names of {@link UnsupportedCompressionException}. */
+    private static final Map<String, String> DECOMPRESSORS =
+            Map.of("xz", "xz", "bzip2", "bzip2", "lzma", "xz", "lz4", "lz4", "lzip", "lzip", "lzop", "lzop");
+
     private final ImageFiles files;
     private final JsonLimits limits;
 
@@ -58,7 +64,10 @@ public final class ImageArchive implements AutoCloseable {
                     .with("offset", e.offset())
                     .cause(e)
                     .message("not an image archive: " + e.getMessage());
-        } catch (CorruptBlobException | UnsupportedCompressionException | WindowLimitException e) {
+        } catch (UnsupportedCompressionException e) {
+            fd.close();
+            throw unsupported(e);
+        } catch (CorruptBlobException | WindowLimitException e) {
             fd.close();
             throw ImageException.of("MalformedArchive").cause(e).message("not an image archive: " + e.getMessage());
         } catch (TarLimitException e) {
@@ -74,6 +83,15 @@ public final class ImageArchive implements AutoCloseable {
         }
     }
 
+    private static ImageException unsupported(UnsupportedCompressionException e) {
+        String program = DECOMPRESSORS.get(e.compression());
+        return ImageException.of("MalformedArchive")
+                .cause(e)
+                .message("not an image archive: it is in the format " + e.compression()
+                        + ", but must be a tar archive, plain or compressed with gzip or zstd"
+                        + (program == null ? "" : "; decompress it with '" + program + " -d' first"));
+    }
+
     private static ImageFiles files(Fd fd) throws IOException {
         FileStatus status = new FileStatus().read(fd.number());
         if (status.isDirectory()) {
@@ -87,15 +105,30 @@ public final class ImageArchive implements AutoCloseable {
         return compression == Compression.NONE ? new TarArchive(fd, size) : new CompressedTarArchive(fd, compression);
     }
 
-    /** What the names in it make of it. */
+    /** Tells the format from the names of the files in it. */
     public Format format() throws IOException {
         if (files.size("index.json") != null || files.size("oci-layout") != null) {
             return Format.OCI_ARCHIVE;
         }
-        if (files.size("manifest.json") != null) {
+        if (files.size("manifest.json") != null && !isSkopeoDirectory()) {
             return Format.DOCKER_ARCHIVE;
         }
-        return files.isEmpty() ? Format.UNKNOWN : Format.TAR;
+        return files.isDirectory() || files.isEmpty() ? Format.UNKNOWN : Format.TAR;
+    }
+
+    /**
+     * Whether it is what skopeo's transport {@code dir:} writes: a manifest.json too, but that is the image's manifest, an
+     * object, where docker's is an array.
+     */
+    private boolean isSkopeoDirectory() throws IOException {
+        if (files.size("version") == null) {
+            return false;
+        }
+        NativeBuffer start = NativeBuffer.allocate(16);
+        try (BlobSource version = files.open("version")) {
+            ByteBuffer bytes = start.buffer().duplicate().position(0).limit(version.read(start));
+            return StandardCharsets.US_ASCII.decode(bytes).toString().startsWith("Directory Trans");
+        }
     }
 
     /** Whether blobs can only be read one after the other. */
@@ -120,9 +153,15 @@ public final class ImageArchive implements AutoCloseable {
 
     private ImageException notAnImage(Format format) throws IOException {
         String index = files.otherType("index.json");
-        String reason = index != null
-                ? "index.json is " + index
-                : files.isEmpty() ? "it is empty" : "it has neither index.json nor oci-layout nor manifest.json";
+        String reason = "it has neither index.json nor oci-layout nor manifest.json";
+        if (index != null) {
+            reason = "index.json is " + index;
+        } else if (files.isEmpty()) {
+            reason = "it is empty";
+        } else if (files.size("manifest.json") != null) {
+            reason =
+                    "it is a directory of skopeo's transport dir:, which 'skopeo copy dir:... oci-archive:...' converts";
+        }
         return ImageException.of("NotAnOciArchive")
                 .with("format", format.toString())
                 .message("not an OCI image archive: " + reason);

@@ -24,6 +24,11 @@ interface ImageFiles extends AutoCloseable {
         return false;
     }
 
+    /** Whether it is no archive but a directory, which may hold anything. */
+    default boolean isDirectory() {
+        return false;
+    }
+
     /** Nothing at all is in it. */
     boolean isEmpty();
 

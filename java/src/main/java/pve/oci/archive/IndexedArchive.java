@@ -23,7 +23,7 @@ abstract class IndexedArchive implements ImageFiles {
 
     @Override
     public @Nullable String otherType(String name) {
-        TarIndex.Entry entry = index.any(name);
+        TarIndex.Entry entry = index.any(ImageNames.clean(name));
         return entry == null ? null : TarIndex.describe(entry.type());
     }
 

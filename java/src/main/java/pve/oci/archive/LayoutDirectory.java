@@ -56,6 +56,11 @@ final class LayoutDirectory implements ImageFiles {
     }
 
     @Override
+    public boolean isDirectory() {
+        return true;
+    }
+
+    @Override
     public boolean isEmpty() {
         return false;
     }

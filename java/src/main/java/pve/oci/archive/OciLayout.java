@@ -29,11 +29,11 @@ final class OciLayout implements ImageSource {
     private static final int MAXIMUM_LISTED = 100;
 
     private final ImageFiles files;
-    private final Documents documents;
+    private final DocumentReader documents;
 
     OciLayout(ImageFiles files, JsonLimits limits) {
         this.files = files;
-        documents = new Documents(files, limits);
+        documents = new DocumentReader(files, limits);
     }
 
     /** The imageLayoutVersion; a layout without the file is none. */
@@ -44,15 +44,15 @@ final class OciLayout implements ImageSource {
     @Override
     public List<Image.Summary> list() throws IOException {
         List<Image.Summary> summaries = new ArrayList<>();
-        for (Descriptor descriptor : manifests(null)) {
+        for (Candidate candidate : manifests(null)) {
             if (summaries.size() < MAXIMUM_LISTED) {
-                summaries.add(summarize(descriptor));
+                summaries.add(summarize(candidate.descriptor(), candidate.name()));
             }
         }
         return summaries;
     }
 
-    private Image.Summary summarize(Descriptor descriptor) {
+    private Image.Summary summarize(Descriptor descriptor, @Nullable String name) {
         try {
             Manifest manifest = manifest(descriptor);
             Platform platform = descriptor.platform();
@@ -61,52 +61,63 @@ final class OciLayout implements ImageSource {
             }
             long size = manifest.layers().stream().mapToLong(Descriptor::size).sum();
             return new Image.Summary(
-                    descriptor, platform, size, manifest.layers().size());
+                    descriptor, name, platform, size, manifest.layers().size());
         } catch (IOException e) {
             // one that cannot be read must not hide the others; choosing it says why
-            return new Image.Summary(descriptor, descriptor.platform(), 0, 0);
+            return new Image.Summary(descriptor, name, descriptor.platform(), 0, 0);
         }
     }
 
-    /** Manifests of the index and those it nests, in their order, each once. */
-    private List<Descriptor> manifests(@Nullable Selector selector) throws IOException {
+    /** Manifests of the index and those it nests, in their order, each once under each of its names. */
+    private List<Candidate> manifests(@Nullable Selector selector) throws IOException {
         version();
-        List<Descriptor> found = new ArrayList<>();
-        Set<Digest> seen = new HashSet<>();
+        Collector collector = new Collector();
         Index index = documents.parse("index.json", Index::parse);
         for (Descriptor descriptor : index.manifests()) {
             if (selector == null || selector.manifestDigest() != null || selector.fitsName(descriptor)) {
-                collect(descriptor, 1, seen, found);
+                collector.add(new Candidate(descriptor, descriptor.referenceName()), 1);
             }
         }
-        return found;
+        return collector.found;
     }
 
-    private void collect(Descriptor descriptor, int depth, Set<Digest> seen, List<Descriptor> found)
-            throws IOException {
-        if (!seen.add(descriptor.digest())) {
-            return;
-        }
-        if (seen.size() > MAXIMUM_DESCRIPTORS) {
-            throw limit("indexEntries", MAXIMUM_DESCRIPTORS, "too many descriptors in its indexes");
-        }
-        if (descriptor.role() == MediaType.Role.INDEX) {
-            if (depth > MAXIMUM_DEPTH) {
-                throw limit("indexDepth", MAXIMUM_DEPTH, "indexes nested too deep");
+    /** A manifest and its name, which it may have of the index that it is in. */
+    private record Candidate(
+            Descriptor descriptor, @Nullable String name) {}
+
+    private final class Collector {
+        final List<Candidate> found = new ArrayList<>();
+        private final Set<String> seen = new HashSet<>();
+
+        void add(Candidate candidate, int depth) throws IOException {
+            Descriptor descriptor = candidate.descriptor();
+            // an index is read once, whatever its names, so that nesting cannot multiply the work
+            boolean isIndex = descriptor.role() == MediaType.Role.INDEX;
+            if (!seen.add(isIndex ? descriptor.digest().toString() : descriptor.digest() + " " + candidate.name())) {
+                return;
             }
-            byte[] json = documents.read(descriptor, "index");
-            for (Descriptor nested :
-                    documents.parse(json, descriptor, "index", Index::parse).manifests()) {
-                collect(nested, depth + 1, seen, found);
+            if (seen.size() > MAXIMUM_DESCRIPTORS) {
+                throw limit("indexEntries", MAXIMUM_DESCRIPTORS, "too many descriptors in its indexes");
             }
-        } else if (descriptor.role() == MediaType.Role.SCHEMA1) {
-            throw ImageException.of("UnsupportedMediaType")
-                    .with("blobDigest", descriptor.digest().toString())
-                    .with("mediaType", descriptor.mediaType())
-                    .message("manifest " + descriptor.digest()
-                            + ": unsupported media type, docker image manifest schema 1");
-        } else if (descriptor.role() == MediaType.Role.MANIFEST && !descriptor.isAttestation()) {
-            found.add(descriptor);
+            if (isIndex) {
+                if (depth > MAXIMUM_DEPTH) {
+                    throw limit("indexDepth", MAXIMUM_DEPTH, "indexes nested too deep");
+                }
+                byte[] json = documents.read(descriptor, "index");
+                for (Descriptor nested :
+                        documents.parse(json, descriptor, "index", Index::parse).manifests()) {
+                    String own = nested.referenceName();
+                    add(new Candidate(nested, own == null ? candidate.name() : own), depth + 1);
+                }
+            } else if (descriptor.role() == MediaType.Role.SCHEMA1) {
+                throw ImageException.of("UnsupportedMediaType")
+                        .with("blobDigest", descriptor.digest().toString())
+                        .with("mediaType", descriptor.mediaType())
+                        .message("manifest " + descriptor.digest()
+                                + ": unsupported media type, docker image manifest schema 1");
+            } else if (descriptor.role() == MediaType.Role.MANIFEST && !descriptor.isAttestation()) {
+                found.add(candidate);
+            }
         }
     }
 
@@ -119,19 +130,19 @@ final class OciLayout implements ImageSource {
 
     @Override
     public Image select(Selector selector) throws IOException {
-        List<Descriptor> candidates = manifests(selector);
+        List<Candidate> candidates = manifests(selector);
         if (selector.manifestDigest() != null) {
             Digest wanted = wantedDigest(selector.manifestDigest());
-            for (Descriptor descriptor : candidates) {
-                if (descriptor.digest().equals(wanted)) {
-                    return load(descriptor, selector, false);
+            for (Candidate candidate : candidates) {
+                if (candidate.descriptor().digest().equals(wanted)) {
+                    return load(candidate, selector, false);
                 }
             }
-            throw noMatch("with the manifest " + wanted);
+            throw Image.noneMatches("with the manifest " + wanted, list());
         }
-        Descriptor chosen = choose(candidates, selector);
+        Candidate chosen = choose(candidates, selector);
         if (chosen == null) {
-            throw noMatch("for " + selector);
+            throw Image.noneMatches("for " + selector, list());
         }
         return load(chosen, selector, true);
     }
@@ -148,11 +159,12 @@ final class OciLayout implements ImageSource {
     }
 
     /** The first that fits; a plain variant before another, and one that says nothing of its platform last. */
-    private @Nullable Descriptor choose(List<Descriptor> candidates, Selector selector) throws IOException {
-        Descriptor other = null;
-        Descriptor silent = null;
+    private @Nullable Candidate choose(List<Candidate> candidates, Selector selector) throws IOException {
+        Candidate other = null;
+        Candidate silent = null;
         ImageException noImage = null;
-        for (Descriptor descriptor : candidates) {
+        for (Candidate candidate : candidates) {
+            Descriptor descriptor = candidate.descriptor();
             Platform platform = descriptor.platform();
             if (platform == null) {
                 // image-index.md: platform is optional; then the config tells
@@ -168,33 +180,18 @@ final class OciLayout implements ImageSource {
                 }
             }
             if (platform == null) {
-                silent = silent == null ? descriptor : silent;
+                silent = silent == null ? candidate : silent;
             } else if (selector.fitsArchitecture(platform)) {
                 if (selector.isPlain(platform)) {
-                    return descriptor;
+                    return candidate;
                 }
-                other = other == null ? descriptor : other;
+                other = other == null ? candidate : other;
             }
         }
         if (other == null && silent == null && noImage != null) {
             throw noImage;
         }
         return other != null ? other : silent;
-    }
-
-    private ImageException noMatch(String wanted) throws IOException {
-        List<Object> available = new ArrayList<>();
-        List<String> names = new ArrayList<>();
-        for (Image.Summary summary : list()) {
-            available.add(Summaries.toJson(summary));
-            if (names.size() < 10) {
-                names.add(String.valueOf(summary.platform() == null ? "unknown platform" : summary.platform()));
-            }
-        }
-        return ImageException.of("NoMatchingImage")
-                .with("available", available)
-                .message("no image " + wanted + " in the archive"
-                        + (names.isEmpty() ? ", which has none" : "; it has " + String.join(", ", names)));
     }
 
     private Manifest manifest(Descriptor descriptor) throws IOException {
@@ -206,16 +203,17 @@ final class OciLayout implements ImageSource {
         return documents.parse(documents.read(descriptor, "config"), descriptor, "config", ImageConfig::parse);
     }
 
-    private Image load(Descriptor descriptor, Selector selector, boolean checksPlatform) throws IOException {
+    private Image load(Candidate candidate, Selector selector, boolean checksPlatform) throws IOException {
+        Descriptor descriptor = candidate.descriptor();
         Manifest manifest = manifest(descriptor);
         byte[] json = documents.read(manifest.config(), "config");
         ImageConfig config = documents.parse(json, manifest.config(), "config", ImageConfig::parse);
         Platform platform = platform(descriptor, manifest, config, selector);
         if (checksPlatform && !selector.fitsArchitecture(platform)) {
-            throw noMatch("for " + selector);
+            throw Image.noneMatches("for " + selector, list());
         }
         List<Layer> layers = new ArrayList<>();
-        Layers.check(
+        Image.checkLayers(
                 manifest.config(), manifest.layers().size(), config.diffIds().size());
         for (int i = 0; i < manifest.layers().size(); i++) {
             Descriptor blob = manifest.layers().get(i);
@@ -226,12 +224,18 @@ final class OciLayout implements ImageSource {
                     config.diffIds().get(i),
                     () -> files.open(blob.digest().blobPath()));
             if (files.size(blob.digest().blobPath()) == null) {
-                throw Documents.missing(blob.digest(), layer.toString());
+                throw documents.missing(blob.digest(), layer.toString());
             }
             layers.add(layer);
         }
         return new Image(
-                descriptor, manifest.config(), platform, config, new String(json, StandardCharsets.UTF_8), layers);
+                descriptor,
+                candidate.name(),
+                manifest.config(),
+                platform,
+                config,
+                new String(json, StandardCharsets.UTF_8),
+                layers);
     }
 
     /** What the index says must not contradict what the config says (image-index.md and config.md agree on it). */

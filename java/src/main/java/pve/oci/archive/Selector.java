@@ -8,7 +8,8 @@ import pve.oci.text.Text;
 /**
  * Which image of an archive is wanted.
  *
- * @param referenceName value of org.opencontainers.image.ref.name; null: any
+ * @param referenceName value of org.opencontainers.image.ref.name, or of containerd's io.containerd.image.name with or
+ *     without docker.io; a docker archive's RepoTags; null: any
  * @param architecture in Go's spelling
  * @param variant null: the plain one of the architecture, or the first
  * @param manifestDigest takes precedence over everything else
@@ -22,7 +23,14 @@ public record Selector(
     public static final Selector HOST = new Selector(null, Platform.hostArchitecture(), null, null);
 
     boolean fitsName(Descriptor descriptor) {
-        return referenceName == null || referenceName.equals(descriptor.referenceName());
+        return referenceName == null
+                || fitsName(descriptor.referenceName())
+                || fitsName(descriptor.fullName())
+                || fitsName(descriptor.containerdName());
+    }
+
+    boolean fitsName(@Nullable String name) {
+        return referenceName == null || referenceName.equals(name);
     }
 
     boolean fitsArchitecture(Platform platform) {

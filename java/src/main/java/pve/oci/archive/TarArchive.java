@@ -23,7 +23,7 @@ final class TarArchive extends IndexedArchive {
     TarArchive(Fd fd, long size) throws IOException {
         super(fd);
         this.size = size;
-        TarReader reader = new TarReader(new Source(fd), TarLimits.DEFAULT);
+        TarReader reader = TarReader.ofArchive(new Source(fd), TarLimits.DEFAULT);
         boolean goesOn = true;
         while (goesOn && reader.next()) {
             checkSize(reader.entry());

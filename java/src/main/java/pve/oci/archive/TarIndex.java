@@ -4,14 +4,12 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.HashMap;
 import java.util.Map;
-import java.util.Set;
-import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 import pve.oci.oci.ImageException;
 import pve.oci.tar.EntryType;
 import pve.oci.tar.TarEntry;
 
-/** Where the files of a tar archive begin. The last entry of a name counts, as with tar(1). */
+/** Where the files of a tar archive begin. If a name appears more than once, the last entry counts, as with tar(1). */
 final class TarIndex {
     /** An image of 10,000 layers has that many blobs. */
     static final int MAXIMUM_ENTRIES = 20_000;
@@ -22,15 +20,17 @@ final class TarIndex {
     /** So many other entries before any that an image archive has: this is another archive, of whatever size. */
     private static final int FOREIGN_ENTRIES = 1000;
 
-    private static final Set<String> TOP_FILES = Set.of("oci-layout", "index.json", "manifest.json", "repositories");
+    /** As many as the kernel follows in one path. */
+    private static final int MAXIMUM_LINKS = 40;
 
-    /** Configs and layers, as docker, skopeo and go-containerregistry name them. */
-    private static final Pattern DOCKER_NAME =
-            Pattern.compile("(?:sha256:)?[0-9a-f]{64}(?:\\.json|\\.tar(?:\\.gz)?|/.*)?");
+    /** Components looked up for all names together: links can make long paths of short ones. */
+    private static final int MAXIMUM_STEPS = 1_000_000;
 
     private final Map<String, Entry> entries = new HashMap<>();
+    private boolean hasLinks;
     private int foreign;
     private boolean isImage;
+    private int steps;
 
     /**
      * One name of the archive.
@@ -46,65 +46,49 @@ final class TarIndex {
             @Nullable String target) {}
 
     /**
-     * Adds what the reader stands at.
+     * Adds the entry that the reader stands at.
      *
      * @return whether the rest of the archive matters
      */
     boolean add(TarEntry entry) throws IOException {
-        String name = normalize(new String(entry.name(), 0, entry.nameLength(), StandardCharsets.ISO_8859_1));
-        if (!isImage && isForeign(name) && ++foreign > FOREIGN_ENTRIES) {
+        String stored = text(entry.name(), entry.nameLength());
+        if (ImageNames.leadsUp(stored)) {
+            // no archive needs it, and other programs may make another name of it
+            return true;
+        }
+        String name = ImageNames.clean(stored);
+        if (!isImage && !ImageNames.isOfImage(name) && !name.isEmpty() && ++foreign > FOREIGN_ENTRIES) {
             return false;
         }
         if (name.length() > LONGEST_NAME || entry.linkNameLength() > LONGEST_NAME) {
             return true;
         }
-        isImage |= TOP_FILES.contains(name);
+        isImage |= ImageNames.isDocument(name);
         if (entries.size() >= MAXIMUM_ENTRIES) {
-            throw ImageException.of("LimitExceeded")
-                    .with("limit", "archiveEntries")
-                    .with("maximum", MAXIMUM_ENTRIES)
-                    .message("archive has more than " + MAXIMUM_ENTRIES + " entries, the limit of archiveEntries");
+            throw limit("archiveEntries", MAXIMUM_ENTRIES, "has more than " + MAXIMUM_ENTRIES + " entries");
         }
-        String target = new String(entry.linkName(), 0, entry.linkNameLength(), StandardCharsets.ISO_8859_1);
-        entries.put(
-                name,
-                new Entry(
-                        entry.type(),
-                        entry.contentOffset(),
-                        entry.size(),
-                        entry.isSparse(),
-                        target.isEmpty() ? null : target));
+        boolean isLink = entry.type() == EntryType.HARD_LINK || entry.type() == EntryType.SYMLINK;
+        hasLinks |= isLink;
+        String target = isLink ? text(entry.linkName(), entry.linkNameLength()) : null;
+        entries.put(name, new Entry(entry.type(), entry.contentOffset(), entry.size(), entry.isSparse(), target));
         return true;
     }
 
-    private static boolean isForeign(String name) {
-        return !(name.isEmpty()
-                || TOP_FILES.contains(name)
-                || name.equals("blobs")
-                || name.startsWith("blobs/")
-                || DOCKER_NAME.matcher(name).matches());
+    private static String text(byte[] bytes, int length) {
+        return new String(bytes, 0, length, StandardCharsets.ISO_8859_1);
     }
 
-    private static String normalize(String name) {
-        int start = 0;
-        while (name.startsWith("./", start) || name.startsWith("/", start)) {
-            start = name.indexOf('/', start) + 1;
-        }
-        int end = name.length();
-        while (end > start && name.charAt(end - 1) == '/') {
-            end--;
-        }
-        String rest = name.substring(start, end);
-        return rest.equals(".") ? "" : rest;
+    private static ImageException limit(String name, int maximum, String what) {
+        return ImageException.of("LimitExceeded")
+                .with("limit", name)
+                .with("maximum", maximum)
+                .message("archive " + what + ", the limit of " + name);
     }
 
-    /** The regular file of that name, by hard link too. */
+    /** The regular file of that name, also by way of links; null when there is none. */
     @Nullable
     Entry file(String name) throws IOException {
-        Entry entry = entries.get(name);
-        if (entry != null && entry.target() != null) {
-            entry = linked(name, entry, entry.target());
-        }
+        Entry entry = resolve(ImageNames.clean(name));
         if (entry == null || entry.type() != EntryType.REGULAR) {
             return null;
         }
@@ -115,17 +99,52 @@ final class TarIndex {
         return entry;
     }
 
-    /** docker save before version 25 has layers that are equal as symbolic links to each other's "../ID/layer.tar". */
-    private @Nullable Entry linked(String name, Entry link, String target) {
-        if (link.type() == EntryType.HARD_LINK) {
-            return entries.get(normalize(target));
+    /**
+     * Follows links inside the archive, as if it were unpacked into a directory that is the root: docker save before
+     * version 25 has symbolic links for layers that are equal, other tools for blobs or the directory of them. Nothing
+     * outside of the archive can be reached, because only entries of this index are ever looked up.
+     */
+    private @Nullable Entry resolve(String name) throws IOException {
+        if (!hasLinks) {
+            return entries.get(name);
         }
-        if (link.type() == EntryType.SYMLINK && name.endsWith("/layer.tar") && target.startsWith("../")) {
-            return entries.get(target.substring(3));
+        String path = name;
+        for (int links = 0; links <= MAXIMUM_LINKS && path.length() <= LONGEST_NAME; links++) {
+            int end = endOfLink(path);
+            if (end < 0) {
+                return entries.get(path);
+            }
+            path = follow(path, end);
         }
-        return link;
+        return null;
     }
 
+    /** Where the first component ends that is a link; -1 if none is. */
+    private int endOfLink(String path) throws ImageException {
+        for (int end = path.indexOf('/'); ; end = path.indexOf('/', end + 1)) {
+            if (++steps > MAXIMUM_STEPS) {
+                throw limit("archiveLinks", MAXIMUM_STEPS, "needs too many steps to resolve the links in it");
+            }
+            Entry entry = entries.get(end < 0 ? path : path.substring(0, end));
+            if (entry != null && entry.target() != null) {
+                return end < 0 ? path.length() : end;
+            }
+            if (end < 0) {
+                return -1;
+            }
+        }
+    }
+
+    /** The path with the link that ends at an index replaced by its target. A hard link's target begins at the root. */
+    private String follow(String path, int end) {
+        Entry link = entries.get(path.substring(0, end));
+        String target = link == null || link.target() == null ? "" : link.target();
+        boolean isFromRoot = target.startsWith("/") || (link != null && link.type() == EntryType.HARD_LINK);
+        String parent = isFromRoot ? "" : path.substring(0, path.lastIndexOf('/', end - 1) + 1);
+        return ImageNames.clean(parent + target + path.substring(end));
+    }
+
+    /** What stands under a name, which may be a link. */
     @Nullable
     Entry any(String name) {
         return entries.get(name);
@@ -139,8 +158,8 @@ final class TarIndex {
     static String describe(EntryType type) {
         return switch (type) {
             case REGULAR -> "a regular file";
-            case HARD_LINK -> "a hard link";
-            case SYMLINK -> "a symbolic link";
+            case HARD_LINK -> "a hard link to a file that is not in the archive";
+            case SYMLINK -> "a symbolic link to a file that is not in the archive";
             case CHARACTER_DEVICE, BLOCK_DEVICE -> "a device";
             case DIRECTORY -> "a directory";
             case FIFO -> "a FIFO";

@@ -14,7 +14,7 @@ public record Descriptor(
         long size,
         Map<String, String> annotations,
         @Nullable Platform platform) {
-    private static final String REFERENCE_NAME = "org.opencontainers.image.ref.name";
+    public static final String REFERENCE_NAME = "org.opencontainers.image.ref.name";
 
     static Descriptor of(Document document) throws ImageFormatException {
         String mediaType = document.string("mediaType");
@@ -34,6 +34,17 @@ public record Descriptor(
     /** The tag or name that the archive's maker gave the image (annotations.md); untrusted. */
     public @Nullable String referenceName() {
         return annotations.get(REFERENCE_NAME);
+    }
+
+    /** The name that docker and buildx write beside the tag alone: "docker.io/library/busybox:1"; untrusted. */
+    public @Nullable String containerdName() {
+        return annotations.get("io.containerd.image.name");
+    }
+
+    /** The same as people write it: "busybox:1". */
+    public @Nullable String fullName() {
+        String name = containerdName();
+        return name == null ? null : name.replaceFirst("^docker\\.io/(?:library/)?", "");
     }
 
     /**

@@ -1,8 +1,10 @@
 package pve.oci.oci;
 
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 import pve.oci.json.Json;
 import pve.oci.json.JsonFormatException;
 import pve.oci.json.JsonLimits;
@@ -14,7 +16,12 @@ import pve.oci.text.Text;
  */
 public record DockerManifest(List<Entry> images) {
     /** One image. Names are the archive's, untrusted. */
-    public record Entry(String config, List<String> repoTags, List<String> layers) {}
+    public record Entry(String config, List<String> repoTags, List<String> layers) {
+        /** The image's names; null for one that has none. */
+        public List<@Nullable String> names() {
+            return repoTags.isEmpty() ? Collections.singletonList(null) : Collections.unmodifiableList(repoTags);
+        }
+    }
 
     /** Parses the document. */
     public static DockerManifest parse(byte[] json, JsonLimits limits) throws ImageFormatException {
@@ -33,8 +40,26 @@ public record DockerManifest(List<Entry> images) {
                 throw new ImageFormatException("/" + images.size(), "docker manifest is not an array of objects");
             }
             Document image = Document.of(Json.asObject(map), "/" + images.size());
-            images.add(new Entry(image.string("Config"), image.strings("RepoTags"), image.strings("Layers")));
+            images.add(new Entry(
+                    fileName(image.string("Config"), image.pointer("Config")),
+                    image.strings("RepoTags"),
+                    fileNames(image)));
         }
         return new DockerManifest(List.copyOf(images));
+    }
+
+    private static List<String> fileNames(Document image) throws ImageFormatException {
+        List<String> names = image.strings("Layers");
+        for (int i = 0; i < names.size(); i++) {
+            fileName(names.get(i), image.pointer("Layers") + "/" + i);
+        }
+        return names;
+    }
+
+    private static String fileName(String name, String pointer) throws ImageFormatException {
+        if (name.isEmpty()) {
+            throw new ImageFormatException(pointer, "docker manifest has an empty string instead of a file name");
+        }
+        return name;
     }
 }

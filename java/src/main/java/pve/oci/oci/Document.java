@@ -11,8 +11,10 @@ import pve.oci.json.JsonLimits;
 import pve.oci.text.Text;
 
 /**
- * One object of a JSON document and the pointer to it: typed access to its members, with errors that name the place. A
- * member that is {@code null} counts as absent, as Go's decoder has it, which wrote most images.
+ * One object of a JSON document and the pointer to it: typed access to its members, with errors that name the place. Two
+ * rules are those of Go's decoder, which reads images everywhere else: a member that is {@code null} counts as absent, and
+ * a key of the specification is found in any case of its ASCII letters. Two keys that differ only in case are an error,
+ * because one reader would take the first and another the second.
  */
 final class Document {
     private final Map<String, @Nullable Object> members;
@@ -40,8 +42,45 @@ final class Document {
         return pointer + "/" + name;
     }
 
-    boolean has(String name) {
-        return members.get(name) != null;
+    boolean has(String name) throws ImageFormatException {
+        return value(name) != null;
+    }
+
+    /** The document's own spelling of a key; the specification's when it is absent. */
+    String key(String name) throws ImageFormatException {
+        String found = null;
+        for (String key : members.keySet()) {
+            if (isSameButForCase(key, name)) {
+                if (found != null) {
+                    throw new ImageFormatException(
+                            pointer(name),
+                            "'" + Text.clean(found) + "' and '" + Text.clean(key) + "' differ only in case");
+                }
+                found = key;
+            }
+        }
+        return found == null ? name : found;
+    }
+
+    private @Nullable Object value(String name) throws ImageFormatException {
+        return members.get(key(name));
+    }
+
+    private static boolean isSameButForCase(String key, String name) {
+        if (key.length() != name.length()) {
+            return false;
+        }
+        for (int i = 0; i < key.length(); i++) {
+            if (lowerCase(key.charAt(i)) != lowerCase(name.charAt(i))) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    /** ASCII only, as Unicode's cases make equal what Go's decoder tells apart. */
+    private static char lowerCase(char c) {
+        return c >= 'A' && c <= 'Z' ? (char) (c + ('a' - 'A')) : c;
     }
 
     String string(String name) throws ImageFormatException {
@@ -54,7 +93,10 @@ final class Document {
 
     @Nullable
     String optionalString(String name) throws ImageFormatException {
-        Object value = members.get(name);
+        return string(name, value(name));
+    }
+
+    private @Nullable String string(String name, @Nullable Object value) throws ImageFormatException {
         if (value == null || value instanceof String) {
             return (String) value;
         }
@@ -62,7 +104,7 @@ final class Document {
     }
 
     long size(String name) throws ImageFormatException {
-        Object value = members.get(name);
+        Object value = value(name);
         if (value == null) {
             throw new ImageFormatException(pointer(name), "missing " + name);
         }
@@ -80,7 +122,7 @@ final class Document {
 
     @Nullable
     Document optionalObject(String name) throws ImageFormatException {
-        Object value = members.get(name);
+        Object value = value(name);
         if (value == null) {
             return null;
         }
@@ -129,10 +171,10 @@ final class Document {
         Map<String, String> strings = new LinkedHashMap<>();
         Document map = optionalObject(name);
         if (map != null) {
-            for (String key : map.members.keySet()) {
-                String value = map.optionalString(key);
+            for (Map.Entry<String, @Nullable Object> member : map.members.entrySet()) {
+                String value = map.string(member.getKey(), member.getValue());
                 if (value != null) {
-                    strings.put(key, value);
+                    strings.put(member.getKey(), value);
                 }
             }
         }
@@ -144,7 +186,7 @@ final class Document {
     }
 
     private List<?> list(String name) throws ImageFormatException {
-        Object value = members.get(name);
+        Object value = value(name);
         if (value == null) {
             return List.of();
         }

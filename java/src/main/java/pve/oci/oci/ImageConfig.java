@@ -1,6 +1,8 @@
 package pve.oci.oci;
 
 import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
@@ -11,8 +13,8 @@ import pve.oci.text.Text;
  * An image configuration (config.md).
  *
  * @param platform of the image, where the document gives its architecture
- * @param config the {@code config} object as found, members with the types that the specification wants; null when
- *     there is none. Its values are untrusted.
+ * @param config the {@code config} object as found, but for its keys, which are spelled as in the specification, and
+ *     members with the types that the specification wants; null when there is none. Its values are untrusted.
  * @param diffIds digests of the uncompressed layers, in order of application
  */
 public record ImageConfig(
@@ -20,6 +22,8 @@ public record ImageConfig(
     private static final List<String> STRINGS = List.of("User", "WorkingDir", "StopSignal");
     private static final List<String> ARRAYS = List.of("Env", "Entrypoint", "Cmd");
     private static final List<String> SETS = List.of("Volumes", "ExposedPorts");
+    private static final List<String> OTHERS =
+            List.of("Labels", "ArgsEscaped", "Memory", "MemorySwap", "CpuShares", "Healthcheck");
 
     public static ImageConfig parse(byte[] json, JsonLimits limits) throws ImageFormatException {
         Document document = Document.parse(json, limits);
@@ -39,7 +43,19 @@ public record ImageConfig(
                 diffIds.add(Digest.parse(diffId, "/rootfs/diff_ids/" + diffIds.size()));
             }
         }
-        return new ImageConfig(Platform.of(document), config == null ? null : config.members(), List.copyOf(diffIds));
+        return new ImageConfig(Platform.of(document), config == null ? null : members(config), List.copyOf(diffIds));
+    }
+
+    private static Map<String, @Nullable Object> members(Document config) throws ImageFormatException {
+        Map<String, String> names = new HashMap<>();
+        for (List<String> group : List.of(STRINGS, ARRAYS, SETS, OTHERS)) {
+            for (String name : group) {
+                names.put(config.key(name), name);
+            }
+        }
+        Map<String, @Nullable Object> members = new LinkedHashMap<>();
+        config.members().forEach((key, value) -> members.put(names.getOrDefault(key, key), value));
+        return members;
     }
 
     private static void check(Document config) throws ImageFormatException {

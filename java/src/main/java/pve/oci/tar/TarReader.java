@@ -12,6 +12,7 @@ public final class TarReader {
     private static final String CONTENT = "the content of an entry";
 
     private final TarLimits limits;
+    private final boolean passesOverGnuRecords;
     private final TarInput input;
     private final HeaderBlock header = new HeaderBlock();
     private final TarEntry entry;
@@ -33,8 +34,14 @@ public final class TarReader {
     private int dataLength;
     private long fileOffset;
 
+    /** A reader for layers: an entry of a type that is not known is an error. */
     public TarReader(TarSource source, TarLimits limits) {
+        this(source, limits, false);
+    }
+
+    private TarReader(TarSource source, TarLimits limits, boolean passesOverGnuRecords) {
         this.limits = limits;
+        this.passesOverGnuRecords = passesOverGnuRecords;
         input = new TarInput(source);
         entry = new TarEntry(limits.nameSize());
         map = new SparseMap(limits);
@@ -42,6 +49,14 @@ public final class TarReader {
         pax = new PaxHeader(limits, map);
         longName = new NameBuffer(limits.nameSize(), "size of a name");
         longLinkName = new NameBuffer(limits.nameSize(), "size of a link name");
+    }
+
+    /**
+     * A reader for archives that people pack themselves: records that GNU tar makes besides files, the label of a volume
+     * and the lists of incremental backups, are passed over.
+     */
+    public static TarReader ofArchive(TarSource source, TarLimits limits) {
+        return new TarReader(source, limits, true);
     }
 
     /**
@@ -53,20 +68,33 @@ public final class TarReader {
         if (ended) {
             return false;
         }
+        long firstHeader = beginEntry();
+        while (readHeader(firstHeader)) {
+            if (isPassedOver()) {
+                contentSize = pax.hasSize ? pax.size : headerSize();
+                contentLeft = contentSize;
+                firstHeader = beginEntry();
+            } else if (!readExtension()) {
+                startEntry(firstHeader);
+                return true;
+            }
+        }
+        return false;
+    }
+
+    // past the content of the entry before; returns where the first header of the next one is
+    private long beginEntry() throws IOException {
         skipContent();
         pax.clear();
         map.clear();
         longName.clear();
         longLinkName.clear();
         extended = false;
-        long firstHeader = input.offset();
-        while (readHeader(firstHeader)) {
-            if (!readExtension()) {
-                startEntry(firstHeader);
-                return true;
-            }
-        }
-        return false;
+        return input.offset();
+    }
+
+    private boolean isPassedOver() {
+        return passesOverGnuRecords && (header.typeflag() == 'V' || header.typeflag() == 'D');
     }
 
     /** The entry that {@link #next()} went to; always the same object. */

@@ -9,7 +9,6 @@ import org.jspecify.annotations.Nullable;
 import pve.oci.archive.Image;
 import pve.oci.archive.ImageArchive;
 import pve.oci.archive.Layer;
-import pve.oci.archive.Summaries;
 import pve.oci.layer.LayerPipeline;
 import pve.oci.layer.Progress;
 import pve.oci.linux.Errno;
@@ -124,7 +123,7 @@ public final class JobRunner {
             Image image = images.select(request.selector());
             Map<String, @Nullable Object> reply = new LinkedHashMap<>();
             List<Object> summaries = new ArrayList<>();
-            images.list().forEach(summary -> summaries.add(Summaries.toJson(summary)));
+            images.list().forEach(summary -> summaries.add(summary.toJson()));
             reply.put("images", summaries);
             reply.put("manifest", image.manifest().toJson());
             reply.put("platform", image.platform().toJson());
@@ -192,7 +191,7 @@ public final class JobRunner {
             result.put("manifestDigest", image.manifest().digest().toString());
             result.put("configDigest", image.configDescriptor().digest().toString());
             result.put("platform", image.platform().toJson());
-            result.put("referenceName", image.manifest().referenceName());
+            result.put("referenceName", image.referenceName());
             result.putAll(new Extraction(request, rootfs, image, open.isStream(), progress).run());
             Map<String, @Nullable Object> reply = new LinkedHashMap<>();
             reply.put("progress", progress.toJson());

@@ -28,7 +28,7 @@ class DockerArchiveTest {
     private Path folder = Path.of("/");
 
     private static String hash(byte[] bytes) {
-        return Documents.digest(bytes, "sha256").encoded();
+        return DocumentReader.digest(bytes, "sha256").encoded();
     }
 
     private static byte[] config(int layers) {

@@ -10,11 +10,11 @@ import pve.oci.oci.ImageFormatException;
 import pve.oci.text.Text;
 
 /** Reads an archive's JSON documents: bounded in size, digest and size verified against the descriptor. */
-final class Documents {
+final class DocumentReader {
     private final ImageFiles files;
     private final JsonLimits limits;
 
-    Documents(ImageFiles files, JsonLimits limits) {
+    DocumentReader(ImageFiles files, JsonLimits limits) {
         this.files = files;
         this.limits = limits;
     }
@@ -85,10 +85,11 @@ final class Documents {
         }
     }
 
-    static ImageException missing(Digest digest, String place) {
+    ImageException missing(Digest digest, String place) throws IOException {
+        String other = files.otherType(digest.blobPath());
         return ImageException.of("BlobNotFound")
                 .with("digest", digest.toString())
-                .message(place + ": blob not found in the archive");
+                .message(place + (other == null ? ": blob not found in the archive" : ": blob is " + other));
     }
 
     static Digest digest(byte[] bytes, String algorithm) {
