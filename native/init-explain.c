@@ -22,6 +22,8 @@ static void read_head(const char *path)
     if (fd < 0)
         return;
     head_size = system_call(READ, fd, (long)head, HEAD_SIZE, 0, 0);
+    for (long i = head_size < 0 ? 0 : head_size; i <= HEAD_SIZE; i++)
+        head[i] = 0;
     system_call(CLOSE, fd, 0, 0, 0, 0);
 }
 
@@ -50,25 +52,40 @@ static const char *loader_of_program(void)
     return NULL;
 }
 
-__attribute__((noreturn)) static void fail_interpreter(const char *command)
+/* Reads the interpreter's name out of the first line of a script and ends it with NUL; NULL if there is none. */
+static const char *interpreter_of_script(bool *is_crlf)
 {
-    if (is_elf()) {
-        const char *loader = loader_of_program();
-        fail(EXIT_NOT_FOUND, command, ": its dynamic loader", loader ? " " : "", loader ? loader : "",
-             " is not found", NULL);
-    }
     char *name = (char *)head + 2;
     if (head[0] != '#' || head[1] != '!')
-        fail(EXIT_NOT_FOUND, command, ": its interpreter is not found", NULL);
+        return NULL;
     while (*name == ' ' || *name == '\t')
         name++;
     size_t length = 0;
     while (name[length] && name[length] != ' ' && name[length] != '\t' && name[length] != '\n' && name[length] != '\r')
         length++;
-    bool is_crlf = name[length] == '\r';
+    *is_crlf = name[length] == '\r';
     name[length] = 0;
-    fail(EXIT_NOT_FOUND, command, ": the interpreter in its first line, ", name, ", is not found",
-         is_crlf ? ": the line ends with CR LF, convert the file to LF" : "", NULL);
+    return name;
+}
+
+__attribute__((noreturn)) static void fail_interpreter(const char *command)
+{
+    static char script[HEAD_SIZE + 1];
+    struct file_status status;
+    const char *interpreter = NULL;
+    bool is_crlf = false;
+    if (!is_elf() && (interpreter = interpreter_of_script(&is_crlf))) {
+        if (is_crlf || get_status(AT_FDCWD, interpreter, &status) < 0)
+            fail(EXIT_NOT_FOUND, command, ": the interpreter in its first line, ", interpreter, ", is not found",
+                 is_crlf ? ": the line ends with CR LF, convert the file to LF" : "", NULL);
+        for (size_t i = 0; i == 0 || script[i - 1]; i++) /* the head is read anew */
+            script[i] = interpreter[i];
+        read_head(script);
+    }
+    const char *loader = is_elf() ? loader_of_program() : NULL;
+    fail(EXIT_NOT_FOUND, command, ": ", interpreter ? "its interpreter " : "", interpreter ? script : "",
+         interpreter ? " needs a file that is not found" : "it needs a file that is not found",
+         loader ? ", the dynamic loader " : "", loader ? loader : "", NULL);
 }
 
 __attribute__((noreturn)) static void fail_format(const char *command)
@@ -92,6 +109,11 @@ __attribute__((noreturn)) static void fail_permission(const char *command, const
     if (!(status.mode & 0111))
         fail(EXIT_CANNOT_EXECUTE, command, ": Permission denied: ", path, " is not executable, its mode is ",
              format_number(status.mode & 07777, 8, number), NULL);
+    bool is_crlf;
+    const char *interpreter = interpreter_of_script(&is_crlf);
+    if (interpreter && get_status(AT_FDCWD, interpreter, &status) == 0 && !(status.mode & 0111))
+        fail(EXIT_CANNOT_EXECUTE, command, ": Permission denied: the interpreter in its first line, ", interpreter,
+             ", is not executable", NULL);
     fail(EXIT_CANNOT_EXECUTE, command, ": Permission denied", NULL);
 }
 

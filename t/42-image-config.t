@@ -188,6 +188,17 @@ subtest 'the task log says what will start' => sub {
         ],
         'an application'
     );
+    my $system =
+        { Cmd => ['/sbin/init'], Env => ['A=b'], User => '', Volumes => { '/x' => {} } };
+    ($made, $found) = apply($system);
+    is_deeply(
+        [PVE::LXC::OCI::Summary::lines($made, $system, $found)],
+        [
+            'command: /sbin/init (a system container)',
+            'left out, because a system sets these by itself: Env Volumes',
+        ],
+        'what a system does not get'
+    );
     ($made, $found) = apply({ Cmd => [$SYSTEMD] }, {}, $APART);
     is_deeply(
         [PVE::LXC::OCI::Summary::lines($made, {}, $found)],

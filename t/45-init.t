@@ -176,13 +176,22 @@ sub test_commands ($rootdir, $start) {
         is("$code|$said", "$expected|$message", "'$command' in " . substr($path, 0, 20));
     }
     if ($NATIVE eq 'amd64') {
-        my ($code, $said) = $start->({ command => ['/bin/noloader'] });
-        my $arch = $said =~ /another architecture/;
-        is(
-            "$code|$said",
-            "127|/.pve.init: /bin/noloader: its dynamic loader /lib/none.so.1 is not found\n",
-            'dynamic loader'
-        ) if !$arch;
+        write_program("$rootdir/bin/script", "#!/bin/noloader -x\n");
+        write_program("$rootdir/bin/notexec", "#!/work/dump\n");
+        my $needs = 'needs a file that is not found, the dynamic loader /lib/none.so.1';
+        for my $case (
+            ['/bin/noloader', 127, "it $needs"],
+            ['/bin/script', 127, "its interpreter /bin/noloader $needs"],
+            [
+                'notexec', 126,
+                'Permission denied: the interpreter in its first line, /work/dump,'
+                    . ' is not executable',
+            ],
+        ) {
+            my ($command, $expected, $message) = $case->@*;
+            my ($code, $said) = $start->({ command => [$command], variables => ['PATH=/bin'] });
+            is("$code|$said", "$expected|/.pve.init: $command: $message\n", $command);
+        }
     }
     my ($code, $said) = $start->({ command => [] });
     is("$code|$said", "126|/.pve.init: /.pve.env holds no command\n", 'no command');

@@ -179,8 +179,7 @@ sub restore_image ($archive_path, $rootdir, $conf, $bwlimit = undef) {
 sub apply_image_config ($conf, $unsafe_config, $rootdir) {
     PVE::OCI::check_config($unsafe_config);
     my $settings =
-        PVE::LXC::OCI::ImageConfig::settings($conf, $unsafe_config, $rootdir, \&log_warning)
-        // return $conf;
+        PVE::LXC::OCI::ImageConfig::settings($conf, $unsafe_config, $rootdir, \&log_warning);
     my $id_maps = [PVE::LXC::parse_id_maps($conf)];
     my @unmade = PVE::LXC::OCI::Init::make_directories(
         $rootdir, $settings->{directories}, $id_maps, \&log_warning,

@@ -227,9 +227,9 @@ my sub system_init ($command, $path, $rootdir) {
 }
 
 # What a system container gets: its init where that is not /sbin/init, the image's stop signal if it
-# names one. Of everything else a system takes care itself.
+# names one and its init is not /sbin/init. Of everything else a system takes care itself.
 my sub system_settings ($config, $init, $warn) {
-    my $signal = stop_signal($config, undef, $warn);
+    my $signal = $init->{path} eq $SYSTEM_INIT ? undef : stop_signal($config, undef, $warn);
     return {
         is_system => 1,
         command => $init->{path},
@@ -239,7 +239,7 @@ my sub system_settings ($config, $init, $warn) {
     };
 }
 
-# What the image wants. Undef if there is nothing to set. $warn takes a line. The result:
+# What the image wants. $warn takes a line. The result:
 #
 #     is_system    the command is a system's init
 #     command      what will start: a list, or the user's own command as a text
@@ -258,12 +258,14 @@ sub settings ($conf, $config, $rootdir, $warn) {
     my $first = defined($own_command) ? ($own_command =~ /\A(\S+)/)[0] : $command[0];
     if (!defined($first)) {
         $warn->("image has no command, $SYSTEM_INIT will be started");
-        return;
+        return system_settings($config, { path => $SYSTEM_INIT, is_default => 1 }, $warn);
     }
     my $system_init = system_init($first, $value{PATH} // $DEFAULT_PATH, $rootdir);
     my $is_alone = defined($own_command) ? $own_command eq $first : @command == 1;
     if ($system_init && $is_alone) {
-        return if defined($own_command) || $first eq $SYSTEM_INIT;
+        # the user's own stays as it is
+        return system_settings({}, { path => $first, is_default => 1 }, $warn)
+            if defined($own_command);
         return system_settings($config, $system_init, $warn);
     }
     my $user = user($conf, $config, $rootdir);

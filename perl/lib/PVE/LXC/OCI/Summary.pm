@@ -65,6 +65,13 @@ my sub unused_lines ($config) {
     return @lines;
 }
 
+# Parts of the config that a system container does not get.
+my sub left_out_line ($config) {
+    my @keys = grep { my $value = $config->{$_}; ref($value) eq 'ARRAY' ? $value->@* : $value }
+        qw(Env User Volumes WorkingDir);
+    return @keys ? "left out, because a system sets these by itself: @keys" : ();
+}
+
 # One fact a line. $conf is as ImageConfig::apply has left it, $settings comes from ImageConfig.
 sub lines ($conf, $config, $settings) {
     my @lines = command_line($settings);
@@ -75,6 +82,8 @@ sub lines ($conf, $config, $settings) {
             'directory: ' . ($init->{directory} eq '' ? '/' : $init->{directory}),
             "stop signal: $signal",
             map { volume_line($conf, $_) } $settings->{volumes}->@*;
+    } else {
+        push @lines, left_out_line($config);
     }
     return map { log_line($_) } @lines, unused_lines($config);
 }
