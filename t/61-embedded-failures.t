@@ -150,6 +150,66 @@ subtest 'nothing is left after many' => sub {
     cmp_ok($memory->() - $size, '<', 2048, 'memory, KiB');
 };
 
+# What an engine that was taken over could send or do; a child of the test's in its place.
+my sub with_fake_engine ($engine, $code) {
+    no warnings qw(once redefine); ## no critic (ProhibitNoWarnings): a test's stand-in
+    local *PVE::OCI::JVM::start = sub ($settings, $connection, $log, $owner) {
+        my $pid = fork() // return -1;
+        return $pid if $pid;
+        open(my $socket, '+<&=', $connection) or POSIX::_exit(98);
+        sysread($socket, my $request, 65536);
+        $engine->($socket);
+        POSIX::_exit(0);
+    };
+    return $code->();
+}
+
+my sub send_all ($socket, $bytes) {
+    my $sent = 0;
+    while ($sent < length($bytes)) {
+        $sent += syswrite($socket, $bytes, length($bytes) - $sent, $sent) // return;
+    }
+    return;
+}
+
+subtest 'an engine that was taken over' => sub {
+    my $detect = sub () {
+        eval { PVE::OCI::detect_archive($IMAGE, { mode => 'embedded' }) };
+        $@;
+    };
+    my $frame = '{"parameters":{"format":[' . join(',', ('[]') x 5_000_000) . ']}}' . "\0";
+    my $peak = sub () { process_status($$)->{VmHWM} =~ /(\d+)/ ? $1 >> 10 : 0 };
+    my $before = $peak->();
+    my $error = with_fake_engine(sub ($socket) { send_all($socket, $frame) }, $detect);
+    is(
+        $error, "worker sent an invalid reply: a reply of more than 300000 values\n",
+        'many values'
+    );
+    cmp_ok($peak->() - $before, '<', 150, 'MiB more, of 15 that were sent');
+
+    my @warnings;
+    local $SIG{__WARN__} = sub ($line) { push @warnings, $line };
+    my $log = '{"parameters":{"log":{"message":"a line"}},"continues":true}' . "\0";
+    $error = with_fake_engine(sub ($socket) { send_all($socket, $log x 20_000) }, $detect);
+    is(scalar(@warnings), 1000, 'many lines of the log: so many are shown');
+
+    no warnings qw(once); ## no critic (ProhibitNoWarnings): a module's variable
+    local $PVE::OCI::Embedded::END_PATIENCE = 1;
+    my $start = time();
+    $error = with_fake_engine(
+        sub ($socket) {
+            send_all($socket, "no frame\0");
+            sleep(30);
+        },
+        $detect
+    );
+    cmp_ok(time() - $start, '<', 5, 'one that does not end is not waited for');
+    like(
+        $error, qr/\Aworker sent an invalid reply: a reply is not JSON/,
+        'and the error is told'
+    );
+};
+
 subtest 'no virtual machine' => sub {
     my $old = "$DIRECTORY/old";
     mkdir $_ or die $! for $old, "$old/lib", "$old/lib/server";

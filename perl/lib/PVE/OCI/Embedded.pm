@@ -12,7 +12,9 @@ use Fcntl
     qw(F_GETFL F_SETFL O_ACCMODE O_DIRECTORY O_NOCTTY O_NONBLOCK O_RDONLY O_WRONLY S_ISBLK S_ISCHR
     S_ISDIR S_ISFIFO S_ISREG S_ISSOCK);
 use JSON;
-use Socket qw(AF_UNIX PF_UNSPEC SOCK_STREAM);
+use POSIX qw(WNOHANG);
+use Socket qw(AF_UNIX MSG_NOSIGNAL PF_UNSPEC SOCK_STREAM);
+use Time::HiRes qw(sleep time);
 
 use PVE::OCI::Error;
 use PVE::OCI::IdMap;
@@ -28,6 +30,14 @@ my $WORKER_METHOD = 'io.pve.oci.worker.Run';
 my $O_PATH = 0x200000; # Fcntl does not know it
 my $MAX_DEPTH = 64;
 my $MAX_LOG_SIZE = 64 * 1024;
+my $MAX_LOG_LINES = 1000;
+
+# Values of one reply. The images' own documents have at most maximum-json-values of them.
+my $MAX_VALUES = 100_000;
+my $MAX_JSON_VALUES = 200_000;
+
+# How long the end of an engine may take, in seconds. It was killed; only the kernel keeps it, in a call.
+our $END_PATIENCE = 10;
 
 my $ACTIONS = {
     DetectArchive => 'detect',
@@ -258,7 +268,8 @@ my sub start_engine ($settings) {
     socketpair(my $ours, my $theirs, AF_UNIX, SOCK_STREAM, PF_UNSPEC)
         or die "cannot make a socket pair: $!\n";
     pipe(my $log, my $log_writer) or die "cannot make a pipe: $!\n";
-    pipe(my $owner, my $owner_writer) or die "cannot make a pipe: $!\n";
+    socketpair(my $owner, my $owner_writer, AF_UNIX, SOCK_STREAM, PF_UNSPEC)
+        or die "cannot make a socket pair: $!\n";
     # what does not fit is lost; a full pipe must not stop anybody
     for my $handle ($log, $log_writer) {
         fcntl($handle, F_SETFL, O_NONBLOCK) or die "cannot set a pipe to non-blocking: $!\n";
@@ -267,16 +278,25 @@ my sub start_engine ($settings) {
     die "cannot fork: $!\n" if $pid < 0;
     my $connection = PVE::OCI::Varlink::make_connection($ours, 'worker');
     $connection->{patience} = $settings->{hang} // $PATIENCE;
+    $connection->{maximum_values} = $MAX_VALUES + ($settings->{json_values} // $MAX_JSON_VALUES);
     return { pid => $pid, connection => $connection, owner => $owner_writer, log => $log };
 }
 
 # Ends the engine, if it has not ended; returns how, and what it wrote to standard error. When this
 # returns, nothing of it is left. Signals are blocked.
 my sub end_engine ($engine) {
+    # a byte, not only the end: a process that the caller has forked meanwhile may hold it open
+    send($engine->{owner}, 'x', MSG_NOSIGNAL);
     close($engine->{owner});
     local $?;
-    my $pid;
-    do { $pid = waitpid($engine->{pid}, 0) } while ($pid < 0 && $! == EINTR);
+    my ($pid, $end) = (0, time() + $END_PATIENCE);
+    while (($pid = waitpid($engine->{pid}, WNOHANG)) == 0 || $pid < 0 && $! == EINTR) {
+        if (time() > $end) {
+            kill(KILL => $engine->{pid});
+            return (undef, ["it does not end after $END_PATIENCE s"]);
+        }
+        sleep(0.001);
+    }
     my $status = $pid < 0 ? undef : $? & 127 ? 128 + ($? & 127) : $? >> 8;
     close($engine->{connection}->{socket});
     sysread($engine->{log}, my $log, $MAX_LOG_SIZE);
@@ -357,10 +377,11 @@ my sub run ($settings, $request, $maps, $archive, $root, $on_reply) {
     my $state = { mask => PVE::OCI::JVM::block_signals() };
     # a reaper, or none, would take the engine's exit status away
     local $SIG{CHLD} = 'DEFAULT';
-    my $existing;
+    my ($existing, $log_lines) = (undef, 0);
     my $listen = sub ($reply) {
-        $existing = $reply->{existing} if ref($reply->{existing}) eq 'ARRAY';
-        if (ref($reply->{log}) eq 'HASH') {
+        # the first counts: it was sent before anything was made
+        $existing //= $reply->{existing} if ref($reply->{existing}) eq 'ARRAY';
+        if (ref($reply->{log}) eq 'HASH' && $log_lines++ < $MAX_LOG_LINES) {
             warn 'pve-oci: ' . PVE::OCI::Text::one_line($reply->{log}->{message} // '') . "\n";
         }
         $on_reply->($reply) if $on_reply && $reply->{progress};
@@ -393,6 +414,7 @@ sub call ($method, $parameters, $call_options = {}) {
         // PVE::OCI::Varlink::fail('EngineUnavailable', "$@");
     my $configured = PVE::OCI::Settings::read_file();
     $settings->{hang} = $configured->{hang};
+    $settings->{json_values} = $configured->{'maximum-json-values'};
     $settings->{data} = PVE::OCI::JVM::data_limit($configured->{'zstd-window-log'});
     my $maps = id_maps($action, $parameters, $configured->{'allow-any-id-map'});
     my $descriptors = $call_options->{descriptors} // [];

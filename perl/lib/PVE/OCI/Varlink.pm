@@ -184,6 +184,12 @@ my sub fail_with_reply ($connection, $reply) {
 my sub parse_reply ($connection, $frame) {
     my $invalid =
         sub ($what) { fail('InvalidReply', "connection to $connection->{peer} lost: $what") };
+    # a few bytes of JSON are a hundred of Perl's; no value is shorter than two bytes with its comma
+    my $limit = $connection->{maximum_values};
+    $invalid->("a reply of more than $limit values")
+        if $limit
+        && length($frame) > 2 * $limit
+        && ($frame =~ s/"(?:[^"\\]++|\\.)*+"//gr) =~ tr/,[{// > $limit;
     my $reply = eval { JSON->new->utf8->decode($frame) };
     $invalid->('a reply is not JSON') if $@;
     $invalid->('a reply is not an object') if ref($reply) ne 'HASH';
