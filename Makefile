@@ -3,7 +3,8 @@
 #   make deps   installs what building, running and testing need (apt, as root)
 #   make demo   makes a real image, extracts it by a private daemon, shows the result
 #   make check  runs every check and test
-#   make deb    packages, in target/deb
+#   make deb    packages, in target/deb; RELEASE=bookworm or trixie, built in a chroot of that release
+#   make check-packages  installs them in a container of that release, and tests them there
 #   make bench  measures beside other programs, BENCH='...' says how much (bench/README.md)
 #   make tidy   mends the format of Java and Perl
 # The default JDK is used; another one: make JAVA_HOME=/usr/lib/jvm/...
@@ -24,11 +25,12 @@ ARCH_arm64 = aarch64 aarch64 aarch64
 ARCH := $(ARCH_$(shell dpkg --print-architecture))
 
 PACKAGES_BUILD = default-jdk-headless maven gcc libc6-dev libseccomp-dev make unzip \
-	gcc-aarch64-linux-gnu libperl-dev
+	gcc-aarch64-linux-gnu libperl-dev zip
 PACKAGES_RUN = libisal2 libseccomp2 libssl3 libjson-perl perl uidmap
 PACKAGES_TEST = acl attr btrfs-progs busybox-static debian-archive-keyring docker-registry e2fsprogs \
 	libarchive-tools libtest-mockmodule-perl lxc mmdebstrap perltidy libperl-critic-perl pigz python3 \
 	qemu-user-static skopeo shellcheck systemd umoci util-linux zstd
+PACKAGES_DEB = debian-archive-keyring mmdebstrap systemd-container
 PACKAGES = $(PACKAGES_BUILD) $(PACKAGES_RUN) $(PACKAGES_TEST)
 
 all: $(T)/pve-oci.jar native perl-xs class-data
@@ -78,7 +80,7 @@ check: deps
 
 # mvn verify: format, errorprone, NullAway, warnings as errors, unit tests, package table
 check-installed:
-	shellcheck bin/pve-ocid demo/run .ci/run debian/pve-oci.p{ostinst,rerm,ostrm} debian/tests/{extract,socket-activation}
+	shellcheck bin/pve-ocid demo/run .ci/run debian/build debian/check debian/pve-oci.p{ostinst,rerm,ostrm} debian/tests/{extract,socket-activation}
 	podchecker -warnings $$(git ls-files 'perl/*.pod' 'man/*.pod')
 	$(MVN) verify
 	@$(MAKE) -s all
@@ -93,14 +95,18 @@ SHARE_DIR = $(DESTDIR)$(PREFIX)/share/pve-oci
 MAN_DIR = $(DESTDIR)$(PREFIX)/share/man
 COMPLETIONS = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 
+# Libraries of every platform in the jars: 8 MB. The one that is needed stands beside them.
+FOREIGN_LIBRARIES = '*.so' '*.dll' '*.jnilib' '*.dylib' '*.a'
+
 install:
 	install -Dm 644 -t $(HOME_DIR) $(T)/pve-oci.jar
 	install -Dm 644 -t $(HOME_DIR)/lib $(T)/lib/*.jar
 	install -Dm 644 -t $(HOME_DIR)/lib/daemon $(T)/lib/daemon/*.jar
+	for jar in $(HOME_DIR)/lib/{jna,zstd-jni}-*.jar; do zip -qd $$jar $(FOREIGN_LIBRARIES) || exit 1; done
 	install -Dm 644 -t $(HOME_DIR)/native $(NATIVE)/*.so
 	install -Dm 755 -t $(HOME_DIR)/native $(NATIVE)/pve-oci-worker
 	for a in amd64 arm64; do install -D -t $(HOME_DIR)/init/$$a $(NATIVE)/init/$$a/pve.init || exit 1; done
-	install -Dm 755 -t $(HOME_DIR) bin/pve-oci-class-data
+	install -Dm 755 -t $(HOME_DIR) bin/pve-oci-class-data debian/stop-when-idle
 	install -Dm 755 -t $(DESTDIR)$(PREFIX)/sbin bin/pve-ocid
 	install -Dm 755 -t $(DESTDIR)$(PREFIX)/bin bin/pve-oci
 	cd perl/lib && find PVE -name '*.p[ml]' -exec install -Dm 644 {} $(abspath $(PERL_DIR))/{} \;
@@ -113,17 +119,21 @@ install:
 	bin/pve-ocid --print-config > $(DESTDIR)/etc/pve-ocid.conf
 	install -d $(COMPLETIONS) && bin/pve-oci completion > $(COMPLETIONS)/pve-oci
 
-# The packages, in target/deb. Needs debhelper and lintian: apt-get build-dep . lintian
-VERSION = $(shell dpkg-parsechangelog -SVersion)
-DEB_BUILD = $(T)/deb/pve-oci-$(VERSION)
+# Packages for a Debian release, in target/deb/RELEASE, built in a chroot of that release; this machine's by default.
+# make deb RELEASE=bookworm, RELEASE=trixie; make check-packages RELEASE=... installs and tests them there.
+RELEASE ?= $(shell . /etc/os-release && echo $$VERSION_CODENAME)
 
-deb: $(T)/pve-oci.jar
-	rm -rf $(T)/deb
-	mkdir -p $(DEB_BUILD)/target
-	cp -a $(shell git ls-files | cut -d/ -f1 | sort -u) $(DEB_BUILD)
-	cp -a $(T)/pve-oci.jar $(T)/lib $(DEB_BUILD)/target
-	cd $(DEB_BUILD) && dpkg-buildpackage -us -uc
-	lintian --fail-on error,warning $(T)/deb/*.changes
+deps-deb:
+	@$(MAKE) -s deps PACKAGES='$(PACKAGES_BUILD) $(PACKAGES_DEB)'
+
+export MAINTAINER HOMEPAGE BUGS
+deb: deps-deb
+	@$(MAKE) -s $(T)/pve-oci.jar
+	debian/build $(RELEASE)
+
+check-packages: deps-deb
+	@test -d $(T)/deb/$(RELEASE) || $(MAKE) -s deb RELEASE=$(RELEASE)
+	debian/check $(RELEASE)
 
 tidy:
 	$(MVN) -q spotless:apply
@@ -137,4 +147,4 @@ bench: all
 clean:
 	rm -rf $(T)
 
-.PHONY: all deps native perl-xs class-data demo check check-installed bench install deb tidy clean
+.PHONY: all deps deps-deb native perl-xs class-data demo check check-installed check-packages bench install deb tidy clean
