@@ -12,7 +12,9 @@ import pve.oci.archive.Layer;
 import pve.oci.linux.ErrnoException;
 import pve.oci.linux.Fd;
 import pve.oci.linux.Libc;
-import pve.oci.linux.NativeBuffer;
+import pve.oci.linux.Timespec;
+import pve.oci.rootfs.EntryPath;
+import pve.oci.rootfs.FileMetadata;
 import pve.oci.text.Text;
 
 /**
@@ -22,18 +24,16 @@ import pve.oci.text.Text;
  * happens to the name meanwhile does not matter. Work is handed over by the batch: waking a thread costs as much as
  * writing a small file.
  */
-final class DeferredWrites implements SlotQueues.Chore, AutoCloseable {
+final class DeferredWrites implements SlotSource.Helper, AutoCloseable {
     private static final int BATCH_SIZE = 64;
     private static final int BATCHES = 8;
     private static final int MAXIMUM_THREADS = 4;
-    private static final int SET_ID_BITS = 06000;
 
     private final BlockingQueue<Batch> free = new ArrayBlockingQueue<>(BATCHES);
     private final BlockingQueue<Batch> full = new ArrayBlockingQueue<>(BATCHES + MAXIMUM_THREADS);
     private final List<Thread> threads = new ArrayList<>();
-    private final NativeBuffer times = NativeBuffer.allocate(BATCHES * Batch.TIMES_SIZE);
     private @Nullable Batch filling;
-    private @Nullable LayerPipeline pipeline;
+    private @Nullable SlotSource slots;
 
     /** The first failure; the rest of the work is only cleaned up then. */
     private volatile @Nullable Failure failure;
@@ -51,7 +51,7 @@ final class DeferredWrites implements SlotQueues.Chore, AutoCloseable {
     /** @param count of threads; a single one would only take turns with those of the pipeline */
     DeferredWrites(int count) {
         for (int i = 0; i < BATCHES; i++) {
-            free.add(new Batch(times, i * Batch.TIMES_SIZE));
+            free.add(new Batch(BATCH_SIZE));
         }
         for (int i = 0; count > 1 && i < count; i++) {
             Thread thread = new Thread(this::work, "file-writer");
@@ -61,15 +61,16 @@ final class DeferredWrites implements SlotQueues.Chore, AutoCloseable {
         }
     }
 
-    /** The files that come now have their content in slots of that pipeline. */
-    void begin(LayerPipeline source) {
-        if (pipeline != source) {
+    /** The files that come now have their content in slots of that source. */
+    void begin(SlotSource source) {
+        if (slots != source) {
             source.use(this);
-            pipeline = source;
+            slots = source;
         }
     }
 
-    boolean hasThreads() {
+    @Override
+    public boolean hasThreads() {
         return !threads.isEmpty();
     }
 
@@ -86,35 +87,42 @@ final class DeferredWrites implements SlotQueues.Chore, AutoCloseable {
         return failure;
     }
 
-    /**
-     * Takes a new file's descriptor over. All of the content lies in the pipeline's current slot.
-     *
-     * @param address of the content, with its size; ignored when that is 0
-     */
-    void add(int fd, FileMetadata metadata, LayerPipeline source, long address, int size) throws IOException {
+    /** Where the next file is described, before it is added. */
+    DeferredFile file() throws IOException {
         Batch batch = filling;
         if (batch == null) {
             batch = take();
             filling = batch;
         }
-        Slot slot = null;
-        if (size > 0) {
-            slot = source.retain();
-        }
-        batch.add(fd, metadata, slot, address, size);
-        if (batch.count == BATCH_SIZE) {
+        return batch.files[batch.count];
+    }
+
+    /**
+     * Takes over the descriptor of the file that was described. All of its content lies in the current slot.
+     *
+     * @param address of the content, with its size; ignored when that is 0
+     */
+    void add(Fd fd, SlotSource source, long address, int size) throws IOException {
+        DeferredFile file = file();
+        file.fd = fd;
+        file.slot = size > 0 ? source.retain() : null;
+        file.address = address;
+        file.size = size;
+        Batch batch = filling;
+        if (batch != null && ++batch.count == BATCH_SIZE) {
             flush();
         }
     }
 
     /** Hands over what is collected: nothing of it may wait while the caller waits for the pipeline. */
-    void flush() {
+    @Override
+    public void flush() {
         Batch batch = filling;
         if (batch != null) {
             filling = null;
             full.add(batch);
-            if (pipeline != null) {
-                pipeline.wakeHelpers();
+            if (slots != null) {
+                slots.wakeHelpers();
             }
         }
     }
@@ -169,7 +177,7 @@ final class DeferredWrites implements SlotQueues.Chore, AutoCloseable {
     private void finish(Batch batch) {
         try {
             for (int i = 0; i < batch.count; i++) {
-                finish(batch, i);
+                finish(batch.files[i], batch.times);
             }
         } finally {
             batch.count = 0;
@@ -177,48 +185,31 @@ final class DeferredWrites implements SlotQueues.Chore, AutoCloseable {
         }
     }
 
-    private void finish(Batch batch, int i) {
-        try (Fd fd = new Fd(batch.descriptors[i])) {
+    private void finish(DeferredFile file, Timespec times) {
+        Fd fd = file.fd;
+        file.fd = null;
+        if (fd == null) {
+            return;
+        }
+        try (fd) {
             if (failure == null && breakdown == null) {
-                write(fd.number(), batch, i);
+                file.write(fd, times);
             }
         } catch (ErrnoException e) {
-            FileMetadata metadata = batch.metadata[i];
-            failure = new Failure(e, metadata.layer(), metadata.entryPath());
+            failure = file.failure(e);
         } catch (RuntimeException | Error e) {
             // the thread that applies has to hear of it, not the one that helps
             breakdown = e;
         } finally {
-            Slot slot = batch.slots[i];
-            if (slot != null) {
-                slot.release();
-                batch.slots[i] = null;
-            }
+            file.release();
         }
-    }
-
-    private static void write(int fd, Batch batch, int i) throws ErrnoException {
-        FileMetadata metadata = batch.metadata[i];
-        long address = batch.addresses[i];
-        long end = address + batch.sizes[i];
-        while (address < end) {
-            address += Libc.write(fd, address, end - address);
-        }
-        // in this order: writing and chown(2) clear set-ID bits
-        if (metadata.uid != 0 || metadata.gid != 0) {
-            Libc.fchown(fd, metadata.uid, metadata.gid);
-        }
-        if ((metadata.mode & SET_ID_BITS) != 0) {
-            Libc.fchmod(fd, metadata.mode);
-        }
-        Libc.futimens(fd, batch.setTimes(metadata.seconds, metadata.nanos));
     }
 
     /** Writes what is left, and ends the threads; after this nobody is at it. */
     @Override
     public void close() {
         flush();
-        threads.forEach(thread -> full.add(new Batch(times, 0)));
+        threads.forEach(thread -> full.add(new Batch(0)));
         boolean isInterrupted = false;
         for (Thread thread : threads) {
             while (thread.isAlive()) {
@@ -246,88 +237,65 @@ final class DeferredWrites implements SlotQueues.Chore, AutoCloseable {
         }
     }
 
-    /** What a file gets once its content is written; reused. */
-    static final class FileMetadata {
-        private int mode;
-        private int uid;
-        private int gid;
-        private long seconds;
-        private int nanos;
+    /** A file whose content is still to be written; reused. */
+    static final class DeferredFile {
         private @Nullable Layer layer;
         private byte[] path = new byte[256];
         private int pathLength;
+        private @Nullable FileMetadata metadata;
+        private boolean inheritsGroup;
+        private @Nullable Fd fd;
+        private @Nullable Slot slot;
+        private long address;
+        private int size;
 
-        FileMetadata set(Layer ofLayer, byte[] bytes, int length) {
+        void set(Layer ofLayer, EntryPath entry, FileMetadata fileMetadata, boolean hasGroupOfDirectory) {
             layer = ofLayer;
-            if (path.length < length) {
-                path = new byte[length];
+            if (path.length < entry.length()) {
+                path = new byte[entry.length()];
             }
-            System.arraycopy(bytes, 0, path, 0, length);
-            pathLength = length;
-            return this;
+            System.arraycopy(entry.bytes(), 0, path, 0, entry.length());
+            pathLength = entry.length();
+            metadata = fileMetadata;
+            inheritsGroup = hasGroupOfDirectory;
         }
 
-        FileMetadata set(int fileMode, int owner, int group, long mtimeSeconds, int mtimeNanos) {
-            mode = fileMode;
-            uid = owner;
-            gid = group;
-            seconds = mtimeSeconds;
-            nanos = mtimeNanos;
-            return this;
+        private void write(Fd file, Timespec times) throws ErrnoException {
+            long from = address;
+            long end = address + size;
+            while (from < end) {
+                from += Libc.write(file.number(), from, end - from);
+            }
+            if (metadata != null) {
+                metadata.apply(file, times, inheritsGroup);
+            }
         }
 
-        void copy(FileMetadata other) {
-            set(other.mode, other.uid, other.gid, other.seconds, other.nanos);
-            set(other.layer(), other.path, other.pathLength);
-        }
-
-        Layer layer() {
+        private Failure failure(ErrnoException reason) {
             if (layer == null) {
                 throw new IllegalStateException("nothing was set");
             }
-            return layer;
+            return new Failure(reason, layer, Text.name(path, pathLength));
         }
 
-        String entryPath() {
-            return Text.name(path, pathLength);
+        private void release() {
+            Slot read = slot;
+            slot = null;
+            if (read != null) {
+                read.release();
+            }
         }
     }
 
     /** Files that are handed over together; reused. An empty one ends a thread. */
     private static final class Batch {
-        /** struct timespec[2] */
-        private static final int TIMES_SIZE = 32;
-
-        private final int[] descriptors = new int[BATCH_SIZE];
-        private final long[] addresses = new long[BATCH_SIZE];
-        private final int[] sizes = new int[BATCH_SIZE];
-        private final @Nullable Slot[] slots = new Slot[BATCH_SIZE];
-        private final FileMetadata[] metadata = new FileMetadata[BATCH_SIZE];
-        private final NativeBuffer memory;
-        private final int offset;
+        private final DeferredFile[] files;
+        private final Timespec times = new Timespec();
         private int count;
 
-        /** @param offset of the bytes of the memory that this batch may use */
-        Batch(NativeBuffer memory, int offset) {
-            this.memory = memory;
-            this.offset = offset;
-            Arrays.setAll(metadata, i -> new FileMetadata());
-        }
-
-        void add(int fd, FileMetadata file, @Nullable Slot slot, long address, int size) {
-            descriptors[count] = fd;
-            metadata[count].copy(file);
-            slots[count] = slot;
-            addresses[count] = address;
-            sizes[count] = size;
-            count++;
-        }
-
-        /** Last access and last modification. */
-        long setTimes(long seconds, int nanos) {
-            memory.buffer().putLong(offset, seconds).putLong(offset + 8, nanos);
-            memory.buffer().putLong(offset + 16, seconds).putLong(offset + 24, nanos);
-            return memory.address() + offset;
+        Batch(int capacity) {
+            files = new DeferredFile[capacity];
+            Arrays.setAll(files, i -> new DeferredFile());
         }
     }
 }

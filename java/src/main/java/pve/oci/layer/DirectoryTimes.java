@@ -1,54 +1,31 @@
 package pve.oci.layer;
 
 import java.io.IOException;
-import java.nio.ByteBuffer;
-import java.util.ArrayList;
-import java.util.List;
-import pve.oci.linux.NativeBuffer;
 import pve.oci.rootfs.Directory;
-import pve.oci.rootfs.EntryPath;
+import pve.oci.rootfs.FileMetadata;
+import pve.oci.rootfs.PathList;
 import pve.oci.rootfs.Rootfs;
 
 /**
- * Modification times of the directories that a layer has entries for: set when all of the layer is written, because
- * writing in a directory changes its time. Kept in native memory: a layer may consist of directories.
+ * Modification times of the directories that a layer has entries for. They are set when all of the layer is written,
+ * because writing in a directory changes its time. A directory is found again by its path without symbolic links: a link
+ * that led to it may be gone by then.
  */
 final class DirectoryTimes {
-    private static final int PIECE_SIZE = 64 << 10;
+    private final PathList directories = new PathList();
 
-    private final List<NativeBuffer> pieces = new ArrayList<>();
-    private final byte[] path = new byte[EntryPath.PATH_MAX];
-
-    void add(EntryPath entry, Directory directory, long seconds, int nanos) {
-        int size = 4 * Long.BYTES + entry.length();
-        ByteBuffer piece =
-                pieces.isEmpty() ? null : pieces.get(pieces.size() - 1).buffer();
-        if (piece == null || piece.remaining() < size) {
-            NativeBuffer next = NativeBuffer.allocate(PIECE_SIZE);
-            pieces.add(next);
-            piece = next.buffer();
-        }
-        piece.putLong(directory.device()).putLong(directory.inode()).putLong(seconds);
-        piece.putInt(nanos).putInt(entry.length()).put(entry.bytes(), 0, entry.length());
+    void add(Directory directory, FileMetadata metadata) {
+        byte[] path = directory.path();
+        directories.add(path, path.length, directory.device(), directory.inode(), metadata.seconds(), metadata.nanos());
     }
 
     /** Sets the times and forgets them. A directory that the layer itself replaced later on has no time to be set. */
     void apply(Rootfs rootfs) throws IOException {
-        for (NativeBuffer memory : pieces) {
-            ByteBuffer piece = memory.buffer().flip();
-            while (piece.hasRemaining()) {
-                long device = piece.getLong();
-                long inode = piece.getLong();
-                long seconds = piece.getLong();
-                int nanos = piece.getInt();
-                int length = piece.getInt();
-                piece.get(path, 0, length);
-                Directory directory = rootfs.findDirectory(path, length);
-                if (directory != null && directory.device() == device && directory.inode() == inode) {
-                    rootfs.setFileTime(directory.number(), seconds, nanos);
-                }
+        directories.takeAll((path, numbers) -> {
+            Directory directory = rootfs.findDirectory(path);
+            if (directory != null && directory.device() == numbers[0] && directory.inode() == numbers[1]) {
+                rootfs.setTime(directory.fd(), new FileMetadata(0, 0, 0, numbers[2], (int) numbers[3]));
             }
-        }
-        pieces.clear();
+        });
     }
 }

@@ -5,10 +5,10 @@ import pve.oci.tar.TarEntry;
 
 /** Checks that an entry's owner has an id outside the container. */
 final class EntryOwner {
-    private final IdMap uids;
-    private final IdMap gids;
+    private final MappedIds uids;
+    private final MappedIds gids;
 
-    EntryOwner(IdMap uids, IdMap gids) {
+    EntryOwner(MappedIds uids, MappedIds gids) {
         this.uids = uids;
         this.gids = gids;
     }
@@ -22,7 +22,7 @@ final class EntryOwner {
         return gids.contains(entry.gid()) ? null : refusal("gid", entry.gid(), gids);
     }
 
-    private static String refusal(String what, long id, IdMap map) {
+    private static String refusal(String what, long id, MappedIds map) {
         return what + " " + id + " is not in the container's id map, which has " + map
                 + ": give the container a map that holds it, or rebuild the image with smaller ids";
     }

@@ -7,6 +7,7 @@ import pve.oci.linux.Fd;
 import pve.oci.linux.Libc;
 import pve.oci.rootfs.Directory;
 import pve.oci.rootfs.EntryPath;
+import pve.oci.rootfs.FileMetadata;
 import pve.oci.rootfs.Rootfs;
 import pve.oci.tar.TarEntry;
 import pve.oci.tar.TarReader;
@@ -19,7 +20,6 @@ final class FileWriter implements AutoCloseable {
     private final Rootfs rootfs;
     private final Progress progress;
     private final DeferredWrites deferred = new DeferredWrites();
-    private final DeferredWrites.FileMetadata metadata = new DeferredWrites.FileMetadata();
 
     FileWriter(Rootfs rootfs, Progress progress) {
         this.rootfs = rootfs;
@@ -32,7 +32,7 @@ final class FileWriter implements AutoCloseable {
 
     /** Sets attributes of the open file, after its owner and before its time. */
     interface AttributeStep {
-        void set(int fd) throws IOException;
+        void set(Fd fd) throws IOException;
     }
 
     /**
@@ -44,45 +44,48 @@ final class FileWriter implements AutoCloseable {
             Layer layer,
             Directory parent,
             EntryPath path,
+            FileMetadata metadata,
             TarReader reader,
             LayerPipeline source,
             @Nullable AttributeStep attributes)
             throws IOException {
-        TarEntry entry = reader.entry();
-        int fd = rootfs.createFile(parent, path, entry.mode());
-        boolean isHandedOver = false;
+        Fd fd = rootfs.createFile(parent, path, metadata);
+        boolean isDeferred = false;
         try {
+            TarEntry entry = reader.entry();
             boolean hasData = reader.nextData();
             boolean isWhole = hasData ? reader.dataLength() == entry.size() : entry.size() == 0;
-            if (isWhole && attributes == null && !parent.inherits() && !entry.isSparse()) {
-                metadata.set(layer, path.bytes(), path.length());
-                metadata.set(
-                        entry.mode(), (int) entry.uid(), (int) entry.gid(), entry.mtimeSeconds(), entry.mtimeNanos());
-                int size = (int) entry.size();
+            if (isWhole && attributes == null && !parent.inheritsAcl() && !entry.isSparse()) {
                 long address = hasData ? source.address() + reader.dataOffset() : 0;
-                isHandedOver = true;
-                deferred.add(fd, metadata, source, address, size);
-                progress.wroteBytes(size);
+                isDeferred = true;
+                deferred.file().set(layer, path, metadata, parent.inheritsGroup());
+                deferred.add(fd, source.slots(), address, (int) entry.size());
+                progress.wroteBytes(entry.size());
                 return;
             }
-            if (hasData) {
-                writePieces(fd, reader, source);
-            }
-            if (entry.isSparse()) {
-                if (!hasData) {
-                    progress.wroteBytes(entry.size());
-                }
-                Libc.ftruncate(fd, entry.size());
-            }
-            rootfs.finishFile(parent, fd, entry.mode(), (int) entry.uid(), (int) entry.gid());
+            writeContent(fd, entry, hasData, reader, source);
+            rootfs.finishFile(parent, fd, metadata);
             if (attributes != null) {
                 attributes.set(fd);
             }
-            rootfs.setFileTime(fd, entry.mtimeSeconds(), entry.mtimeNanos());
+            rootfs.setTime(fd, metadata);
         } finally {
-            if (!isHandedOver) {
-                new Fd(fd).close();
+            if (!isDeferred) {
+                fd.close();
             }
+        }
+    }
+
+    private void writeContent(Fd fd, TarEntry entry, boolean hasData, TarReader reader, LayerPipeline source)
+            throws IOException {
+        if (hasData) {
+            writePieces(fd.number(), reader, source);
+        }
+        if (entry.isSparse()) {
+            if (!hasData) {
+                progress.wroteBytes(entry.size());
+            }
+            Libc.ftruncate(fd.number(), entry.size());
         }
     }
 

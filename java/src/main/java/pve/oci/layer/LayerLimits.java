@@ -5,9 +5,10 @@ import pve.oci.tar.TarLimits;
 /**
  * What the layers of one image may grow to.
  *
- * @param maximumSize bytes written for all entries of all layers, sparse files counted expanded, bytes that follow a
- *     layer's end, and what whiteouts have of content
+ * @param maximumSize bytes written for all entries of all layers: content, sparse files counted expanded; names, link
+ *     targets and extended attributes; bytes that follow a layer's end; content of whiteouts
  * @param maximumEntries entries of all layers, whiteouts among them
+ * @param maximumSteps components of paths walked, links followed and names listed, see {@link pve.oci.rootfs.Steps}
  * @param maximumRatio of uncompressed to compressed bytes of a layer, once it is past {@link #RATIO_FREE_SIZE}
  * @param zstdWindowLog binary logarithm of the window that a zstd frame may ask for
  * @param bandwidth bytes of the archive read in a second; 0: as fast as it goes
@@ -17,6 +18,7 @@ import pve.oci.tar.TarLimits;
 public record LayerLimits(
         long maximumSize,
         long maximumEntries,
+        long maximumSteps,
         long maximumRatio,
         int zstdWindowLog,
         long bandwidth,
@@ -26,5 +28,5 @@ public record LayerLimits(
     public static final long RATIO_FREE_SIZE = 1L << 30;
 
     public static final LayerLimits DEFAULT =
-            new LayerLimits(1L << 40, 10_000_000, 5_000, 27, 0, 64 << 20, TarLimits.DEFAULT);
+            new LayerLimits(1L << 40, 10_000_000, 20_000_000, 5_000, 27, 0, 64 << 20, TarLimits.DEFAULT);
 }

@@ -40,6 +40,7 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
     }
 
     private final List<Lane> lanes = new ArrayList<>();
+    private final SlotSource slotSource = new CurrentSlot();
     private final List<Layer> layers;
     private final List<Thread> threads = new ArrayList<>();
 
@@ -57,7 +58,7 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
 
     private @Nullable Slot current;
     private boolean isAtEnd = true;
-    private @Nullable DeferredWrites writes;
+    private SlotSource.@Nullable Helper writes;
 
     /** @param isStream the archive can only be read from front to end, by one reader */
     public LayerPipeline(List<Layer> layers, LayerLimits limits, Progress progress, boolean isStream) {
@@ -119,17 +120,34 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
         void run() throws InterruptedException;
     }
 
-    /** What is written from slots that it retains. Without threads of its own, whoever would wait writes. */
-    void use(DeferredWrites deferred) {
-        writes = deferred;
-        if (!deferred.hasThreads()) {
-            lanes.forEach(lane -> lane.slots.shareWriting(deferred));
-        }
+    /** What the writers of deferred files see of this pipeline. */
+    SlotSource slots() {
+        return slotSource;
     }
 
-    /** There is something to write. */
-    void wakeHelpers() {
-        lanes.forEach(lane -> lane.slots.changed());
+    private final class CurrentSlot implements SlotSource {
+        @Override
+        public void use(Helper helper) {
+            writes = helper;
+            if (!helper.hasThreads()) {
+                lanes.forEach(lane -> lane.slots.shareWriting(helper));
+            }
+        }
+
+        @Override
+        public void wakeHelpers() {
+            lanes.forEach(lane -> lane.slots.changed());
+        }
+
+        @Override
+        public Slot retain() {
+            Slot slot = current;
+            if (slot == null) {
+                throw new IllegalStateException("there is no current slot");
+            }
+            slot.retain();
+            return slot;
+        }
     }
 
     /** Goes on to the next layer, whose bytes this source then gives. Layers come in order, each to its end. */
@@ -188,16 +206,6 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
     @Override
     public ByteBuffer buffer() {
         return current == null ? NOTHING : current.memory.buffer();
-    }
-
-    /** Keeps the current slot's bytes where they are until it is released once more. */
-    Slot retain() {
-        Slot slot = current;
-        if (slot == null) {
-            throw new IllegalStateException("there is no current slot");
-        }
-        slot.retain();
-        return slot;
     }
 
     /** Address of the current buffer's first byte. */

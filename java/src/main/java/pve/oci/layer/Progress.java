@@ -64,6 +64,10 @@ public final class Progress {
         bytesWritten.lazySet(bytesWritten.get() + bytes);
     }
 
+    public long bytesRead() {
+        return bytesRead.get();
+    }
+
     public long entriesWritten() {
         return entriesWritten.get();
     }

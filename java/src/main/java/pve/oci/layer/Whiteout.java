@@ -27,6 +27,11 @@ enum Whiteout {
 
     static final int PREFIX_LENGTH = 4;
 
+    /** Something goes because of it. */
+    boolean removes() {
+        return this == ENTRY || this == OPAQUE;
+    }
+
     static byte[] ascii(String text) {
         return text.getBytes(StandardCharsets.US_ASCII);
     }

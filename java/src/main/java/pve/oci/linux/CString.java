@@ -1,5 +1,6 @@
 package pve.oci.linux;
 
+import java.lang.ref.Reference;
 import java.nio.charset.StandardCharsets;
 
 /**
@@ -35,6 +36,29 @@ public final class CString {
         CString string = new CString(bytes.length);
         string.set(bytes, 0, bytes.length);
         return string;
+    }
+
+    public long set(byte[] bytes) {
+        return set(bytes, 0, bytes.length);
+    }
+
+    /** A system call that takes the address of a string. */
+    public interface Borrower<T> {
+        T call(long address) throws ErrnoException;
+    }
+
+    /** Makes a system call with a string that is not freed before the call has returned. */
+    public static <T> T lend(byte[] bytes, Borrower<T> borrower) throws ErrnoException {
+        CString string = of(bytes);
+        try {
+            return borrower.call(string.address());
+        } finally {
+            Reference.reachabilityFence(string);
+        }
+    }
+
+    public static <T> T lend(String text, Borrower<T> borrower) throws ErrnoException {
+        return lend(text.getBytes(StandardCharsets.UTF_8), borrower);
     }
 
     /** Copies the bytes in and ends them with NUL. The caller has made sure that none of them is NUL. */

@@ -9,6 +9,12 @@ public final class Fd implements AutoCloseable {
         this.number = number;
     }
 
+    /** Opens a directory by its name in another; a symbolic link is not followed. */
+    public static Fd openDirectory(Fd parent, long name) throws ErrnoException {
+        int flags = Libc.O_RDONLY | Libc.O_DIRECTORY | Libc.O_NOFOLLOW | Libc.O_CLOEXEC;
+        return new Fd(Libc.openat(parent.number(), name, flags, 0));
+    }
+
     /** The number, for a system call. */
     public int number() {
         if (number < 0) {

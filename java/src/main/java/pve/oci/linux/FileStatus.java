@@ -3,6 +3,7 @@ package pve.oci.linux;
 /** What statx(2) tells of a file: a view on memory that the next call overwrites. One thread owns it. */
 public final class FileStatus {
     private static final int STATX_BASIC_STATS = 0x7ff;
+    private static final long STATX_ATTR_MOUNT_ROOT = 0x2000;
     private static final int SIZE = 256;
 
     private final NativeBuffer memory = NativeBuffer.allocate(SIZE);
@@ -17,6 +18,11 @@ public final class FileStatus {
     public FileStatus read(int dirfd, long name) throws ErrnoException {
         Libc.statx(dirfd, name, Libc.AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, memory.address());
         return this;
+    }
+
+    /** Another file system, or part of one, is mounted here. */
+    public boolean isMountRoot() {
+        return (memory.buffer().getLong(8) & STATX_ATTR_MOUNT_ROOT) != 0;
     }
 
     public int mode() {

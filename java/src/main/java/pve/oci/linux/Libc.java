@@ -31,6 +31,12 @@ public final class Libc {
     public static final int O_DIRECTORY = ARM64 ? 0x4000 : 0x10000;
     public static final int O_NOFOLLOW = ARM64 ? 0x8000 : 0x20000;
 
+    /** Bits of a mode besides its type, and those that give a program another owner's rights. */
+    public static final int S_PERMISSIONS = 07777;
+
+    public static final int S_SET_ID = 06000;
+    public static final int S_ISGID = 02000;
+
     public static final int S_IFMT = 0xf000;
     public static final int S_IFIFO = 0x1000;
     public static final int S_IFCHR = 0x2000;

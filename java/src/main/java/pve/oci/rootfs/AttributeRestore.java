@@ -11,7 +11,7 @@ import pve.oci.linux.ErrnoException;
 import pve.oci.linux.Fd;
 import pve.oci.linux.FileStatus;
 import pve.oci.linux.Libc;
-import pve.oci.linux.NativeBuffer;
+import pve.oci.linux.Timespec;
 
 /** Gives directories that were there before a failed extraction their attributes back. */
 final class AttributeRestore {
@@ -19,7 +19,7 @@ final class AttributeRestore {
     private final ExtendedAttributes extended;
     private final CString name = new CString(EntryPath.PATH_MAX);
     private final FileStatus status = new FileStatus();
-    private final NativeBuffer times = NativeBuffer.allocate(32);
+    private final Timespec times = new Timespec();
 
     AttributeRestore(Fd root, ExtendedAttributes extended) {
         this.root = root;
@@ -28,10 +28,10 @@ final class AttributeRestore {
 
     /** From the innermost outwards: nothing is written in a directory once it has its time. */
     void run(ExistingEntries existing) throws ErrnoException {
-        List<ExistingEntries.Entry> directories = new ArrayList<>();
+        List<ExistingEntries.ExistingEntry> directories = new ArrayList<>();
         existing.entries().forEach(directories::add);
         Collections.reverse(directories);
-        for (ExistingEntries.Entry entry : directories) {
+        for (ExistingEntries.ExistingEntry entry : directories) {
             if (entry.attributes() != null) {
                 restore(entry.pathBytes(), entry.attributes());
             }
@@ -40,22 +40,18 @@ final class AttributeRestore {
 
     private void restore(byte[] path, ExistingEntries.Attributes attributes) throws ErrnoException {
         byte[] bytes = path.length == 0 ? new byte[] {'.'} : path;
-        int flags = Libc.O_RDONLY | Libc.O_DIRECTORY | Libc.O_NOFOLLOW | Libc.O_CLOEXEC;
-        try (Fd fd = new Fd(Libc.openat(root.number(), name.set(bytes, 0, bytes.length), flags, 0))) {
+        try (Fd fd = Fd.openDirectory(root, name.set(bytes))) {
+            FileMetadata metadata = attributes.metadata();
             status.read(fd.number());
-            if (status.uid() != attributes.uid() || status.gid() != attributes.gid()) {
-                Libc.fchown(fd.number(), attributes.uid(), attributes.gid());
+            boolean hasOtherOwner = status.uid() != metadata.uid() || status.gid() != metadata.gid();
+            boolean hasOtherMode = (status.mode() & Libc.S_PERMISSIONS) != metadata.mode();
+            if (hasOtherOwner || hasOtherMode) {
+                metadata.setOwnerAndMode(fd, hasOtherOwner, true);
             }
-            if ((status.mode() & 07777) != attributes.mode()) {
-                Libc.fchmod(fd.number(), attributes.mode());
+            if (!extended.read(fd).equals(attributes.extended())) {
+                restoreExtended(fd, attributes.extended());
             }
-            if (!extended.read(fd.number()).equals(attributes.extended())) {
-                restoreExtended(fd.number(), attributes.extended());
-            }
-            // struct timespec[2]: last access, last modification
-            times.buffer().putLong(0, attributes.seconds()).putLong(8, attributes.nanos());
-            times.buffer().putLong(16, attributes.seconds()).putLong(24, attributes.nanos());
-            Libc.futimens(fd.number(), times.address());
+            metadata.setTime(fd, times);
         } catch (ErrnoException e) {
             // not ours to open or change, so it was not changed
             if (e.errno() != Errno.EACCES && e.errno() != Errno.EPERM && e.errno() != Errno.EINVAL) {
@@ -64,7 +60,7 @@ final class AttributeRestore {
         }
     }
 
-    private void restoreExtended(int fd, Map<String, String> attributes) throws ErrnoException {
+    private void restoreExtended(Fd fd, Map<String, String> attributes) throws ErrnoException {
         extended.clear(fd);
         for (Map.Entry<String, String> attribute : attributes.entrySet()) {
             extended.set(

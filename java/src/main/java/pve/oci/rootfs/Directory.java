@@ -1,27 +1,99 @@
 package pve.oci.rootfs;
 
 import pve.oci.linux.Fd;
+import pve.oci.linux.FileStatus;
 
-/**
- * An open directory below the root, that entries are made in.
- *
- * @param fd open for reading; owned by the cache
- * @param device with inode: the directory's identity, whatever path led to it
- * @param existed it was there before the extraction
- * @param isViaLink the path that led to it went through a symbolic link
- * @param isViaMadeLink one of those links was made by the layer at work when the path was walked
- * @param inherits new entries take over its group (set-group-ID bit) or its default ACL, so that owner, mode and ACL of
- *     a new entry have to be set whatever they are
- */
-public record Directory(
-        Fd fd, long device, long inode, boolean existed, boolean isViaLink, boolean isViaMadeLink, boolean inherits)
-        implements AutoCloseable {
+/** An open directory below the root, in which entries are made. */
+public final class Directory implements AutoCloseable {
+    private final Fd fd;
+    private final long device;
+    private final long inode;
+    private final byte[] path;
+    private final LinkUse linkUse;
+    private final boolean inheritsGroup;
+    private final boolean inheritsAcl;
+
+    /**
+     * @param fd open for reading
+     * @param status the directory's, which may change afterwards
+     * @param path the path below the root that leads to it without symbolic links; empty for the root
+     * @param linkUse the symbolic links on the path that led to it
+     * @param inheritsGroup new entries take over its group
+     * @param inheritsAcl new entries take over its default ACL
+     */
+    Directory(Fd fd, FileStatus status, byte[] path, LinkUse linkUse, boolean inheritsGroup, boolean inheritsAcl) {
+        this.fd = fd;
+        this.device = status.device();
+        this.inode = status.inode();
+        this.path = path;
+        this.linkUse = linkUse;
+        this.inheritsGroup = inheritsGroup;
+        this.inheritsAcl = inheritsAcl;
+    }
+
+    /** Open until the directory is forgotten or another entry is looked up. */
+    public Fd fd() {
+        return fd;
+    }
+
+    /** With {@link #inode}: the directory's identity, whatever path led to it. */
+    public long device() {
+        return device;
+    }
+
+    public long inode() {
+        return inode;
+    }
+
+    /** The path below the root that leads to it without symbolic links; empty for the root. Must not be changed. */
+    public byte[] path() {
+        return path;
+    }
+
+    LinkUse linkUse() {
+        return linkUse;
+    }
+
+    /**
+     * New entries take over its group: it has the set-group-ID bit, or a group of its own on a file system that may be
+     * mounted with "grpid". So the owner of a new entry has to be set whatever it is.
+     */
+    public boolean inheritsGroup() {
+        return inheritsGroup;
+    }
+
+    /** New entries take over its default ACL, so that mode and ACL of a new entry have to be set too. */
+    public boolean inheritsAcl() {
+        return inheritsAcl;
+    }
+
     public int number() {
         return fd.number();
     }
 
+    /** Something of a new entry depends on this directory. */
+    public boolean inherits() {
+        return inheritsGroup || inheritsAcl;
+    }
+
+    boolean isViaLink() {
+        return !linkUse.isEmpty();
+    }
+
     boolean isSame(Directory other) {
         return device == other.device && inode == other.inode;
+    }
+
+    /** The link-free path of an entry of this directory. */
+    byte[] pathOf(byte[] name) {
+        if (path.length == 0) {
+            return name;
+        }
+        byte[] joined = new byte[path.length + 1 + name.length];
+        System.arraycopy(path, 0, joined, 0, path.length);
+        joined[path.length] = '/';
+        System.arraycopy(name, 0, joined, path.length + 1, name.length);
+        return joined;
     }
 
     @Override

@@ -1,31 +1,38 @@
 package pve.oci.rootfs;
 
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Open directories by the path that led to them, the least recently used closed first. Whoever removes a directory or a
- * symbolic link tells it, because then paths may lead elsewhere. What is forgotten is closed at the next look-up only:
- * until then the caller may hold the directory it works in.
+ * Open directories by the path that led to them; the least recently used is closed first. Whoever removes a directory or a
+ * symbolic link must tell the cache, because paths may lead elsewhere afterwards: a directory that is looked up under a
+ * path of another one would receive the other's entries. What is forgotten is closed only at the next look-up, because
+ * the caller may still hold the directory it works in.
  */
 final class DirectoryCache implements AutoCloseable {
-    private final Map<Path, Directory> directories;
-    private final Path probe = new Path();
+    private final Map<PathKey, Directory> directories;
+    private final PathKey probe = new PathKey();
     private byte[] lastPath = new byte[0];
     private @Nullable Directory last;
     private boolean forgetsLinks;
-    private boolean forgetsAll;
-    private byte @Nullable [] forgottenTree;
+    private final List<byte[]> forgottenTrees = new ArrayList<>();
+    private @Nullable Directory forgottenAliases;
+
+    DirectoryCache() {
+        this(512);
+    }
 
     DirectoryCache(int capacity) {
         directories = new LinkedHashMap<>(capacity * 2, 0.75f, true) {
             private static final long serialVersionUID = 1;
 
             @Override
-            protected boolean removeEldestEntry(Map.Entry<Path, Directory> eldest) {
+            protected boolean removeEldestEntry(Map.Entry<PathKey, Directory> eldest) {
                 if (size() <= capacity) {
                     return false;
                 }
@@ -37,7 +44,7 @@ final class DirectoryCache implements AutoCloseable {
 
     @Nullable
     Directory get(byte[] path, int length) {
-        if (forgetsLinks) {
+        if (forgetsLinks || forgottenAliases != null) {
             forget();
         }
         // entries mostly come directory by directory
@@ -52,7 +59,7 @@ final class DirectoryCache implements AutoCloseable {
     }
 
     void put(byte[] path, int length, Directory directory) {
-        Path key = new Path().set(Arrays.copyOf(path, length), length);
+        PathKey key = new PathKey().set(Arrays.copyOf(path, length), length);
         Directory old = directories.put(key, directory);
         if (old != null) {
             close(old);
@@ -73,40 +80,48 @@ final class DirectoryCache implements AutoCloseable {
         forgetsLinks = true;
     }
 
-    /**
-     * A directory was removed, by this path and any other that leads there.
-     *
-     * @param isViaLink the path itself went through a link, so that every other path may be concerned
-     */
-    void forgetTree(byte[] path, int length, boolean isViaLink) {
+    /** A directory was removed, or entries below it; this is its path without symbolic links. */
+    void forgetTree(byte[] path) {
         forgetsLinks = true;
-        if (isViaLink || forgottenTree != null) {
-            forgetsAll = true;
-        } else {
-            forgottenTree = Arrays.copyOf(path, length);
+        forgottenTrees.add(path);
+    }
+
+    /** What is known of the directory by any path has changed. */
+    void forgetAliases(Directory directory) {
+        if (forgottenAliases != null) {
+            forget();
         }
+        forgottenAliases = directory;
     }
 
     private void forget() {
-        byte[] tree = forgottenTree;
-        Iterator<Map.Entry<Path, Directory>> entries = directories.entrySet().iterator();
+        Directory changed = forgottenAliases;
+        Iterator<Directory> entries = directories.values().iterator();
         while (entries.hasNext()) {
-            Map.Entry<Path, Directory> entry = entries.next();
-            boolean isGone = forgetsAll
-                    || entry.getValue().isViaLink()
-                    || (tree != null && entry.getKey().isWithin(tree));
+            Directory directory = entries.next();
+            boolean isGone = (forgetsLinks && directory.isViaLink())
+                    || (changed != null && directory != changed && directory.isSame(changed))
+                    || forgottenTrees.stream().anyMatch(tree -> isWithin(directory.path(), tree));
             if (isGone) {
-                close(entry.getValue());
+                close(directory);
                 entries.remove();
             }
         }
         forgetsLinks = false;
-        forgetsAll = false;
-        forgottenTree = null;
+        forgottenTrees.clear();
+        forgottenAliases = null;
+    }
+
+    /** The path without components is the root, and everything is within it. */
+    private static boolean isWithin(byte[] path, byte[] tree) {
+        return tree.length == 0
+                || (path.length >= tree.length
+                        && Arrays.equals(path, 0, tree.length, tree, 0, tree.length)
+                        && (path.length == tree.length || path[tree.length] == '/'));
     }
 
     private void close(Directory directory) {
-        if (directory.equals(last)) {
+        if (directory == last) {
             last = null;
         }
         directory.close();
@@ -121,12 +136,12 @@ final class DirectoryCache implements AutoCloseable {
     }
 
     /** A key that can be pointed at other bytes, so that looking up makes no garbage. */
-    private static final class Path {
+    private static final class PathKey {
         private byte[] bytes = new byte[0];
         private int length;
         private int hash;
 
-        Path set(byte[] path, int pathLength) {
+        PathKey set(byte[] path, int pathLength) {
             bytes = path;
             length = pathLength;
             int sum = 1;
@@ -137,17 +152,9 @@ final class DirectoryCache implements AutoCloseable {
             return this;
         }
 
-        /** The path without components is the root, and everything within it. */
-        boolean isWithin(byte[] tree) {
-            return tree.length == 0
-                    || (length >= tree.length
-                            && Arrays.equals(bytes, 0, tree.length, tree, 0, tree.length)
-                            && (length == tree.length || bytes[tree.length] == '/'));
-        }
-
         @Override
         public boolean equals(@Nullable Object other) {
-            return other instanceof Path path && Arrays.equals(bytes, 0, length, path.bytes, 0, path.length);
+            return other instanceof PathKey path && Arrays.equals(bytes, 0, length, path.bytes, 0, path.length);
         }
 
         @Override

@@ -3,6 +3,7 @@ package pve.oci.rootfs;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import pve.oci.linux.CString;
+import pve.oci.linux.Fd;
 import pve.oci.linux.FileStatus;
 import pve.oci.linux.Libc;
 import pve.oci.linux.NativeBuffer;
@@ -10,7 +11,6 @@ import pve.oci.linux.NativeBuffer;
 /** Lists a directory by getdents64(2), "." and ".." left out. One listing at a time; one thread owns it. */
 final class DirectoryReader {
     private static final int DT_UNKNOWN = 0;
-    private static final int DT_DIR = 4;
     private static final int NAME_MAX = 255;
 
     private final NativeBuffer buffer = NativeBuffer.allocate(32 << 10);
@@ -19,8 +19,12 @@ final class DirectoryReader {
 
     /** What is done with each name. */
     interface Visitor {
-        /** Returns whether to go on. */
-        boolean visit(byte[] name, boolean isDirectory) throws IOException;
+        /**
+         * Returns whether to go on.
+         *
+         * @param type one of the S_IF constants of {@link Libc}
+         */
+        boolean visit(byte[] name, int type) throws IOException;
     }
 
     /**
@@ -28,9 +32,9 @@ final class DirectoryReader {
      *
      * @return whether all were visited
      */
-    boolean list(int fd, Visitor visitor) throws IOException {
+    boolean list(Fd fd, Visitor visitor) throws IOException {
         while (true) {
-            int length = (int) Libc.getdents64(fd, buffer.address(), buffer.size());
+            int length = (int) Libc.getdents64(fd.number(), buffer.address(), buffer.size());
             if (length == 0) {
                 return true;
             }
@@ -38,7 +42,7 @@ final class DirectoryReader {
             ByteBuffer entries = buffer.buffer();
             for (int at = 0; at < length; at += entries.getShort(at + 16) & 0xffff) {
                 byte[] bytes = name(entries, at + 19);
-                if (!isDots(bytes) && !visitor.visit(bytes, isDirectory(fd, entries.get(at + 18), bytes))) {
+                if (!isDots(bytes) && !visitor.visit(bytes, type(fd, entries.get(at + 18), bytes))) {
                     return false;
                 }
             }
@@ -59,11 +63,11 @@ final class DirectoryReader {
         return name[0] == '.' && (name.length == 1 || (name.length == 2 && name[1] == '.'));
     }
 
-    /** Some file systems do not say what an entry is. */
-    private boolean isDirectory(int fd, int type, byte[] bytes) throws IOException {
+    /** DT_DIR and the like are the S_IF constants without their zeros. Some file systems do not say the type. */
+    private int type(Fd fd, int type, byte[] bytes) throws IOException {
         if (type != DT_UNKNOWN) {
-            return type == DT_DIR;
+            return type << 12;
         }
-        return status.read(fd, name.set(bytes, 0, bytes.length)).isDirectory();
+        return status.read(fd.number(), name.set(bytes)).type();
     }
 }

@@ -3,9 +3,9 @@ package pve.oci.rootfs;
 import java.util.SplittableRandom;
 
 /**
- * Hashes of directory entries: the directory's identity and the name in it. Two names of one place through symbolic
- * links have one key. Seeded anew for each process, so that an image cannot be made to collide; what a collision could do
- * is keep one entry of a lower layer that should have been removed.
+ * Hashes of directory entries: the directory's identity and the name in it. Two paths that lead to one entry, by symbolic
+ * links, have one key. The hash is seeded anew in each process, so an image cannot be made to collide. What a collision
+ * could do is keep one entry of a lower layer that should have been removed.
  */
 final class EntryKeys {
     private static final long SEED = new SplittableRandom().nextLong();
@@ -13,11 +13,20 @@ final class EntryKeys {
 
     private EntryKeys() {}
 
-    static long key(Directory directory, byte[] name, int offset, int length) {
-        return key(directory.device(), directory.inode(), name, offset, length);
+    /** The entry that the path's last component is, in its directory. */
+    static long key(Directory parent, EntryPath path) {
+        return key(parent.device(), parent.inode(), path.bytes(), path.nameStart(), path.nameLength());
     }
 
-    static long key(long device, long inode, byte[] name, int offset, int length) {
+    static long key(Directory parent, byte[] name) {
+        return key(parent.device(), parent.inode(), name);
+    }
+
+    static long key(long device, long inode, byte[] name) {
+        return key(device, inode, name, 0, name.length);
+    }
+
+    private static long key(long device, long inode, byte[] name, int offset, int length) {
         long hash = mix(SEED ^ mix(device) ^ mix(inode * PRIME + 1));
         int end = offset + length;
         for (int i = offset; i < end; i++) {
@@ -27,6 +36,7 @@ final class EntryKeys {
         return mix(hash + length);
     }
 
+    /** The directory itself, whatever its name. */
     static long key(long device, long inode) {
         return mix(SEED ^ mix(device + PRIME) ^ mix(inode * PRIME));
     }

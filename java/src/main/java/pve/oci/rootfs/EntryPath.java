@@ -89,6 +89,24 @@ public final class EntryPath {
         return length - nameStart;
     }
 
+    /** Where the component that begins there ends. */
+    int componentEnd(int start) {
+        int end = start;
+        while (end < length && bytes[end] != '/') {
+            end++;
+        }
+        return end;
+    }
+
+    byte[] copy(int start, int end) {
+        return Arrays.copyOfRange(bytes, start, end);
+    }
+
+    /** Both have the same last component. */
+    boolean hasNameOf(EntryPath other) {
+        return Arrays.equals(bytes, nameStart, length, other.bytes, other.nameStart, other.length);
+    }
+
     /** A copy of the last component. */
     public byte[] name() {
         return Arrays.copyOfRange(bytes, nameStart, length);

@@ -19,6 +19,7 @@ import pve.oci.linux.ErrnoException;
 import pve.oci.linux.Fd;
 import pve.oci.linux.FileStatus;
 import pve.oci.linux.Libc;
+import pve.oci.text.Text;
 
 /**
  * What stood below the root before the extraction: directories of mount points, {@code lost+found}, and whatever other
@@ -28,19 +29,26 @@ public final class ExistingEntries {
     /** A container's volumes are new: a handful of directories. The bound keeps a mistaken path from being walked. */
     public static final int MAXIMUM = 10_000;
 
-    /** One entry, its path as bytes in ISO 8859-1; {@code attributes} is null for what is no directory, of which nothing is ever changed. */
-    record Entry(String path, @Nullable Attributes attributes) {
+    /**
+     * One entry.
+     *
+     * @param path a character a byte (ISO 8859-1)
+     * @param attributes null for what is no directory: nothing of it is ever changed
+     */
+    record ExistingEntry(String path, @Nullable Attributes attributes) {
         byte[] pathBytes() {
             return path.getBytes(StandardCharsets.ISO_8859_1);
         }
     }
 
     /** What an image's entry for a directory replaces, and a failure brings back. */
-    record Attributes(int mode, int uid, int gid, long seconds, int nanos, Map<String, String> extended) {}
+    record Attributes(FileMetadata metadata, Map<String, String> extended) {}
 
-    private final Map<String, Entry> entries = new LinkedHashMap<>();
+    private final Map<String, ExistingEntry> entries = new LinkedHashMap<>();
     private final LongSet keys = new LongSet();
-    private final LongSet directories = new LongSet();
+
+    /** Paths of directories that something is mounted on. */
+    private final List<String> mountPoints = new ArrayList<>();
 
     private ExistingEntries() {}
 
@@ -51,49 +59,53 @@ public final class ExistingEntries {
     static ExistingEntries read(Fd root) throws IOException {
         ExistingEntries existing = new ExistingEntries();
         FileStatus status = new FileStatus().read(root.number());
-        existing.add(new byte[0], status, new ExtendedAttributes().read(root.number()));
+        existing.add(new byte[0], status, new ExtendedAttributes().read(root));
         new Walk(existing, status.device()).run(root);
         return existing;
-    }
-
-    boolean contains(Directory parent, byte[] name, int offset, int length) {
-        return keys.contains(EntryKeys.key(parent, name, offset, length));
     }
 
     boolean containsKey(long key) {
         return keys.contains(key);
     }
 
-    boolean isExistingDirectory(long device, long inode) {
-        return directories.contains(EntryKeys.key(device, inode));
+    /** The error for an image's entry that would replace what has this path. */
+    ProtectedEntryException refusal(byte[] path) {
+        String text = new String(path, StandardCharsets.ISO_8859_1);
+        for (String mountPoint : mountPoints) {
+            byte[] bytes = mountPoint.getBytes(StandardCharsets.ISO_8859_1);
+            if (text.equals(mountPoint)) {
+                return new ProtectedEntryException(path, "a mount point");
+            }
+            if (mountPoint.startsWith(text + "/")) {
+                return new ProtectedEntryException(path, "which holds the mount point " + Text.name(bytes));
+            }
+            if (text.startsWith(mountPoint + "/")) {
+                return new ProtectedEntryException(path, "which is in the mount point " + Text.name(bytes));
+            }
+        }
+        return new ProtectedEntryException(path, "which is not of this image");
     }
 
-    Iterable<Entry> entries() {
+    Iterable<ExistingEntry> entries() {
         return entries.values();
     }
 
-    /** Nothing but the root itself. */
-    boolean isBare() {
-        return entries.size() == 1;
-    }
-
-    private Entry add(byte[] path, @Nullable FileStatus status, Map<String, String> extended) throws IOException {
+    private ExistingEntry add(byte[] path, @Nullable FileStatus status, Map<String, String> extended)
+            throws IOException {
         if (entries.size() >= MAXIMUM) {
-            throw new ErrnoException(
-                    "more than " + MAXIMUM + " entries already below the root directory", Errno.ENOTEMPTY);
+            throw new RootfsNotEmptyException(MAXIMUM);
         }
         Attributes attributes = null;
         if (status != null) {
-            attributes = new Attributes(
-                    status.mode() & 07777,
+            FileMetadata metadata = new FileMetadata(
+                    status.mode() & Libc.S_PERMISSIONS,
                     status.uid(),
                     status.gid(),
                     status.modifiedSeconds(),
-                    status.modifiedNanos(),
-                    extended);
-            directories.add(EntryKeys.key(status.device(), status.inode()));
+                    status.modifiedNanos());
+            attributes = new Attributes(metadata, extended);
         }
-        Entry entry = new Entry(new String(path, StandardCharsets.ISO_8859_1), attributes);
+        ExistingEntry entry = new ExistingEntry(new String(path, StandardCharsets.ISO_8859_1), attributes);
         entries.put(entry.path(), entry);
         return entry;
     }
@@ -101,13 +113,15 @@ public final class ExistingEntries {
     /** For the process that cleans up when this one has died: a text for each entry, read by {@link #ofTexts}. */
     public List<String> toTexts() {
         List<String> texts = new ArrayList<>();
-        for (Entry entry : entries.values()) {
+        for (ExistingEntry entry : entries.values()) {
             Map<String, Object> json = new LinkedHashMap<>();
             json.put("path", entry.path());
             if (entry.attributes() != null) {
-                Attributes a = entry.attributes();
-                json.put("directory", List.of(a.mode(), a.uid(), a.gid(), a.seconds(), a.nanos()));
-                json.put("extended", a.extended());
+                FileMetadata metadata = entry.attributes().metadata();
+                json.put(
+                        "directory",
+                        List.of(metadata.mode(), metadata.uid(), metadata.gid(), metadata.seconds(), metadata.nanos()));
+                json.put("extended", entry.attributes().extended());
             }
             texts.add(new String(Json.write(json), StandardCharsets.UTF_8));
         }
@@ -118,14 +132,14 @@ public final class ExistingEntries {
     static ExistingEntries ofTexts(Fd root, List<?> texts) throws IOException {
         ExistingEntries existing = new ExistingEntries();
         for (Object text : texts) {
-            Entry entry = entryOf(String.valueOf(text));
+            ExistingEntry entry = entryOf(String.valueOf(text));
             existing.entries.put(entry.path(), entry);
         }
         new Walk(existing, -1).run(root);
         return existing;
     }
 
-    private static Entry entryOf(String text) {
+    private static ExistingEntry entryOf(String text) {
         Map<String, @Nullable Object> json;
         try {
             json = Json.parseObject(text.getBytes(StandardCharsets.UTF_8), JsonLimits.DEFAULT);
@@ -141,9 +155,10 @@ public final class ExistingEntries {
             if (json.get("extended") instanceof Map<?, ?> map) {
                 map.forEach((name, value) -> extended.put(String.valueOf(name), String.valueOf(value)));
             }
-            attributes = new Attributes((int) n[0], (int) n[1], (int) n[2], n[3], (int) n[4], extended);
+            attributes =
+                    new Attributes(new FileMetadata((int) n[0], (int) n[1], (int) n[2], n[3], (int) n[4]), extended);
         }
-        return new Entry(String.valueOf(json.get("path")), attributes);
+        return new ExistingEntry(String.valueOf(json.get("path")), attributes);
     }
 
     /** One walk over the directories, breadth first, no more than one open at a time. */
@@ -156,7 +171,7 @@ public final class ExistingEntries {
         private final FileStatus status = new FileStatus();
         private final ExtendedAttributes extended = new ExtendedAttributes();
         private final CString name = new CString(4096);
-        private final Deque<Entry> pending = new ArrayDeque<>();
+        private final Deque<ExistingEntry> pending = new ArrayDeque<>();
 
         /** @param rootDevice -1: entries are known already, only their keys are made */
         Walk(ExistingEntries existing, long rootDevice) {
@@ -165,9 +180,9 @@ public final class ExistingEntries {
         }
 
         void run(Fd root) throws IOException {
-            pending.add(existing.entries.getOrDefault("", new Entry("", null)));
+            pending.add(existing.entries.getOrDefault("", new ExistingEntry("", null)));
             while (!pending.isEmpty()) {
-                Entry entry = pending.remove();
+                ExistingEntry entry = pending.remove();
                 byte[] path = entry.path().isEmpty() ? new byte[] {'.'} : entry.pathBytes();
                 try (Fd fd = open(root, path)) {
                     list(fd, entry);
@@ -180,25 +195,27 @@ public final class ExistingEntries {
             }
         }
 
-        private void list(Fd fd, Entry parent) throws IOException {
+        private void list(Fd fd, ExistingEntry parent) throws IOException {
             status.read(fd.number());
             long device = status.device();
             long inode = status.inode();
-            existing.directories.add(EntryKeys.key(device, inode));
             List<byte[]> names = new ArrayList<>();
-            reader.list(fd.number(), (bytes, isDirectory) -> {
+            reader.list(fd, (bytes, type) -> {
                 if (names.size() > MAXIMUM) {
-                    throw new ErrnoException("more than " + MAXIMUM + " entries in a directory", Errno.ENOTEMPTY);
+                    throw new RootfsNotEmptyException(MAXIMUM);
                 }
                 names.add(bytes);
                 return true;
             });
             for (byte[] bytes : names) {
                 byte[] path = join(parent.pathBytes(), bytes);
-                status.read(fd.number(), name.set(bytes, 0, bytes.length));
-                Entry entry = known(fd, bytes, path, device);
+                status.read(fd.number(), name.set(bytes));
+                ExistingEntry entry = known(fd, bytes, path, device);
                 if (entry != null) {
-                    existing.keys.add(EntryKeys.key(device, inode, bytes, 0, bytes.length));
+                    existing.keys.add(EntryKeys.key(device, inode, bytes));
+                    if (status.isMountRoot()) {
+                        existing.mountPoints.add(entry.path());
+                    }
                     if (status.isDirectory() && entry.attributes() != null) {
                         pending.add(entry);
                     }
@@ -206,7 +223,8 @@ public final class ExistingEntries {
             }
         }
 
-        private @Nullable Entry known(Fd parent, byte[] bytes, byte[] path, long parentDevice) throws IOException {
+        private @Nullable ExistingEntry known(Fd parent, byte[] bytes, byte[] path, long parentDevice)
+                throws IOException {
             if (rootDevice < 0) {
                 return existing.entries.get(new String(path, StandardCharsets.ISO_8859_1));
             }
@@ -221,7 +239,7 @@ public final class ExistingEntries {
 
         private Map<String, String> extendedOf(Fd parent, byte[] bytes) throws IOException {
             try (Fd fd = open(parent, bytes)) {
-                return extended.read(fd.number());
+                return extended.read(fd);
             } catch (ErrnoException e) {
                 if (e.errno() == Errno.EACCES) {
                     return Map.of();
@@ -230,12 +248,8 @@ public final class ExistingEntries {
             }
         }
 
-        private Fd open(Fd parent, byte[] bytes) throws IOException {
-            return new Fd(Libc.openat(
-                    parent.number(),
-                    name.set(bytes, 0, bytes.length),
-                    Libc.O_RDONLY | Libc.O_DIRECTORY | Libc.O_NOFOLLOW | Libc.O_CLOEXEC,
-                    0));
+        private Fd open(Fd parent, byte[] bytes) throws ErrnoException {
+            return Fd.openDirectory(parent, name.set(bytes));
         }
 
         private static boolean isLostAndFound(byte[] path) {

@@ -21,7 +21,6 @@ final class ExtendedAttributes implements AutoCloseable {
     /** XATTR_SIZE_MAX and XATTR_LIST_MAX of linux/limits.h */
     private static final int SIZE_MAX = 1 << 16;
 
-    private static final int AT_FDCWD = -100;
     private static final byte[] SELF = {'.'};
 
     /** Where the process was before it entered a directory of the root file system; null while it has not. */
@@ -31,9 +30,9 @@ final class ExtendedAttributes implements AutoCloseable {
     private final CString fileName = new CString(255);
     private final NativeBuffer value = NativeBuffer.allocate(SIZE_MAX);
 
-    void set(int fd, byte[] attribute, byte[] content) throws ErrnoException {
+    void set(Fd fd, byte[] attribute, byte[] content) throws ErrnoException {
         value.buffer().put(0, content);
-        Libc.fsetxattr(fd, name.set(attribute, 0, attribute.length), value.address(), content.length, 0);
+        Libc.fsetxattr(fd.number(), name.set(attribute), value.address(), content.length, 0);
     }
 
     /**
@@ -44,18 +43,13 @@ final class ExtendedAttributes implements AutoCloseable {
     void set(Directory parent, byte[] file, byte[] attribute, byte[] content) throws ErrnoException {
         value.buffer().put(0, content);
         enter(parent);
-        Libc.lsetxattr(
-                fileName.set(file, 0, file.length),
-                name.set(attribute, 0, attribute.length),
-                value.address(),
-                content.length,
-                0);
+        Libc.lsetxattr(fileName.set(file), name.set(attribute), value.address(), content.length, 0);
     }
 
     private void enter(Directory parent) throws ErrnoException {
         if (workingDirectory == null) {
             int flags = Libc.O_PATH | Libc.O_DIRECTORY | Libc.O_CLOEXEC;
-            workingDirectory = new Fd(Libc.openat(AT_FDCWD, name.set(SELF, 0, 1), flags, 0));
+            workingDirectory = new Fd(Libc.openat(Libc.AT_FDCWD, name.set(SELF, 0, 1), flags, 0));
         }
         Libc.fchdir(parent.number());
     }
@@ -78,23 +72,23 @@ final class ExtendedAttributes implements AutoCloseable {
     void removeAcl(Directory parent, byte[] file) throws ErrnoException {
         enter(parent);
         try {
-            Libc.lremovexattr(fileName.set(file, 0, file.length), ACL_ACCESS.address());
+            Libc.lremovexattr(fileName.set(file), ACL_ACCESS.address());
         } catch (ErrnoException e) {
             ignoreAbsent(e);
         }
     }
 
-    void remove(int fd, CString attribute) throws ErrnoException {
+    void remove(Fd fd, CString attribute) throws ErrnoException {
         try {
-            Libc.fremovexattr(fd, attribute.address());
+            Libc.fremovexattr(fd.number(), attribute.address());
         } catch (ErrnoException e) {
             ignoreAbsent(e);
         }
     }
 
-    boolean has(int fd, CString attribute) throws ErrnoException {
+    boolean has(Fd fd, CString attribute) throws ErrnoException {
         try {
-            return Libc.fgetxattr(fd, attribute.address(), 0, 0) > 0;
+            return Libc.fgetxattr(fd.number(), attribute.address(), 0, 0) > 0;
         } catch (ErrnoException e) {
             ignoreAbsent(e);
             return false;
@@ -102,10 +96,10 @@ final class ExtendedAttributes implements AutoCloseable {
     }
 
     /** Removes all that can be removed: labels of security modules stay. */
-    void clear(int fd) throws ErrnoException {
+    void clear(Fd fd) throws ErrnoException {
         for (byte[] attribute : names(fd)) {
             try {
-                Libc.fremovexattr(fd, name.set(attribute, 0, attribute.length));
+                Libc.fremovexattr(fd.number(), name.set(attribute));
             } catch (ErrnoException e) {
                 // security.selinux and the like belong to the host's policy
                 if (e.errno() != Errno.EPERM && e.errno() != Errno.EACCES) {
@@ -116,11 +110,10 @@ final class ExtendedAttributes implements AutoCloseable {
     }
 
     /** All of a file, name and value as bytes in ISO 8859-1. */
-    Map<String, String> read(int fd) throws ErrnoException {
+    Map<String, String> read(Fd fd) throws ErrnoException {
         Map<String, String> attributes = new LinkedHashMap<>();
         for (byte[] attribute : names(fd)) {
-            int length =
-                    (int) Libc.fgetxattr(fd, name.set(attribute, 0, attribute.length), value.address(), value.size());
+            int length = (int) Libc.fgetxattr(fd.number(), name.set(attribute), value.address(), value.size());
             byte[] content = new byte[length];
             value.buffer().get(0, content);
             attributes.put(
@@ -130,11 +123,11 @@ final class ExtendedAttributes implements AutoCloseable {
         return attributes;
     }
 
-    private List<byte[]> names(int fd) throws ErrnoException {
+    private List<byte[]> names(Fd fd) throws ErrnoException {
         List<byte[]> names = new ArrayList<>();
         int length;
         try {
-            length = (int) Libc.flistxattr(fd, value.address(), value.size());
+            length = (int) Libc.flistxattr(fd.number(), value.address(), value.size());
         } catch (ErrnoException e) {
             ignoreAbsent(e);
             return names;

@@ -1,77 +1,120 @@
 package pve.oci.rootfs;
 
+import java.io.IOException;
 import pve.oci.linux.CString;
 import pve.oci.linux.ErrnoException;
 import pve.oci.linux.Fd;
 import pve.oci.linux.Libc;
 
 /**
- * Tells what lower layers have from what the layer at work has made, which a whiteout leaves alone (layer.md, Whiteouts),
- * as it does what was there before the extraction.
+ * Tells what the current layer has made from what lower layers have. A whiteout leaves the layer's own entries alone
+ * (layer.md, Whiteouts), and what was there before the extraction.
  */
 final class LayerEntries implements TreeRemoval.Survivors {
-    private static final int IMPLICIT_MODE = 0755;
+    private static final int IMPLIED_MODE = 0755;
 
     private final ExistingEntries existing;
     private final ExtendedAttributes extended;
     private final CString name = new CString(EntryPath.PATH_MAX);
     private final LongSet made = new LongSet();
+    private final WhiteoutOrder order = new WhiteoutOrder();
+    private final OmittedEntries omitted = new OmittedEntries();
 
-    /** Symbolic links that the layer's entries were reached through. */
-    private final LongSet followed = new LongSet();
+    /** Symbolic links of lower layers whose place the layer has an entry of its own for. */
+    private final LongSet toBeReplaced = new LongSet();
 
     private boolean isBase = true;
-    private boolean comesInOrder;
 
     LayerEntries(ExistingEntries existing, ExtendedAttributes extended) {
         this.existing = existing;
         this.extended = extended;
     }
 
-    /** What the layer before made is a lower layer's from now on. */
-    void begin(boolean isBaseLayer, boolean entriesComeInOrder) {
+    /** What the layer before made belongs to a lower layer from now on. */
+    void begin(boolean isBaseLayer, boolean mixesWhiteouts) {
         isBase = isBaseLayer;
-        comesInOrder = entriesComeInOrder;
         made.clear();
-        followed.clear();
+        toBeReplaced.clear();
+        omitted.beginLayer();
+        order.begin(mixesWhiteouts && !isBaseLayer);
     }
 
-    /** There are none. */
-    boolean isEmpty() {
+    /** True while the first layer is applied: nothing lies below it. */
+    boolean isBaseLayer() {
         return isBase;
     }
 
-    void markMade(Directory parent, byte[] bytes, int offset, int length) {
+    WhiteoutOrder order() {
+        return order;
+    }
+
+    OmittedEntries omitted() {
+        return omitted;
+    }
+
+    void markMade(Directory parent, EntryPath path) {
+        omitted.replace(parent, path);
         if (!isBase) {
-            made.add(EntryKeys.key(parent, bytes, offset, length));
+            made.add(EntryKeys.key(parent, path));
         }
     }
 
-    /** Says whether the layer at work made the link. */
-    boolean markFollowed(long device, long inode, byte[] bytes) {
-        long key = EntryKeys.key(device, inode, bytes, 0, bytes.length);
-        followed.add(key);
-        return made.contains(key);
-    }
-
-    @Override
-    public boolean survives(long device, long inode, byte[] bytes) throws WhiteoutOrderException {
-        long key = EntryKeys.key(device, inode, bytes, 0, bytes.length);
-        boolean survives = made.contains(key) || existing.containsKey(key);
-        if (!survives && comesInOrder && followed.contains(key)) {
-            throw new WhiteoutOrderException();
+    void markMade(Directory parent, byte[] entry) {
+        omitted.replace(parent, entry);
+        if (!isBase) {
+            made.add(EntryKeys.key(parent, entry));
         }
-        return survives;
     }
 
-    /** The lower layer's directory is gone, this one only holds entries of the layer, as if made for them. */
+    /** The layer is going to replace this symbolic link of a lower layer. */
+    void markToBeReplaced(long link) {
+        toBeReplaced.add(link);
+    }
+
+    /** An entry of the layer is made in this directory, or is a further name of one in it. */
+    void entryUsed(Directory directory) {
+        order.entryUsed(directory.linkUse(), made);
+    }
+
+    void hardLinkUsed(Directory targetParent, EntryPath target) {
+        long key = EntryKeys.key(targetParent, target);
+        if (!made.contains(key)) {
+            order.entryUsed(key);
+        }
+    }
+
+    void whiteoutUsed(Directory directory) {
+        order.whiteoutUsed(directory.linkUse(), made);
+    }
+
+    /** One of the links that led to the directory is the layer's own, or gives way to an entry of the layer. */
+    boolean isViaOwnLink(Directory directory) {
+        LinkUse use = directory.linkUse();
+        return use.hasLinkOf(made) || use.hasLinkOf(toBeReplaced);
+    }
+
     @Override
-    public void keptForChildren(int parent, byte[] bytes) throws ErrnoException {
-        int flags = Libc.O_RDONLY | Libc.O_DIRECTORY | Libc.O_NOFOLLOW | Libc.O_CLOEXEC;
-        try (Fd fd = new Fd(Libc.openat(parent, name.set(bytes, 0, bytes.length), flags, 0))) {
+    public boolean survives(long device, long inode, byte[] bytes) throws IOException {
+        long key = EntryKeys.key(device, inode, bytes);
+        order.whitedOut(key);
+        return made.contains(key) || existing.containsKey(key);
+    }
+
+    @Override
+    public void emptied(long device, long inode) {
+        omitted.whiteOutAll(device, inode);
+    }
+
+    /**
+     * A directory of a lower layer is gone, but holds entries of the layer: what stays is a directory as it would have
+     * been made for them.
+     */
+    @Override
+    public void keptForChildren(Fd parent, byte[] bytes) throws ErrnoException {
+        try (Fd fd = Fd.openDirectory(parent, name.set(bytes))) {
             Libc.fchown(fd.number(), 0, 0);
-            Libc.fchmod(fd.number(), IMPLICIT_MODE);
-            extended.clear(fd.number());
+            Libc.fchmod(fd.number(), IMPLIED_MODE);
+            extended.clear(fd);
         }
     }
 }

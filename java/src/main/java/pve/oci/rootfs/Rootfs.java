@@ -9,35 +9,34 @@ import pve.oci.linux.ErrnoException;
 import pve.oci.linux.Fd;
 import pve.oci.linux.FileStatus;
 import pve.oci.linux.Libc;
-import pve.oci.linux.NativeBuffer;
+import pve.oci.linux.Timespec;
 
 /**
  * Makes, replaces and removes entries below one root directory, and takes everything back when the extraction fails. It
- * knows files and directories, not tar entries: {@code layer} decides what is done, this does it. One thread uses it;
- * the process's umask must be 0.
+ * knows files and directories, not tar entries: {@code layer} decides what is done, this class does it. One thread uses
+ * it; the process's umask must be 0.
  */
 public final class Rootfs implements AutoCloseable {
-    private static final int S_ISGID = 02000;
-    private static final int SET_ID_BITS = 06000;
-
     /** What was given. Kept open: closing the descriptor of a detached mount dissolves it, other volumes below included. */
     private final Fd mount;
 
     private final Fd rootFd;
     private final ExistingEntries existing;
     private final ExtendedAttributes extended = new ExtendedAttributes();
+    private final DirectoryCache cache = new DirectoryCache();
+    private final LayerEntries layerEntries;
+    private final Removal removal;
     private final DirectoryResolver resolver;
-    private final LayerEntries lower;
-    private final TreeRemoval wholeRemoval;
-    private final TreeRemoval lowerRemoval;
+    private final Whiteouts whiteouts;
     private final CString name = new CString(EntryPath.PATH_MAX);
     private final CString target = new CString(EntryPath.PATH_MAX);
     private final FileStatus status = new FileStatus();
-    private final NativeBuffer times = NativeBuffer.allocate(32);
+    private final Timespec times = new Timespec();
+    private final Steps steps;
 
     /** Takes the descriptor over. Refuses a directory that holds more than {@link ExistingEntries} lets pass. */
-    public Rootfs(Fd root) throws IOException {
-        this(root, reopen(root), ExistingEntries::read);
+    public Rootfs(Fd root, Steps steps) throws IOException {
+        this(root, reopen(root), steps, ExistingEntries::read);
     }
 
     /** Finds out what was there before. */
@@ -45,29 +44,15 @@ public final class Rootfs implements AutoCloseable {
         ExistingEntries read(Fd root) throws IOException;
     }
 
-    private Rootfs(Fd mount, Fd root, ExistingReader reader) throws IOException {
+    private Rootfs(Fd mount, Fd root, Steps steps, ExistingReader reader) throws IOException {
         this.mount = mount;
         this.rootFd = root;
+        this.steps = steps;
         this.existing = readExisting(root, reader);
-        lower = new LayerEntries(existing, extended);
-        resolver = new DirectoryResolver(root, existing, extended, new DirectoryResolver.Listener() {
-            @Override
-            public void madeDirectory(Directory parent, byte[] bytes, int offset, int length) {
-                lower.markMade(parent, bytes, offset, length);
-            }
-
-            @Override
-            public void replaceByDirectory(Directory parent, byte[] bytes, int offset, int length) throws IOException {
-                clearWay(parent, bytes, offset, length);
-            }
-
-            @Override
-            public boolean followedLink(long device, long inode, byte[] bytes) {
-                return lower.markFollowed(device, inode, bytes);
-            }
-        });
-        wholeRemoval = new TreeRemoval((device, inode, bytes) -> isExisting(device, inode, bytes));
-        lowerRemoval = new TreeRemoval(lower);
+        layerEntries = new LayerEntries(existing, extended);
+        removal = new Removal(existing, layerEntries, cache, steps);
+        resolver = new DirectoryResolver(root, cache, new DirectoryOpener(extended, layerEntries, steps), removal);
+        whiteouts = new Whiteouts(resolver, layerEntries, removal);
     }
 
     /** What is refused leaves nothing open: the caller closes the mount, which is its own then. */
@@ -81,14 +66,13 @@ public final class Rootfs implements AutoCloseable {
     }
 
     /** A rootfs that another process left behind, only to be taken back by {@link #undo}. */
-    public static Rootfs abandoned(Fd root, List<?> existing) throws IOException {
-        return new Rootfs(root, reopen(root), fd -> ExistingEntries.ofTexts(fd, existing));
+    public static Rootfs abandoned(Fd root, List<?> existing, Steps steps) throws IOException {
+        return new Rootfs(root, reopen(root), steps, fd -> ExistingEntries.ofTexts(fd, existing));
     }
 
     /** A mount's descriptor is one of O_PATH, which says nothing of attributes. */
-    private static Fd reopen(Fd root) throws IOException {
-        CString self = CString.of(".");
-        return new Fd(Libc.openat(root.number(), self.address(), Libc.O_RDONLY | Libc.O_DIRECTORY | Libc.O_CLOEXEC, 0));
+    private static Fd reopen(Fd root) throws ErrnoException {
+        return CString.lend(".", self -> Fd.openDirectory(root, self));
     }
 
     public ExistingEntries existing() {
@@ -98,28 +82,35 @@ public final class Rootfs implements AutoCloseable {
     /**
      * What the layer before made is a lower layer's from now on.
      *
-     * @param comesInOrder whiteouts come between the layer's entries, as they stand in it; so a whiteout may be one too
-     *     late ({@link WhiteoutOrderException})
+     * @param mixesWhiteouts whiteouts come between the layer's entries, as they stand in it
      */
-    public void beginLayer(boolean isBase, boolean comesInOrder) {
-        lower.begin(isBase, comesInOrder);
-        // so that links are walked anew, and seen
-        resolver.cache().forgetLinks();
+    public void beginLayer(boolean isBase, boolean mixesWhiteouts) {
+        layerEntries.begin(isBase, mixesWhiteouts);
+    }
+
+    public Whiteouts whiteouts() {
+        return whiteouts;
     }
 
     /** The directory that holds the entry, made when it is missing. */
     public Directory makeParent(EntryPath path) throws IOException {
-        return resolver.make(path.bytes(), path.parentLength());
+        Directory parent = resolver.make(path, path.parentLength());
+        layerEntries.entryUsed(parent);
+        return parent;
     }
 
     /** The directory that holds the entry, or null when there is none. */
     public @Nullable Directory findParent(EntryPath path) throws IOException {
-        return resolver.find(path.bytes(), path.parentLength());
+        Directory parent = resolver.find(path, path.parentLength());
+        if (parent != null) {
+            layerEntries.entryUsed(parent);
+        }
+        return parent;
     }
 
     /** The entry itself as a directory, or null when it is none. */
-    public @Nullable Directory findDirectory(byte[] path, int length) throws IOException {
-        return resolver.find(path, length);
+    public @Nullable Directory findDirectory(EntryPath path) throws IOException {
+        return resolver.find(path, path.length());
     }
 
     public Directory root() {
@@ -127,42 +118,33 @@ public final class Rootfs implements AutoCloseable {
     }
 
     /** A new regular file in place of whatever had the name; open for writing. Set-ID bits come with {@link #finishFile}. */
-    public int createFile(Directory parent, EntryPath path, int mode) throws IOException {
+    public Fd createFile(Directory parent, EntryPath path, FileMetadata metadata) throws IOException {
         int flags = Libc.O_WRONLY | Libc.O_CREAT | Libc.O_EXCL | Libc.O_NOFOLLOW | Libc.O_CLOEXEC;
-        long address = name.set(path.bytes(), path.nameStart(), path.nameLength());
+        int mode = metadata.modeWithoutSetId();
         int fd;
         try {
-            fd = Libc.openat(parent.number(), address, flags, mode & 01777);
+            fd = Libc.openat(parent.number(), nameOf(path), flags, mode);
         } catch (ErrnoException e) {
-            clearWay(parent, path, e);
-            fd = Libc.openat(
-                    parent.number(), name.set(path.bytes(), path.nameStart(), path.nameLength()), flags, mode & 01777);
+            removal.clearWay(parent, path, e);
+            fd = Libc.openat(parent.number(), nameOf(path), flags, mode);
         }
-        markMade(parent, path);
-        return fd;
+        layerEntries.markMade(parent, path);
+        return new Fd(fd);
     }
 
-    /**
-     * Owner and mode of a file that was created and written. In this order: writing and chown(2) clear set-ID bits, and
-     * capabilities, which therefore are set after this.
-     */
-    public void finishFile(Directory parent, int fd, int mode, int uid, int gid) throws IOException {
-        if (uid != 0 || gid != 0 || parent.inherits()) {
-            Libc.fchown(fd, uid, gid);
-        }
-        if ((mode & SET_ID_BITS) != 0 || parent.inherits()) {
-            Libc.fchmod(fd, mode);
-        }
-        if (parent.inherits()) {
+    /** Owner and mode of a file that was created and written. Attributes are set after this, and the time at last. */
+    public void finishFile(Directory parent, Fd fd, FileMetadata metadata) throws IOException {
+        metadata.setOwnerAndMode(fd, parent.inherits(), parent.inheritsAcl());
+        if (parent.inheritsAcl()) {
             extended.remove(fd, ExtendedAttributes.ACL_ACCESS);
         }
     }
 
-    public void setFileTime(int fd, long seconds, int nanos) throws IOException {
-        Libc.futimens(fd, setTimes(seconds, nanos));
+    public void setTime(Fd fd, FileMetadata metadata) throws IOException {
+        metadata.setTime(fd, times);
     }
 
-    public void setAttribute(int fd, byte[] attribute, byte[] value) throws IOException {
+    public void setAttribute(Fd fd, byte[] attribute, byte[] value) throws IOException {
         extended.set(fd, attribute, value);
     }
 
@@ -178,133 +160,118 @@ public final class Rootfs implements AutoCloseable {
      * @param hasDefaultAcl the caller is going to set a default ACL, which new entries in it would take over
      * @return the directory, open until another entry is looked up
      */
-    public Directory makeDirectory(Directory parent, EntryPath path, int mode, int uid, int gid, boolean hasDefaultAcl)
+    public Directory makeDirectory(Directory parent, EntryPath path, FileMetadata metadata, boolean hasDefaultAcl)
             throws IOException {
+        boolean inheritsGroup = (metadata.mode() & Libc.S_ISGID) != 0 || metadata.gid() != 0;
         if (path.isRoot()) {
-            replaceAttributes(resolver.root().number(), mode, uid, gid);
-            resolver.setRootInherits(hasDefaultAcl || (mode & S_ISGID) != 0);
+            replaceAttributes(resolver.root().fd(), metadata);
+            resolver.rootChanged(inheritsGroup, hasDefaultAcl);
             return resolver.root();
         }
-        boolean isNew = mkdir(parent, path, mode);
-        Fd fd = new Fd(openDirectory(parent, path));
+        boolean isNew = mkdir(parent, path, metadata);
+        Fd fd = Fd.openDirectory(parent.fd(), nameOf(path));
         try {
-            if (!isNew || parent.inherits()) {
-                replaceAttributes(fd.number(), mode, uid, gid);
+            if (isNew && !parent.inherits()) {
+                metadata.setOwnerAndMode(fd, false, false);
             } else {
-                if (uid != 0 || gid != 0) {
-                    Libc.fchown(fd.number(), uid, gid);
-                }
-                if ((mode & SET_ID_BITS) != 0) {
-                    Libc.fchmod(fd.number(), mode);
-                }
+                replaceAttributes(fd, metadata);
             }
             status.read(fd.number());
-        } catch (ErrnoException e) {
+        } catch (IOException | RuntimeException e) {
             fd.close();
             throw e;
         }
-        boolean inherits = hasDefaultAcl || (mode & S_ISGID) != 0;
-        if (inherits && !isNew) {
-            // it may be open by another path too, described as it was
-            resolver.cache().forgetLinks();
+        layerEntries.markMade(parent, path);
+        Directory directory =
+                new Directory(fd, status, parent.pathOf(path.name()), parent.linkUse(), inheritsGroup, hasDefaultAcl);
+        if (!isNew) {
+            // it may be open by other paths too, described as it was
+            cache.forgetAliases(directory);
         }
-        markMade(parent, path);
-        Directory directory = new Directory(
-                fd,
-                status.device(),
-                status.inode(),
-                existing.isExistingDirectory(status.device(), status.inode()),
-                parent.isViaLink(),
-                parent.isViaMadeLink(),
-                inherits);
-        resolver.cache().put(path.bytes(), path.length(), directory);
+        cache.put(path.bytes(), path.length(), directory);
         return directory;
     }
 
-    private void replaceAttributes(int fd, int mode, int uid, int gid) throws IOException {
-        Libc.fchown(fd, uid, gid);
-        Libc.fchmod(fd, mode);
+    private void replaceAttributes(Fd fd, FileMetadata metadata) throws IOException {
+        metadata.setOwnerAndMode(fd, true, true);
         extended.clear(fd);
     }
 
-    private boolean mkdir(Directory parent, EntryPath path, int mode) throws IOException {
-        long address = name.set(path.bytes(), path.nameStart(), path.nameLength());
+    private boolean mkdir(Directory parent, EntryPath path, FileMetadata metadata) throws IOException {
+        int mode = metadata.modeWithoutSetId();
         try {
-            Libc.mkdirat(parent.number(), address, mode & 01777);
+            Libc.mkdirat(parent.number(), nameOf(path), mode);
             return true;
         } catch (ErrnoException e) {
-            if (e.errno() != Errno.EEXIST) {
-                throw e;
+            if (e.errno() == Errno.EEXIST
+                    && status.read(parent.number(), nameOf(path)).isDirectory()) {
+                return false;
             }
+            removal.clearWay(parent, path, e);
         }
-        if (status.read(parent.number(), address).isDirectory()) {
-            return false;
-        }
-        clearWay(parent, path.bytes(), path.nameStart(), path.nameLength());
-        Libc.mkdirat(parent.number(), name.set(path.bytes(), path.nameStart(), path.nameLength()), mode & 01777);
+        Libc.mkdirat(parent.number(), nameOf(path), mode);
         return true;
     }
 
-    private int openDirectory(Directory parent, EntryPath path) throws IOException {
-        return Libc.openat(
-                parent.number(),
-                name.set(path.bytes(), path.nameStart(), path.nameLength()),
-                Libc.O_RDONLY | Libc.O_DIRECTORY | Libc.O_NOFOLLOW | Libc.O_CLOEXEC,
-                0);
-    }
-
     public void makeSymbolicLink(
-            Directory parent, EntryPath path, byte[] linkTarget, int targetLength, int uid, int gid)
+            Directory parent, EntryPath path, byte[] linkTarget, int targetLength, FileMetadata metadata)
             throws IOException {
         long to = target.set(linkTarget, 0, targetLength);
         try {
             Libc.symlinkat(to, parent.number(), nameOf(path));
         } catch (ErrnoException e) {
-            clearWay(parent, path, e);
+            removal.clearWay(parent, path, e);
             Libc.symlinkat(to, parent.number(), nameOf(path));
         }
-        if (uid != 0 || gid != 0 || parent.inherits()) {
-            Libc.fchownat(parent.number(), nameOf(path), uid, gid, Libc.AT_SYMLINK_NOFOLLOW);
+        setOwner(parent, path, metadata);
+        layerEntries.markMade(parent, path);
+        setEntryTime(parent, path, metadata);
+    }
+
+    /** Not followed: the entry was made a moment ago, and nobody else is here. */
+    private void setOwner(Directory parent, EntryPath path, FileMetadata metadata) throws ErrnoException {
+        if (metadata.uid() != 0 || metadata.gid() != 0 || parent.inherits()) {
+            Libc.fchownat(parent.number(), nameOf(path), metadata.uid(), metadata.gid(), Libc.AT_SYMLINK_NOFOLLOW);
         }
-        markMade(parent, path);
     }
 
     /** {@link #makeHardLink} where nothing is in the way or missing; otherwise false, whatever the reason is. */
     public boolean tryHardLink(EntryPath path, Directory targetParent, EntryPath targetPath) throws IOException {
-        long to = target.set(targetPath.bytes(), targetPath.nameStart(), targetPath.nameLength());
         Directory parent;
         try {
             parent = findParent(path);
             if (parent == null) {
                 return false;
             }
-            Libc.linkat(targetParent.number(), to, parent.number(), nameOf(path), 0);
+            Libc.linkat(targetParent.number(), targetOf(targetPath), parent.number(), nameOf(path), 0);
         } catch (ErrnoException e) {
             return false;
         }
-        markMade(parent, path);
+        layerEntries.hardLinkUsed(targetParent, targetPath);
+        layerEntries.markMade(parent, path);
         return true;
     }
 
     /** A further name of a file; symbolic links themselves can be linked to. */
     public void makeHardLink(Directory parent, EntryPath path, Directory targetParent, EntryPath targetPath)
             throws IOException {
-        long to = target.set(targetPath.bytes(), targetPath.nameStart(), targetPath.nameLength());
+        long to = targetOf(targetPath);
+        layerEntries.hardLinkUsed(targetParent, targetPath);
         try {
             Libc.linkat(targetParent.number(), to, parent.number(), nameOf(path), 0);
         } catch (ErrnoException e) {
-            if (isSame(parent, nameOf(path), targetParent, to)) {
-                markMade(parent, path);
-                return;
+            if (isOneFile(parent, nameOf(path), targetParent, to)) {
+                // the link is there already, and clearing the way for it would remove its target
+                layerEntries.order().replaced(EntryKeys.key(parent, path));
+            } else {
+                removal.clearWay(parent, path, e);
+                Libc.linkat(targetParent.number(), to, parent.number(), nameOf(path), 0);
             }
-            clearWay(parent, path, e);
-            Libc.linkat(targetParent.number(), to, parent.number(), nameOf(path), 0);
         }
-        markMade(parent, path);
+        layerEntries.markMade(parent, path);
     }
 
-    /** Two names of one file: the link is there already, and clearing the way for it would remove its target. */
-    private boolean isSame(Directory parent, long path, Directory otherParent, long other) {
+    private boolean isOneFile(Directory parent, long path, Directory otherParent, long other) {
         try {
             status.read(parent.number(), path);
             long device = status.device();
@@ -316,142 +283,68 @@ public final class Rootfs implements AutoCloseable {
         }
     }
 
-    /** Type of the entry, one of the S_IF constants; 0 when there is none. */
-    public int typeOf(Directory parent, EntryPath path) throws IOException {
-        try {
-            return status.read(parent.number(), nameOf(path)).type();
-        } catch (ErrnoException e) {
-            if (e.errno() == Errno.ENOENT) {
-                return 0;
-            }
-            throw e;
-        }
+    /** Both paths lead to one name in one directory. */
+    public boolean isSameEntry(@Nullable Directory parent, EntryPath path, Directory otherParent, EntryPath other) {
+        return parent != null && parent.isSame(otherParent) && path.hasNameOf(other);
     }
 
-    /** A FIFO or a device node; {@code mode} holds its type. */
-    public void makeNode(Directory parent, EntryPath path, int mode, long device, int uid, int gid) throws IOException {
+    /** Type of the entry, one of the S_IF constants; 0 when there is none. */
+    public int typeOf(Directory parent, EntryPath path) throws IOException {
+        return removal.typeOf(parent, path.name());
+    }
+
+    /** A FIFO or a device node. */
+    public void makeNode(Directory parent, EntryPath path, int type, long device, FileMetadata metadata)
+            throws IOException {
+        int mode = type | metadata.mode();
         try {
             Libc.mknodat(parent.number(), nameOf(path), mode, device);
         } catch (ErrnoException e) {
-            clearWay(parent, path, e);
+            removal.clearWay(parent, path, e);
             Libc.mknodat(parent.number(), nameOf(path), mode, device);
         }
-        if (uid != 0 || gid != 0 || parent.inherits()) {
-            Libc.fchownat(parent.number(), nameOf(path), uid, gid, Libc.AT_SYMLINK_NOFOLLOW);
-        }
-        if ((mode & SET_ID_BITS) != 0 || parent.inherits()) {
+        setOwner(parent, path, metadata);
+        if ((mode & Libc.S_SET_ID) != 0 || parent.inherits()) {
             // not followed: it was made above and nobody else is here
-            Libc.fchmodat(parent.number(), nameOf(path), mode & 07777, 0);
+            Libc.fchmodat(parent.number(), nameOf(path), metadata.mode(), 0);
         }
-        if (parent.inherits()) {
+        if (parent.inheritsAcl()) {
             extended.removeAcl(parent, path.name());
         }
-        markMade(parent, path);
+        layerEntries.markMade(parent, path);
+        setEntryTime(parent, path, metadata);
     }
 
     /** Time of an entry that is not open: link, FIFO, device node. */
-    public void setEntryTime(Directory parent, EntryPath path, long seconds, int nanos) throws IOException {
-        Libc.utimensat(parent.number(), nameOf(path), setTimes(seconds, nanos), Libc.AT_SYMLINK_NOFOLLOW);
+    private void setEntryTime(Directory parent, EntryPath path, FileMetadata metadata) throws IOException {
+        long time = times.set(metadata.seconds(), metadata.nanos());
+        Libc.utimensat(parent.number(), nameOf(path), time, Libc.AT_SYMLINK_NOFOLLOW);
     }
 
-    /** Removes an entry with all that it holds; nothing happens when there is none. */
-    public void removeEntry(Directory parent, EntryPath path) throws IOException {
-        if (typeOf(parent, path) != 0) {
-            clearWay(parent, path.bytes(), path.nameStart(), path.nameLength());
+    /** A device, or a hard link to one, is left out: what had its name goes, and its place is remembered. */
+    public void omit(EntryPath path) throws IOException {
+        Directory parent = findParent(path);
+        if (parent != null && typeOf(parent, path) != 0) {
+            removal.clearWay(parent, path.name());
         }
+        layerEntries.omitted().add(parent, path);
     }
 
-    /**
-     * A whiteout of this entry: what lower layers have of it goes, what this layer made stays (layer.md, Whiteouts).
-     */
-    public void removeLowerEntry(Directory parent, EntryPath path) throws IOException {
-        if (lower.isEmpty()) {
-            return;
+    /** The entry that would be there was left out. */
+    public boolean isOmitted(@Nullable Directory parent, EntryPath path) {
+        boolean isOmitted = layerEntries.omitted().contains(parent, path);
+        if (isOmitted && parent != null) {
+            layerEntries.hardLinkUsed(parent, path);
         }
-        int type = typeOf(parent, path);
-        byte[] bytes = path.name();
-        boolean survives = type == 0 || lower.survives(parent.device(), parent.inode(), bytes);
-        if (type == Libc.S_IFDIR) {
-            resolver.cache().forgetTree(path.bytes(), path.length(), parent.isViaLink());
-            if (survives) {
-                removeChildrenOfSurvivor(parent, path);
-            } else {
-                lowerRemoval.remove(parent.number(), bytes);
-            }
-        } else if (!survives) {
-            if (type == Libc.S_IFLNK) {
-                resolver.cache().forgetLinks();
-            }
-            Libc.unlinkat(parent.number(), nameOf(path), 0);
-        }
-    }
-
-    private void removeChildrenOfSurvivor(Directory parent, EntryPath path) throws IOException {
-        try (Fd fd = new Fd(openDirectory(parent, path))) {
-            lowerRemoval.removeChildren(fd);
-        } catch (ErrnoException e) {
-            // lost+found of a file system that root of the map does not own: no layer has written in it
-            if (e.errno() != Errno.EACCES || !isExisting(parent.device(), parent.inode(), path.name())) {
-                throw e;
-            }
-        }
-    }
-
-    /** An opaque whiteout in this directory: lower layers' entries go, the directory itself stays. */
-    public void removeLowerChildren(Directory directory, EntryPath path) throws IOException {
-        if (!lower.isEmpty()) {
-            resolver.cache().forgetTree(path.bytes(), path.parentLength(), directory.isViaLink());
-            lowerRemoval.removeChildren(directory.fd());
-        }
-    }
-
-    /** An existing name is in the way: it goes, unless the failure was another one. */
-    private void clearWay(Directory parent, EntryPath path, ErrnoException failure) throws IOException {
-        if (failure.errno() != Errno.EEXIST) {
-            throw failure;
-        }
-        clearWay(parent, path.bytes(), path.nameStart(), path.nameLength());
-    }
-
-    private void clearWay(Directory parent, byte[] bytes, int offset, int length) throws IOException {
-        if (existing.contains(parent, bytes, offset, length)) {
-            // rmdir(2) of a mount point succeeds from another mount namespace and takes the mount with it
-            throw new ErrnoException("unlinkat", Errno.EBUSY);
-        }
-        int type = status.read(parent.number(), name.set(bytes, offset, length)).type();
-        if (type == Libc.S_IFDIR) {
-            resolver.cache().forgetTree(bytes, offset + length, parent.isViaLink() || offset == 0);
-            byte[] entry = new byte[length];
-            System.arraycopy(bytes, offset, entry, 0, length);
-            wholeRemoval.remove(parent.number(), entry);
-        } else {
-            if (type == Libc.S_IFLNK) {
-                resolver.cache().forgetLinks();
-            }
-            Libc.unlinkat(parent.number(), name.set(bytes, offset, length), 0);
-        }
+        return isOmitted;
     }
 
     private long nameOf(EntryPath path) {
         return name.set(path.bytes(), path.nameStart(), path.nameLength());
     }
 
-    private long setTimes(long seconds, int nanos) {
-        // struct timespec[2]: last access, last modification
-        times.buffer()
-                .putLong(0, seconds)
-                .putLong(8, nanos)
-                .putLong(16, seconds)
-                .putLong(24, nanos);
-        return times.address();
-    }
-
-    private void markMade(Directory parent, EntryPath path) {
-        lower.markMade(parent, path.bytes(), path.nameStart(), path.nameLength());
-    }
-
-    private boolean isExisting(long device, long inode, byte[] bytes) {
-        return existing.containsKey(EntryKeys.key(device, inode, bytes, 0, bytes.length));
+    private long targetOf(EntryPath path) {
+        return target.set(path.bytes(), path.nameStart(), path.nameLength());
     }
 
     /**
@@ -459,10 +352,12 @@ public final class Rootfs implements AutoCloseable {
      * begin anew.
      */
     public void undo() throws IOException {
-        resolver.cache().close();
-        new TreeRemoval((device, inode, bytes) -> isExisting(device, inode, bytes)).removeChildren(rootFd);
+        cache.close();
+        layerEntries.omitted().clear();
+        removal.removeAllBut(existing, rootFd);
         new AttributeRestore(rootFd, extended).run(existing);
         resolver.describeRoot();
+        steps.begin();
     }
 
     @Override

@@ -1,19 +1,18 @@
 package pve.oci.rootfs;
 
 import java.io.IOException;
+import pve.oci.text.Text;
 
-/** The root directory holds something that is neither a directory nor on another volume. */
+/** The root directory holds more than directories and other volumes. The message says what. */
 public final class RootfsNotEmptyException extends IOException {
     private static final long serialVersionUID = 1;
 
-    private final byte[] path;
-
+    /** @param path the first such entry found, below the root */
     RootfsNotEmptyException(byte[] path) {
-        this.path = path.clone();
+        super("it holds " + Text.name(path));
     }
 
-    /** The first such entry found, below the root. */
-    public byte[] path() {
-        return path.clone();
+    RootfsNotEmptyException(int maximum) {
+        super("it holds more than " + maximum + " entries");
     }
 }

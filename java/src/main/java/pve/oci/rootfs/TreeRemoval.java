@@ -14,9 +14,9 @@ import pve.oci.linux.FileStatus;
 import pve.oci.linux.Libc;
 
 /**
- * Removes what is below a directory, but for what is to stay. However deep and wide the tree is, one
- * descriptor is open and the memory is bounded: the way back is "..", checked against the identity of the directory that was left. Nobody else changes the tree meanwhile: the
- * container does not run yet.
+ * Removes what is below a directory, except what is to stay. However deep and wide the tree is, one descriptor is open
+ * and the memory is bounded. The walk returns through "..", and checks that this is the directory it came from. So it
+ * cannot leave the tree even if somebody moved a directory meanwhile; but nobody does: the container does not run yet.
  */
 final class TreeRemoval {
     /** Decides what stays; a directory that holds something that stays, stays too. */
@@ -24,7 +24,10 @@ final class TreeRemoval {
         boolean survives(long device, long inode, byte[] name) throws IOException;
 
         /** A directory that is not itself to stay, but holds something that does. */
-        default void keptForChildren(int parent, byte[] name) throws IOException {}
+        default void keptForChildren(Fd parent, byte[] name) throws IOException {}
+
+        /** What does not stay of the directory's entries is gone. */
+        default void emptied(long device, long inode) {}
     }
 
     private static final byte[] PARENT = {'.', '.'};
@@ -40,10 +43,18 @@ final class TreeRemoval {
     private final CString name = new CString(255);
     private final FileStatus status = new FileStatus();
     private final Survivors survivors;
+    private final Steps steps;
     private long pendingBytes;
+    private long linksRemoved;
 
-    TreeRemoval(Survivors survivors) {
+    TreeRemoval(Survivors survivors, Steps steps) {
         this.survivors = survivors;
+        this.steps = steps;
+    }
+
+    /** How many symbolic links were removed so far. */
+    long linksRemoved() {
+        return linksRemoved;
     }
 
     /** One directory on the way down: its identity, its name in the one above, and what is still to be seen in it. */
@@ -70,14 +81,14 @@ final class TreeRemoval {
         }
 
         long key(byte[] name) {
-            return EntryKeys.key(device, inode, name, 0, name.length);
+            return EntryKeys.key(device, inode, name);
         }
     }
 
     /** Removes a name of a directory, whatever it is; it and all below is gone but for survivors. */
-    void remove(int parent, byte[] target) throws IOException {
+    void remove(Fd parent, byte[] target) throws IOException {
         try {
-            Libc.unlinkat(parent, name.set(target, 0, target.length), 0);
+            Libc.unlinkat(parent.number(), name.set(target), 0);
         } catch (ErrnoException e) {
             if (e.errno() != Errno.EISDIR && e.errno() != Errno.EPERM) {
                 throw e;
@@ -92,7 +103,7 @@ final class TreeRemoval {
     /** Removes what is in a directory; the directory stays. The descriptor stays open and usable. */
     void removeChildren(Fd directory) throws IOException {
         Deque<Level> levels = new ArrayDeque<>();
-        Fd current = open(directory.number(), new byte[] {'.'});
+        Fd current = open(directory, new byte[] {'.'});
         try {
             levels.push(new Level(status.read(current.number()), new byte[0], true));
             while (true) {
@@ -107,16 +118,17 @@ final class TreeRemoval {
                         levels.push(new Level(status.read(current.number()), child, stays));
                     }
                 } else {
-                    levels.pop();
+                    Level done = levels.pop();
+                    survivors.emptied(done.device, done.inode);
                     if (levels.isEmpty()) {
                         return;
                     }
-                    Fd above = open(current.number(), PARENT);
+                    Fd above = open(current, PARENT);
                     current.close();
                     current = above;
                     checkIdentity(above, levels.element());
-                    if (level.stays || !removeDirectory(current.number(), level.nameInParent)) {
-                        markSeen(levels.element(), level.nameInParent);
+                    if (done.stays || !removeDirectory(current, done.nameInParent)) {
+                        markSeen(levels.element(), done.nameInParent);
                     }
                 }
             }
@@ -142,8 +154,9 @@ final class TreeRemoval {
     /** Collects subdirectories and removes the rest. */
     private void list(Fd fd, Level level) throws IOException {
         List<byte[]> others = new ArrayList<>();
-        level.isListed = reader.list(fd.number(), (bytes, isDirectory) -> {
-            if (isDirectory) {
+        level.isListed = reader.list(fd, (bytes, type) -> {
+            steps.take(1);
+            if (type == Libc.S_IFDIR) {
                 LongSet seen = level.seen;
                 if (seen == null || !seen.contains(level.key(bytes))) {
                     level.subdirectories.add(bytes);
@@ -151,6 +164,9 @@ final class TreeRemoval {
                 }
             } else if (!survivors.survives(level.device, level.inode, bytes)) {
                 others.add(bytes);
+                if (type == Libc.S_IFLNK) {
+                    linksRemoved++;
+                }
             }
             if (others.size() >= 1000) {
                 unlink(fd, others);
@@ -175,7 +191,7 @@ final class TreeRemoval {
      */
     private @Nullable Fd enter(Fd fd, Level level, byte[] child) throws IOException {
         try {
-            return open(fd.number(), child);
+            return open(fd, child);
         } catch (ErrnoException e) {
             if (e.errno() != Errno.EACCES || !survivors.survives(level.device, level.inode, child)) {
                 throw e;
@@ -187,15 +203,15 @@ final class TreeRemoval {
 
     private void unlink(Fd fd, List<byte[]> names) throws IOException {
         for (byte[] bytes : names) {
-            Libc.unlinkat(fd.number(), name.set(bytes, 0, bytes.length), 0);
+            Libc.unlinkat(fd.number(), name.set(bytes), 0);
         }
         names.clear();
     }
 
     /** False when something in it stays. */
-    private boolean removeDirectory(int parent, byte[] target) throws IOException {
+    private boolean removeDirectory(Fd parent, byte[] target) throws IOException {
         try {
-            Libc.unlinkat(parent, name.set(target, 0, target.length), Libc.AT_REMOVEDIR);
+            Libc.unlinkat(parent.number(), name.set(target), Libc.AT_REMOVEDIR);
             return true;
         } catch (ErrnoException e) {
             if (e.errno() != Errno.ENOTEMPTY && e.errno() != Errno.EEXIST) {
@@ -209,15 +225,11 @@ final class TreeRemoval {
     private void checkIdentity(Fd fd, Level expected) throws IOException {
         status.read(fd.number());
         if (status.device() != expected.device || status.inode() != expected.inode) {
-            throw new ErrnoException("directory was moved while its tree was removed: openat", Errno.ENOENT);
+            throw new IOException("a directory was moved while its tree was removed");
         }
     }
 
-    private Fd open(int parent, byte[] target) throws IOException {
-        return new Fd(Libc.openat(
-                parent,
-                name.set(target, 0, target.length),
-                Libc.O_RDONLY | Libc.O_DIRECTORY | Libc.O_NOFOLLOW | Libc.O_CLOEXEC,
-                0));
+    private Fd open(Fd parent, byte[] target) throws ErrnoException {
+        return Fd.openDirectory(parent, name.set(target));
     }
 }

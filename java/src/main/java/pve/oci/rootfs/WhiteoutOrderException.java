@@ -10,7 +10,7 @@ import java.io.IOException;
 public final class WhiteoutOrderException extends IOException {
     private static final long serialVersionUID = 1;
 
-    WhiteoutOrderException() {
+    public WhiteoutOrderException() {
         super("the result would depend on the order of whiteouts and entries");
     }
 

@@ -124,6 +124,9 @@ final class PaxHeader {
                 }
             }
             case XATTR, LIBARCHIVE_XATTR -> xattr(keyword, keyStart, keyEnd, end);
+            case ACL_ACCESS, ACL_DEFAULT ->
+                xattrs.addAcl(
+                        Arrays.copyOfRange(records, keyStart, keyEnd), Arrays.copyOfRange(records, start, end), offset);
             default -> sparse.apply(keyword, records, start, end, offset);
         }
     }

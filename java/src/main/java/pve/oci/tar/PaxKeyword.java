@@ -12,6 +12,8 @@ enum PaxKeyword {
     MTIME("mtime"),
     XATTR("SCHILY.xattr."),
     LIBARCHIVE_XATTR("LIBARCHIVE.xattr."),
+    ACL_ACCESS(Xattr.ACL_ACCESS_TEXT),
+    ACL_DEFAULT(Xattr.ACL_DEFAULT_TEXT),
     SPARSE_MAJOR("GNU.sparse.major"),
     SPARSE_MINOR("GNU.sparse.minor"),
     SPARSE_NAME("GNU.sparse.name"),

@@ -4,6 +4,11 @@ import java.nio.charset.StandardCharsets;
 
 /** An extended attribute of an entry. Neither array may be changed. */
 public final class Xattr {
+    /** Name of an access control list that comes as text: it is no attribute as it is. */
+    public static final String ACL_ACCESS_TEXT = "SCHILY.acl.access";
+
+    public static final String ACL_DEFAULT_TEXT = "SCHILY.acl.default";
+
     private final byte[] name;
     private final byte[] value;
 

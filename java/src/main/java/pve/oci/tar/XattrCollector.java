@@ -7,6 +7,7 @@ import java.util.Base64;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 
 /**
  * Extended attributes of one PAX header. SCHILY.xattr records hold name and value as they are. libarchive writes each
@@ -17,6 +18,7 @@ final class XattrCollector {
     private final TarLimits limits;
     private final Map<ByteBuffer, Xattr> schily = new LinkedHashMap<>();
     private final Map<ByteBuffer, Xattr> libarchive = new LinkedHashMap<>();
+    private final Map<ByteBuffer, Xattr> acls = new LinkedHashMap<>();
 
     XattrCollector(TarLimits limits) {
         this.limits = limits;
@@ -28,6 +30,9 @@ final class XattrCollector {
         }
         if (!libarchive.isEmpty()) {
             libarchive.clear();
+        }
+        if (!acls.isEmpty()) {
+            acls.clear();
         }
     }
 
@@ -44,6 +49,15 @@ final class XattrCollector {
             add(libarchive, decodedName.getBytes(StandardCharsets.ISO_8859_1), decodedValue, offset);
         } catch (IllegalArgumentException e) {
             throw new TarFormatException(offset, "malformed LIBARCHIVE.xattr record in a PAX header");
+        }
+    }
+
+    /** Access control lists as text, under the keyword's name; an empty one says that there is none. */
+    void addAcl(byte[] name, byte[] text, long offset) throws TarFormatException, TarLimitException {
+        if (text.length > 0) {
+            add(acls, name, text, offset);
+        } else {
+            acls.remove(ByteBuffer.wrap(name));
         }
     }
 
@@ -68,6 +82,10 @@ final class XattrCollector {
 
     List<Xattr> toList() {
         Map<ByteBuffer, Xattr> attributes = schily.isEmpty() ? libarchive : schily;
-        return attributes.isEmpty() ? List.of() : List.copyOf(attributes.values());
+        if (acls.isEmpty()) {
+            return attributes.isEmpty() ? List.of() : List.copyOf(attributes.values());
+        }
+        return Stream.concat(attributes.values().stream(), acls.values().stream())
+                .toList();
     }
 }

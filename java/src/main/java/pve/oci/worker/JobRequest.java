@@ -6,8 +6,8 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import pve.oci.archive.Selector;
 import pve.oci.json.JsonLimits;
-import pve.oci.layer.IdMap;
 import pve.oci.layer.LayerLimits;
+import pve.oci.layer.MappedIds;
 import pve.oci.oci.Platform;
 import pve.oci.tar.TarLimits;
 
@@ -22,8 +22,8 @@ public record JobRequest(
         Action action,
         String archiveName,
         Selector selector,
-        IdMap uids,
-        IdMap gids,
+        MappedIds uids,
+        MappedIds gids,
         LayerLimits limits,
         JsonLimits jsonLimits,
         @Nullable List<?> existing) {
@@ -64,15 +64,15 @@ public record JobRequest(
                 optional(json, "manifestDigest"));
     }
 
-    private static IdMap idMap(@Nullable Object json) {
-        List<IdMap.Range> ranges = new ArrayList<>();
+    private static MappedIds idMap(@Nullable Object json) {
+        List<MappedIds.Range> ranges = new ArrayList<>();
         if (json instanceof List<?> list) {
             for (Object item : list) {
                 Map<?, ?> range = map(item);
-                ranges.add(new IdMap.Range(number(range, "inside", 0), number(range, "count", 0)));
+                ranges.add(new MappedIds.Range(number(range, "inside", 0), number(range, "count", 0)));
             }
         }
-        return new IdMap(ranges);
+        return new MappedIds(ranges);
     }
 
     private static LayerLimits limits(Map<?, ?> options) {
@@ -80,6 +80,7 @@ public record JobRequest(
         return new LayerLimits(
                 number(options, "maximumSize", defaults.maximumSize()),
                 number(options, "maximumEntries", defaults.maximumEntries()),
+                number(options, "maximumSteps", defaults.maximumSteps()),
                 number(options, "maximumRatio", defaults.maximumRatio()),
                 (int) number(options, "zstdWindowLog", defaults.zstdWindowLog()),
                 number(options, "bandwidthLimit", defaults.bandwidth()),

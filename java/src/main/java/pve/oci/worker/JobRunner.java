@@ -18,6 +18,7 @@ import pve.oci.linux.Libc;
 import pve.oci.oci.ImageException;
 import pve.oci.rootfs.Rootfs;
 import pve.oci.rootfs.RootfsNotEmptyException;
+import pve.oci.rootfs.Steps;
 import pve.oci.text.Text;
 
 /** Runs one job from its request to the reply's parameters. The worker and the embedded engine both end here. */
@@ -25,15 +26,22 @@ public final class JobRunner {
     private final JobRequest request;
     private final JobListener listener;
     private final Progress progress = new Progress();
+    private final Steps steps;
 
     public JobRunner(JobRequest request, JobListener listener) {
         this.request = request;
         this.listener = listener;
+        steps = new Steps(request.limits().maximumSteps());
     }
 
     /** Where the job stands; may be read by any thread. */
     public Progress progress() {
         return progress;
+    }
+
+    /** Grows while the job works, whether or not {@link #progress} changes. */
+    public long workDone() {
+        return progress.bytesRead() + progress.entriesWritten() + progress.bytesWritten() + steps.done();
     }
 
     /**
@@ -201,19 +209,19 @@ public final class JobRunner {
         }
     }
 
-    private static Rootfs open(Fd root) throws IOException {
+    private Rootfs open(Fd root) throws IOException {
         try {
-            return new Rootfs(root);
+            return new Rootfs(root, steps);
         } catch (RootfsNotEmptyException e) {
             throw ImageException.of("RootDirectoryNotEmpty")
                     .cause(e)
-                    .message("root directory is not empty: it holds " + Text.name(e.path()));
+                    .message("root directory is not empty: " + e.getMessage());
         }
     }
 
     private Map<String, @Nullable Object> clean(Fd root) throws IOException {
         List<?> existing = request.existing();
-        try (Rootfs rootfs = Rootfs.abandoned(root, existing == null ? List.of() : existing)) {
+        try (Rootfs rootfs = Rootfs.abandoned(root, existing == null ? List.of() : existing, steps)) {
             rootfs.undo();
         }
         return Map.of();

@@ -9,7 +9,9 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import pve.oci.rootfs.Directory;
 import pve.oci.rootfs.EntryPath;
+import pve.oci.rootfs.FileMetadata;
 import pve.oci.rootfs.Rootfs;
+import pve.oci.rootfs.Steps;
 import pve.oci.rootfs.TemporaryRoot;
 
 class DirectoryTimesTest {
@@ -19,7 +21,7 @@ class DirectoryTimesTest {
 
     DirectoryTimesTest() throws IOException {
         root = new TemporaryRoot();
-        rootfs = new Rootfs(root.open());
+        rootfs = new Rootfs(root.open(), new Steps(1_000_000));
         rootfs.beginLayer(true, true);
     }
 
@@ -31,8 +33,9 @@ class DirectoryTimesTest {
 
     private void directory(String name, long seconds) throws IOException {
         EntryPath path = path(name);
-        Directory directory = rootfs.makeDirectory(rootfs.makeParent(path), path, 0755, 0, 0, false);
-        times.add(path, directory, seconds, 0);
+        FileMetadata metadata = new FileMetadata(0755, 0, 0, seconds, 0);
+        Directory directory = rootfs.makeDirectory(rootfs.makeParent(path), path, metadata, false);
+        times.add(directory, metadata);
     }
 
     @Test
@@ -50,7 +53,8 @@ class DirectoryTimesTest {
     void are_not_set_on_what_has_taken_the_name() throws IOException {
         directory("other", 9);
         directory("a", 1);
-        rootfs.makeSymbolicLink(rootfs.root(), path("a"), "other".getBytes(UTF_8), 5, 0, 0);
+        rootfs.makeSymbolicLink(
+                rootfs.root(), path("a"), "other".getBytes(UTF_8), 5, new FileMetadata(0777, 0, 0, 0, 0));
         times.apply(rootfs);
 
         assertThat(root.shell("stat -c %Y other")).isEqualTo("9\n");

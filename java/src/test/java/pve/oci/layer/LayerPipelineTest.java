@@ -157,7 +157,7 @@ class LayerPipelineTest {
         byte[] second = content(20_000_001);
         Layer a = layer(0, first, first);
         Layer b = layer(1, second, second);
-        LayerLimits limits = new LayerLimits(1L << 40, 10, 100, 27, 0, 8 << 20, TarLimits.DEFAULT);
+        LayerLimits limits = new LayerLimits(1L << 40, 10, 1000, 100, 27, 0, 8 << 20, TarLimits.DEFAULT);
         try (LayerPipeline pipeline = new LayerPipeline(List.of(a, b), limits, new Progress(), false, cores)) {
             List<Integer> read = readWhenAtRest();
             assertThat(read).hasSize(cores < 4 ? 1 : 2).allMatch(bytes -> bytes > 2 << 20);
@@ -432,7 +432,7 @@ class LayerPipelineTest {
 
     @Test
     void bounds_the_ratio_beyond_a_gibibyte() throws IOException {
-        LayerLimits limits = new LayerLimits(1L << 40, 10, 100, 27, 0, 8 << 20, TarLimits.DEFAULT);
+        LayerLimits limits = new LayerLimits(1L << 40, 10, 1000, 100, 27, 0, 8 << 20, TarLimits.DEFAULT);
         byte[] zeros = com.github.luben.zstd.Zstd.compress(new byte[1 << 24], 3);
         ByteArrayOutputStream blob = new ByteArrayOutputStream();
         for (int i = 0; i < 80; i++) {

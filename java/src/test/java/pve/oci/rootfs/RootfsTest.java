@@ -16,7 +16,6 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import pve.oci.linux.Errno;
 import pve.oci.linux.ErrnoException;
-import pve.oci.linux.Fd;
 
 class RootfsTest {
     private final TemporaryRoot root;
@@ -24,7 +23,7 @@ class RootfsTest {
 
     RootfsTest() throws IOException {
         root = new TemporaryRoot();
-        rootfs = new Rootfs(root.open());
+        rootfs = new Rootfs(root.open(), new Steps(1_000_000));
     }
 
     @BeforeEach
@@ -40,13 +39,17 @@ class RootfsTest {
 
     private void file(String name) throws IOException {
         EntryPath path = path(name);
-        new Fd(rootfs.createFile(rootfs.makeParent(path), path, 0644)).close();
+        rootfs.createFile(rootfs.makeParent(path), path, mode(0644)).close();
+    }
+
+    private static FileMetadata mode(int mode) {
+        return new FileMetadata(mode, 0, 0, 0, 0);
     }
 
     private void symlink(String name, String target) throws IOException {
         EntryPath path = path(name);
         rootfs.makeSymbolicLink(
-                rootfs.makeParent(path), path, target.getBytes(UTF_8), target.getBytes(UTF_8).length, 0, 0);
+                rootfs.makeParent(path), path, target.getBytes(UTF_8), target.getBytes(UTF_8).length, mode(0777));
     }
 
     @ParameterizedTest
@@ -92,7 +95,7 @@ class RootfsTest {
         symlink("dangling", "no/where");
         EntryPath path = path(name);
 
-        assertThat(rootfs.findDirectory(path.bytes(), path.length())).isNull();
+        assertThat(rootfs.findDirectory(path)).isNull();
         assertThat(root.path("no")).doesNotExist();
     }
 
@@ -124,15 +127,16 @@ class RootfsTest {
     }
 
     @Test
-    void says_which_names_a_layer_has_reached_through_a_link_of_its_own() throws IOException {
+    void a_whiteout_through_a_link_of_its_own_layer_removes_nothing() throws IOException {
         file("d/x");
         symlink("lower", "d");
         rootfs.beginLayer(false, true);
         symlink("upper", "d");
+        rootfs.whiteouts().apply(path("upper/x"), Whiteouts.Kind.ENTRY);
+        assertThat(root.path("d/x")).exists();
 
-        assertThat(rootfs.findParent(path("lower/x"))).matches(x -> x != null && x.isViaLink() && !x.isViaMadeLink());
-        assertThat(rootfs.findParent(path("upper/x"))).matches(x -> x != null && x.isViaLink() && x.isViaMadeLink());
-        assertThat(rootfs.findParent(path("d/x"))).matches(x -> x != null && !x.isViaLink());
+        rootfs.whiteouts().apply(path("lower/x"), Whiteouts.Kind.ENTRY);
+        assertThat(root.path("d/x")).doesNotExist();
     }
 
     @Test
@@ -142,11 +146,33 @@ class RootfsTest {
         rootfs.beginLayer(false, true);
         file("l/new");
 
-        assertThatThrownBy(() -> rootfs.removeLowerEntry(rootfs.root(), path("l")))
+        assertThatThrownBy(() -> rootfs.whiteouts().apply(path("l"), Whiteouts.Kind.ENTRY))
                 .isInstanceOf(WhiteoutOrderException.class);
         rootfs.beginLayer(false, false);
-        rootfs.removeLowerEntry(rootfs.root(), path("l"));
+        rootfs.whiteouts().collect(path("l"), Whiteouts.Kind.ENTRY);
+        rootfs.whiteouts().applyCollected();
         assertThat(root.path("l")).doesNotExist();
+    }
+
+    @Test
+    void walking_through_links_takes_steps_and_ends_with_them() throws IOException {
+        try (TemporaryRoot other = new TemporaryRoot();
+                Rootfs limited = new Rootfs(other.open(), new Steps(2000))) {
+            limited.beginLayer(true, true);
+            byte[] target = "d/".repeat(500).getBytes(UTF_8);
+            limited.makeParent(path("d/".repeat(500) + "f"));
+            limited.makeSymbolicLink(limited.root(), path("l"), target, target.length, mode(0777));
+
+            assertThatThrownBy(() -> {
+                        for (int i = 0; i < 100; i++) {
+                            limited.makeParent(path("l/f"));
+                            limited.makeSymbolicLink(limited.root(), path("l"), target, target.length, mode(0777));
+                        }
+                    })
+                    .isInstanceOf(Steps.ExceededException.class);
+            limited.undo();
+            assertThat(other.path("d")).doesNotExist();
+        }
     }
 
     @Test
@@ -192,9 +218,9 @@ class RootfsTest {
 
     @Test
     void a_root_with_a_set_group_id_bit_hands_nothing_on() throws IOException {
-        rootfs.makeDirectory(rootfs.root(), path("./"), 02755, 0, 77, false);
+        rootfs.makeDirectory(rootfs.root(), path("./"), new FileMetadata(02755, 0, 77, 0, 0), false);
         file("f");
-        rootfs.makeDirectory(rootfs.root(), path("d"), 0755, 0, 0, false);
+        rootfs.makeDirectory(rootfs.root(), path("d"), mode(0755), false);
 
         root.shell("test \"$(stat -c %g:%a d)\" = 0:755");
     }

@@ -29,9 +29,10 @@ class TreeRemovalTest {
     }
 
     private void remove(Set<String> survivors) throws IOException {
-        TreeRemoval removal = new TreeRemoval((device, inode, name) -> survivors.contains(new String(name, UTF_8)));
+        TreeRemoval removal = new TreeRemoval(
+                (device, inode, name) -> survivors.contains(new String(name, UTF_8)), new Steps(1_000_000));
         try (Fd fd = TemporaryRoot.open(root.path())) {
-            removal.remove(fd.number(), "t".getBytes(UTF_8));
+            removal.remove(fd, "t".getBytes(UTF_8));
         }
     }
 

@@ -4,7 +4,7 @@ import java.util.ArrayList;
 import java.util.List;
 
 /** The ids inside a user namespace that its map gives an id outside (user_namespaces(7)). */
-public final class IdMap {
+public final class MappedIds {
     /** chown(2) takes -1 for "leave as it is". */
     private static final long LARGEST_ID = 0xfffffffeL;
 
@@ -18,7 +18,7 @@ public final class IdMap {
     }
 
     /** @param ranges empty for a privileged container, which has every id */
-    public IdMap(List<Range> ranges) {
+    public MappedIds(List<Range> ranges) {
         this.ranges = List.copyOf(ranges);
     }
 

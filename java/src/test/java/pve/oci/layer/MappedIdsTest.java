@@ -7,8 +7,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-class IdMapTest {
-    private final IdMap map = new IdMap(List.of(new IdMap.Range(0, 1000), new IdMap.Range(65534, 1)));
+class MappedIdsTest {
+    private final MappedIds map = new MappedIds(List.of(new MappedIds.Range(0, 1000), new MappedIds.Range(65534, 1)));
 
     @ParameterizedTest
     @CsvSource({
@@ -31,12 +31,12 @@ class IdMapTest {
     @ParameterizedTest
     @CsvSource({"0, true", "4294967294, true", "4294967295, false", "-1, false", "4294967296, false"})
     void has_every_id_but_the_one_that_chown_takes_for_none_when_privileged(long id, boolean isIn) {
-        assertThat(new IdMap(List.of()).contains(id)).isEqualTo(isIn);
+        assertThat(new MappedIds(List.of()).contains(id)).isEqualTo(isIn);
     }
 
     @Test
     void shows_its_ranges() {
         assertThat(map).hasToString("0-999, 65534-65534");
-        assertThat(new IdMap(List.of())).hasToString("0-4294967294");
+        assertThat(new MappedIds(List.of())).hasToString("0-4294967294");
     }
 }

@@ -1,0 +1,254 @@
+package pve.oci.layer;
+
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+import pve.oci.linux.Errno;
+import pve.oci.linux.ErrnoException;
+import pve.oci.linux.Libc;
+import pve.oci.rootfs.Directory;
+import pve.oci.rootfs.EntryPath;
+import pve.oci.rootfs.FileMetadata;
+import pve.oci.rootfs.Rootfs;
+import pve.oci.tar.EntryType;
+import pve.oci.tar.TarEntry;
+import pve.oci.tar.TarReader;
+import pve.oci.tar.Xattr;
+import pve.oci.text.Text;
+
+/** Makes one entry of a layer that is no whiteout: the rules of the image-spec's layer.md for each type. */
+final class EntryApplier {
+    private static final byte[] ACL_ACCESS = Whiteout.ascii("system.posix_acl_access");
+    private static final byte[] ACL_DEFAULT = Whiteout.ascii("system.posix_acl_default");
+
+    private final Rootfs rootfs;
+    private final boolean makesDevices;
+    private final EntryOwner owner;
+    private final FileWriter writer;
+    private final CurrentEntry current;
+    private final EntryPath path;
+    private final Warnings warnings;
+    private final DirectoryTimes directoryTimes = new DirectoryTimes();
+    private final EntryPath linkTarget = new EntryPath();
+
+    EntryApplier(
+            Rootfs rootfs,
+            boolean makesDevices,
+            EntryOwner owner,
+            FileWriter writer,
+            CurrentEntry current,
+            Warnings warnings) {
+        this.rootfs = rootfs;
+        this.makesDevices = makesDevices;
+        this.owner = owner;
+        this.writer = writer;
+        this.current = current;
+        this.path = current.path;
+        this.warnings = warnings;
+    }
+
+    /** All entries of the layer are made: sets the times that the last of them might have changed. */
+    void finishLayer() throws IOException {
+        directoryTimes.apply(rootfs);
+    }
+
+    void apply(TarReader reader, LayerPipeline source) throws IOException {
+        TarEntry entry = reader.entry();
+        EntryType type = entry.type();
+        if (path.isRoot() && type != EntryType.DIRECTORY) {
+            throw current.refused("the root directory cannot be replaced by another type of entry");
+        }
+        if (type == EntryType.HARD_LINK) {
+            // layer.md: the header of a link says nothing of the file
+            link(entry);
+            return;
+        }
+        @Nullable String beyond = owner.refusal(entry);
+        if (beyond != null && !(type.isDevice() && !makesDevices)) {
+            throw current.refused(beyond);
+        }
+        FileMetadata metadata = new FileMetadata(
+                entry.mode(), (int) entry.uid(), (int) entry.gid(), entry.mtimeSeconds(), entry.mtimeNanos());
+        switch (type) {
+            case REGULAR -> file(reader, metadata, source);
+            case DIRECTORY -> directory(entry, metadata);
+            case SYMLINK -> symbolicLink(entry, metadata);
+            case FIFO -> node(entry, Libc.S_IFIFO, 0, metadata);
+            case CHARACTER_DEVICE -> device(entry, Libc.S_IFCHR, metadata);
+            case BLOCK_DEVICE -> device(entry, Libc.S_IFBLK, metadata);
+            case HARD_LINK -> throw new IllegalStateException("handled above");
+        }
+    }
+
+    private void file(TarReader reader, FileMetadata metadata, LayerPipeline source) throws IOException {
+        TarEntry entry = reader.entry();
+        List<Xattr> attributes = attributes(entry);
+        Directory parent = rootfs.makeParent(path);
+        FileWriter.AttributeStep step = attributes.isEmpty()
+                ? null
+                : fd -> setAttributes(entry.type(), attributes, x -> rootfs.setAttribute(fd, x.name(), x.value()));
+        writer.write(current.layer(), parent, path, metadata, reader, source, step);
+    }
+
+    private void directory(TarEntry entry, FileMetadata metadata) throws IOException {
+        List<Xattr> attributes = attributes(entry);
+        Directory parent = path.isRoot() ? rootfs.root() : rootfs.makeParent(path);
+        boolean hasDefaultAcl = attributes.stream().anyMatch(x -> Arrays.equals(x.name(), ACL_DEFAULT));
+        Directory directory = rootfs.makeDirectory(parent, path, metadata, hasDefaultAcl);
+        setAttributes(entry.type(), attributes, x -> rootfs.setAttribute(directory.fd(), x.name(), x.value()));
+        directoryTimes.add(directory, metadata);
+    }
+
+    private void symbolicLink(TarEntry entry, FileMetadata metadata) throws IOException {
+        if (entry.linkNameLength() == 0) {
+            throw current.refused("symbolic link with an empty target");
+        }
+        if (entry.linkNameLength() >= EntryPath.PATH_MAX) {
+            throw current.limit(
+                    "size of a link name", EntryPath.PATH_MAX - 1, "target of the symbolic link is too long");
+        }
+        List<Xattr> attributes = attributes(entry);
+        Directory parent = rootfs.makeParent(path);
+        rootfs.makeSymbolicLink(parent, path, entry.linkName(), entry.linkNameLength(), metadata);
+        setAttributes(entry.type(), attributes, x -> rootfs.setAttribute(parent, path, x.name(), x.value()));
+    }
+
+    private void node(TarEntry entry, int type, long device, FileMetadata metadata) throws IOException {
+        List<Xattr> attributes = attributes(entry);
+        Directory parent = rootfs.makeParent(path);
+        rootfs.makeNode(parent, path, type, device, metadata);
+        setAttributes(entry.type(), attributes, x -> rootfs.setAttribute(parent, path, x.name(), x.value()));
+    }
+
+    private void device(TarEntry entry, int type, FileMetadata metadata) throws IOException {
+        long major = entry.deviceMajor();
+        long minor = entry.deviceMinor();
+        // overlayfs marks removed files by character devices 0:0; no image has a use for it, and the kernel would let
+        // a user namespace make it
+        boolean isOverlayWhiteout = type == Libc.S_IFCHR && major == 0 && minor == 0;
+        boolean isValid = major >= 0 && major < 1 << 12 && minor >= 0 && minor < 1 << 20;
+        if (makesDevices && !isOverlayWhiteout && isValid) {
+            // glibc's makedev(3), 64 bits
+            long number = ((major & 0xfffff000L) << 32)
+                    | ((major & 0xfff) << 8)
+                    | ((minor & 0xffffff00L) << 12)
+                    | (minor & 0xff);
+            node(entry, type, number, metadata);
+            return;
+        }
+        rootfs.omit(path);
+        String kind = type == Libc.S_IFCHR ? "character" : "block";
+        String reason = isOverlayWhiteout
+                ? "is overlayfs's mark for a removed file"
+                : isValid ? "cannot be made in a user namespace" : "has a number that Linux does not have";
+        warn("deviceNode", kind + " device " + major + ":" + minor + " " + reason);
+    }
+
+    private void link(TarEntry entry) throws IOException {
+        if (entry.linkNameLength() == 0) {
+            throw current.refused("hard link with an empty target");
+        }
+        current.set(linkTarget, entry.linkName(), entry.linkNameLength(), "hard link target");
+        String target = "hard link to " + linkTarget;
+        Directory targetParent = linkTarget.isRoot() ? null : rootfs.findParent(linkTarget);
+        if (linkTarget.isSame(path)
+                || (targetParent != null
+                        && rootfs.isSameEntry(rootfs.findParent(path), path, targetParent, linkTarget))) {
+            throw current.refused(target + " is a link to itself");
+        }
+        if (targetParent != null && rootfs.tryHardLink(path, targetParent, linkTarget)) {
+            return;
+        }
+        int type =
+                linkTarget.isRoot() ? Libc.S_IFDIR : targetParent == null ? 0 : rootfs.typeOf(targetParent, linkTarget);
+        if (type == Libc.S_IFDIR) {
+            throw current.refused(target + ", which is a directory");
+        }
+        if (type == 0 && rootfs.isOmitted(targetParent, linkTarget)) {
+            rootfs.omit(path);
+            warn("deviceNode", target + ", a device that was left out");
+            return;
+        }
+        Directory parent = type == 0 ? null : rootfs.makeParent(path);
+        targetParent = type == 0 ? null : rootfs.findParent(linkTarget);
+        if (parent == null || targetParent == null) {
+            throw current.refused(target + ", which does not exist");
+        }
+        try {
+            rootfs.makeHardLink(parent, path, targetParent, linkTarget);
+        } catch (ErrnoException e) {
+            if (e.errno() == Errno.EMLINK) {
+                throw current.failed(e, target + ", which has as many names as its file system allows");
+            }
+            throw e;
+        }
+    }
+
+    /** The entry's attributes, with access control lists that come as text made what the kernel takes. */
+    private List<Xattr> attributes(TarEntry entry) {
+        List<Xattr> attributes = entry.xattrs();
+        if (attributes.isEmpty()) {
+            return attributes;
+        }
+        List<Xattr> all = new ArrayList<>();
+        List<String> leftOut = new ArrayList<>();
+        for (Xattr attribute : attributes) {
+            byte @Nullable [] name = aclName(attribute);
+            byte @Nullable [] value = name == null ? null : AclText.toAttribute(attribute.value());
+            if (name == null) {
+                all.add(attribute);
+            } else if (attributes.stream().noneMatch(x -> Arrays.equals(x.name(), name))) {
+                if (value == null) {
+                    leftOut.add(Text.name(attribute.name()));
+                } else {
+                    all.add(new Xattr(name, value));
+                }
+            }
+        }
+        if (!leftOut.isEmpty()) {
+            warn(
+                    "extendedAttribute",
+                    String.join(" and ", leftOut) + ": not every user and group of the list has a number");
+        }
+        return all;
+    }
+
+    private static byte @Nullable [] aclName(Xattr attribute) {
+        if (Arrays.equals(attribute.name(), Whiteout.ascii(Xattr.ACL_ACCESS_TEXT))) {
+            return ACL_ACCESS;
+        }
+        return Arrays.equals(attribute.name(), Whiteout.ascii(Xattr.ACL_DEFAULT_TEXT)) ? ACL_DEFAULT : null;
+    }
+
+    /** Sets one attribute of the entry at work. */
+    private interface AttributeSetter {
+        void set(Xattr attribute) throws IOException;
+    }
+
+    private void setAttributes(EntryType type, List<Xattr> attributes, AttributeSetter setter) throws IOException {
+        for (Xattr attribute : attributes) {
+            @Nullable String reason = XattrPolicy.refusal(attribute.name(), type);
+            if (reason == null) {
+                try {
+                    setter.set(attribute);
+                } catch (ErrnoException e) {
+                    // ENOSPC is also what ext4 says when one file's attributes do not fit into a block; a file system
+                    // that is full says so again at the next write
+                    if (e.errno() == Errno.EDQUOT || e.errno() == Errno.EIO) {
+                        throw e;
+                    }
+                    reason = "was refused: " + e.getMessage();
+                }
+            }
+            if (reason != null) {
+                warn("extendedAttribute", Text.name(attribute.name()) + " " + reason);
+            }
+        }
+    }
+
+    private void warn(String what, String detail) {
+        warnings.add(current.layer(), path.toString(), what, detail);
+    }
+}

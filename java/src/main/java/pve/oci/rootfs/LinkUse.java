@@ -1,0 +1,48 @@
+package pve.oci.rootfs;
+
+/** What the path to a directory depended on besides real directories, as {@link EntryKeys}. */
+final class LinkUse {
+    static final LinkUse NONE = new LinkUse(new long[0], new long[0]);
+
+    private final long[] links;
+    private final long[] left;
+
+    /**
+     * Takes the arrays over.
+     *
+     * @param links the symbolic links that were followed
+     * @param left directories that a link's ".." led out of again
+     */
+    LinkUse(long[] links, long[] left) {
+        this.links = links;
+        this.left = left;
+    }
+
+    boolean isEmpty() {
+        return links.length == 0;
+    }
+
+    /** One of the symbolic links is in the set. */
+    boolean hasLinkOf(LongSet set) {
+        for (long link : links) {
+            if (set.contains(link)) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /** Adds links and directories to one set, but those of the other. */
+    void addTo(LongSet set, LongSet except) {
+        addTo(set, except, links);
+        addTo(set, except, left);
+    }
+
+    private static void addTo(LongSet set, LongSet except, long[] keys) {
+        for (long key : keys) {
+            if (!except.contains(key)) {
+                set.add(key);
+            }
+        }
+    }
+}

@@ -1,0 +1,13 @@
+package pve.oci.rootfs;
+
+import java.io.IOException;
+import pve.oci.text.Text;
+
+/** An image would replace what was there before the extraction: a mount point, or something in one. */
+public final class ProtectedEntryException extends IOException {
+    private static final long serialVersionUID = 1;
+
+    ProtectedEntryException(byte[] path, String reason) {
+        super("would replace " + Text.name(path) + ", " + reason + "; an image must not replace what was there before");
+    }
+}
