@@ -29,7 +29,7 @@ PACKAGES_BUILD = default-jdk-headless maven gcc libc6-dev libseccomp-dev make un
 PACKAGES_RUN = libisal2 libseccomp2 libssl3 libjson-perl perl uidmap
 PACKAGES_TEST = acl attr btrfs-progs busybox-static debian-archive-keyring docker-registry e2fsprogs \
 	libarchive-tools libtest-mockmodule-perl lxc mmdebstrap perltidy libperl-critic-perl pigz python3 \
-	qemu-user-static skopeo shellcheck systemd umoci util-linux zstd
+	qemu-user-static skopeo shellcheck systemd tmux umoci util-linux zstd
 PACKAGES_DEB = debian-archive-keyring mmdebstrap systemd-container
 PACKAGES = $(PACKAGES_BUILD) $(PACKAGES_RUN) $(PACKAGES_TEST)
 

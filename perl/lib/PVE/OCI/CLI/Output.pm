@@ -58,6 +58,16 @@ my sub cell ($data, $column, $is_tty) {
     return PVE::OCI::Text::one_line($value);
 }
 
+# The columns of a terminal that a text takes.
+my sub width ($text) {
+    return length($text) if $text !~ /[^\x20-\x7e]/; # Unicode's tables are slow to load
+    my $wide = () = $text =~ /[\p{East_Asian_Width=Wide}\p{East_Asian_Width=Fullwidth}]/g;
+    my $none = () = $text =~ /[\p{Nonspacing_Mark}\p{Enclosing_Mark}]/g;
+    return length($text) + $wide - $none;
+}
+
+my sub padded ($text, $columns) { return $text . ' ' x ($columns - width($text)) }
+
 # One field a line, empty ones left out.
 sub fields ($data, $columns, $is_tty) {
     my @lines = grep { $_->[1] ne '' } map { [$_->[0], cell($data, $_, $is_tty)] } $columns->@*;
@@ -76,13 +86,13 @@ sub table ($entries, $columns, $is_tty, $has_header) {
     my @widths;
     for my $row (@rows) {
         for my $i (0 .. $row->$#*) {
-            my $length = length($row->[$i]);
-            $widths[$i] = $length if $length > ($widths[$i] // 0);
+            my $width = width($row->[$i]);
+            $widths[$i] = $width if $width > ($widths[$i] // 0);
         }
     }
     my $text = '';
     for my $row (@rows) {
-        my $line = join('  ', map { sprintf('%-*s', $widths[$_], $row->[$_]) } 0 .. $row->$#*);
+        my $line = join('  ', map { padded($row->[$_], $widths[$_]) } 0 .. $row->$#*);
         $text .= ($line =~ s/ +\z//r) . "\n";
     }
     return $text;

@@ -85,21 +85,20 @@ sub line ($progress, $state, $now) {
     );
 }
 
-# Removes the line that was drawn. In a terminal that has become narrower it now takes several rows,
-# above the cursor; most terminals wrap what they show.
-my sub erase ($handle, $length, $columns) {
-    my $rows = int(($length - 1) / $columns);
-    print {$handle} ($rows > 0 ? "\e[${rows}A" : ''), "\r\e[J";
-    return;
-}
+# The cursor waits at the beginning of the line. When the terminal becomes narrower it wraps what it
+# shows, and the cursor stays in the first of these rows; all of them are replaced next time.
+# Nothing is wrapped while the line is written: the width that was asked for may be out of date
+# already.
+my $BEGIN = "\r\e[2K\e[?7l"; # the line is erased, wrapping is off
+my $END = "\e[J\e[?7h\r";    # what is below is erased, wrapping is on again
 
 # Returns two functions: one that takes a Progress hash and one to call at the end, whatever it was.
 sub display ($handle, $is_tty) {
     my $start = Time::HiRes::time();
-    my $state = { layer => 0, time => $start, drawn => 0 };
+    my $state = { layer => 0, time => $start, is_drawn => 0 };
     my $clear = sub () {
-        erase($handle, $state->{drawn}, columns($handle)) if $state->{drawn} > 0;
-        $state->{drawn} = 0;
+        print {$handle} "\r\e[2K" if $state->{is_drawn};
+        $state->{is_drawn} = 0;
     };
     my $draw = sub ($progress) {
         my $now = Time::HiRes::time();
@@ -108,15 +107,12 @@ sub display ($handle, $is_tty) {
             print {$handle} "$line\n" if defined($line);
             return;
         }
-        my $columns = columns($handle);
-        # a line that fills the last column would make some terminals wrap
-        my $line = bar($progress, $now - $start, $columns > 1 ? $columns - 1 : 1);
-        if ($state->{drawn} > $columns) {
-            $clear->();
-        }
-        print {$handle} "\r$line\e[K";
+        # one column less: a line that fills the last one makes some terminals wrap all the same
+        my $columns = columns($handle) - 1;
+        print {$handle} $BEGIN, bar($progress, $now - $start, $columns > 0 ? $columns : 1),
+            $END;
         $handle->flush();
-        $state->{drawn} = length($line);
+        $state->{is_drawn} = 1;
     };
     return ($draw, $clear);
 }
