@@ -17,9 +17,10 @@ my $DIRECTORY = tempdir(CLEANUP => 1);
 open(my $probe, '>', "$DIRECTORY/probe.c") or die $!;
 print {$probe} "int main(void) { return 0; }\n";
 close($probe) or die $!;
-my @COMPILER =
-    (qw(gcc -std=gnu11 -g -O1 -Wall -Wextra -fno-sanitize-recover=all),
-        '-fsanitize=address,undefined');
+my @COMPILER = (
+    qw(gcc -std=gnu11 -g -O1 -Wall -Wextra -fno-sanitize-recover=all),
+    '-fsanitize=address,undefined'
+);
 plan(skip_all => 'needs gcc with sanitizers')
     if system("@COMPILER -o $DIRECTORY/probe $DIRECTORY/probe.c >/dev/null 2>&1") != 0;
 

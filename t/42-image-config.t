@@ -103,6 +103,14 @@ for my $case (
     is("$conf->{entrypoint} " . halt($conf), '/.pve.init SIGTERM', "$name: no system");
 }
 
+for my $config ({ Cmd => ['/sbin/init'] }, { Cmd => ['/usr/sbin/init'] }, {}) {
+    (undef, undef, $warnings) = apply($config);
+    like(
+        $warnings->[-1], qr{\Aimage has no (?:/usr)?/sbin/init, .* set its entrypoint},
+        'an init that is not there'
+    );
+}
+
 subtest 'the command' => sub {
     for my $case (
         [{ Entrypoint => [''], Cmd => ['/bin/prog', '-v'] }, '/bin/prog -v'],

@@ -195,32 +195,38 @@ my sub stop_signal ($config, $default, $warn) {
     return $signal // $default;
 }
 
+# Inside of rootfs: where links lead, or '' if nowhere.
+my sub target_of ($path) {
+    return eval { Cwd::realpath($path) } // '';
+}
+
 # Inside of rootfs: is this path, or what a link there leads to, systemd or what is called init?
 my sub is_system_init_path ($path) {
     return 1 if $path =~ m{\A/(?:usr/)?sbin/init\z};
-    my $target = eval { Cwd::realpath($path) } // return 0;
-    return -e $target && $target =~ m{/lib/systemd/systemd\z} ? 1 : 0;
+    my $target = target_of($path);
+    return $target =~ m{/lib/systemd/systemd\z} && -e $target ? 1 : 0;
 }
 
-# Finds out whether a command is a system's init. Returns undef or { path, is_default }: where it
-# is, and whether /sbin/init leads to the same.
+# Finds out whether a command is a system's init. Returns undef or { path, is_default, is_missing }:
+# where it is, whether /sbin/init leads to the same, and whether there is no such file.
 my sub system_init ($command, $path, $rootdir) {
     return if !defined($command) || $command !~ m{\A[\w./+-]+\z};
     my @candidates =
           $command =~ m{\A/} ? $command
         : $command =~ m{/} ? ()
         : map { "$_/$command" } grep { m{\A/} } split(/:/, $path);
-    return { path => $command, is_default => 1 } if $command eq $SYSTEM_INIT;
     my $found = PVE::OCI::Rootfs::run_in(
         $rootdir,
         sub {
             my ($file) = grep { $_ eq $command || -e } @candidates;
             return {} if !defined($file) || !is_system_init_path($file);
-            my ($target, $default) = map {
-                eval { Cwd::realpath($_) }
-                    // ''
-            } $file, $SYSTEM_INIT;
-            return { path => $file, is_default => $target eq $default ? 1 : 0 };
+            my $is_default =
+                $file eq $SYSTEM_INIT || target_of($file) eq target_of($SYSTEM_INIT);
+            return {
+                path => $file,
+                is_default => $is_default ? 1 : 0,
+                is_missing => -e $file ? 0 : 1,
+            };
         },
     );
     return defined($found->{path}) ? $found : undef;
@@ -230,6 +236,8 @@ my sub system_init ($command, $path, $rootdir) {
 # names one and its init is not /sbin/init. Of everything else a system takes care itself.
 my sub system_settings ($config, $init, $warn) {
     my $signal = $init->{path} eq $SYSTEM_INIT ? undef : stop_signal($config, undef, $warn);
+    $warn->("image has no $init->{path}, the container will not start; set its entrypoint")
+        if $init->{is_missing};
     return {
         is_system => 1,
         command => $init->{path},
@@ -258,13 +266,13 @@ sub settings ($conf, $config, $rootdir, $warn) {
     my $first = defined($own_command) ? ($own_command =~ /\A(\S+)/)[0] : $command[0];
     if (!defined($first)) {
         $warn->("image has no command, $SYSTEM_INIT will be started");
-        return system_settings($config, { path => $SYSTEM_INIT, is_default => 1 }, $warn);
+        return system_settings($config, system_init($SYSTEM_INIT, '', $rootdir), $warn);
     }
     my $system_init = system_init($first, $value{PATH} // $DEFAULT_PATH, $rootdir);
     my $is_alone = defined($own_command) ? $own_command eq $first : @command == 1;
     if ($system_init && $is_alone) {
         # the user's own stays as it is
-        return system_settings({}, { path => $first, is_default => 1 }, $warn)
+        return system_settings({}, { $system_init->%*, is_default => 1 }, $warn)
             if defined($own_command);
         return system_settings($config, $system_init, $warn);
     }
