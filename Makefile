@@ -80,7 +80,8 @@ check: deps
 
 # mvn verify: format, errorprone, NullAway, warnings as errors, unit tests, package table
 check-installed:
-	shellcheck bin/pve-ocid demo/run .ci/run debian/build debian/check debian/pve-oci.p{ostinst,rerm,ostrm} debian/stop-when-idle debian/tests/{extract,socket-activation,units,upgrade-and-purge}
+	shellcheck bin/pve-ocid demo/run .ci/run debian/{build,check,stop-when-idle} \
+		debian/pve-oci.p{ostinst,rerm,ostrm} debian/tests/{extract,socket-activation,units,upgrade-and-purge}
 	podchecker -warnings $$(git ls-files 'perl/*.pod' 'man/*.pod')
 	$(MVN) verify
 	@$(MAKE) -s all
@@ -147,4 +148,5 @@ bench: all
 clean:
 	rm -rf $(T)
 
-.PHONY: all deps deps-deb native perl-xs class-data demo check check-installed check-packages bench install deb tidy clean
+.PHONY: all deps deps-deb native perl-xs class-data demo check check-installed check-packages bench install deb \
+	tidy clean

@@ -1,9 +1,23 @@
 /*
- * Two halves: the parent half stays outside the worker's pid and user namespaces, writes the id maps, waits and passes
- * on the exit status; its child becomes the worker. Killing either half, or its owner, ends all of it.
+ * There are two halves. The parent half stays outside the worker's pid and user namespaces, writes the id maps, waits
+ * and passes on the exit status; its child becomes the worker. Killing either half, or its owner, ends both.
  *
- * Host first: mount, pid, net, ipc and uts namespaces are made before the user namespace, so that they belong to the
- * host's and the worker's capabilities do not count in them.
+ * The order of the steps is what makes them safe:
+ *
+ *  1. Libraries are loaded while the host's files can be seen. None of them has read a byte of an image.
+ *  2. Limits and oom_score_adj are set. A process without CAP_SYS_RESOURCE cannot raise its limits again, and writing
+ *     oom_score_adj needs /proc, which is about to go.
+ *  3. The mount tree is entered, then pid, net, ipc, uts and cgroup namespaces are made. All of them belong to the
+ *     host's user namespace, because the worker's own is not made yet: the capabilities that the worker keeps are
+ *     those of its user namespace, and count for nothing in these. It can neither mount nor configure a network.
+ *  4. fork(): the child is process 1 of its pid namespace, so that its end is the end of everything in it.
+ *  5. The child makes its user namespace, and the parent half, which still has the host's capabilities, writes the
+ *     maps. A process cannot write a map of more than one id for itself.
+ *  6. The child takes ids 0 of the map, and drops capabilities, the bounding set first: later it may not any more.
+ *     no_new_privs is set before the seccomp filter, which the kernel demands of whoever lacks CAP_SYS_ADMIN.
+ *  7. Descriptors are closed, so that only the connection and the log are left, and the filter is installed. From here
+ *     on there is no way to get more.
+ *  8. The virtual machine is created. Its threads inherit all of it. The first byte of an image comes after that.
  */
 #include "sandbox.h"
 
@@ -97,7 +111,10 @@ static void limit_resources(const struct sandbox *sandbox)
     lower_limit(RLIMIT_FSIZE, "file size", RLIM_INFINITY); /* an image's files may be as large as is allowed here */
 }
 
-/* Keeps these capabilities, where it has them, none to be got back. */
+/*
+ * Keeps these capabilities, where it has them, and no way to get another. The bounding set goes first, because it takes
+ * CAP_SETPCAP, which is among what goes. After that no_new_privs makes execve(2) give none, were there an execve.
+ */
 static void limit_capabilities(uint64_t keep)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
@@ -105,7 +122,7 @@ static void limit_capabilities(uint64_t keep)
 
     if (syscall(SYS_capget, &header, data) != 0)
         die("get capabilities: %m");
-    /* Without CAP_SETPCAP the bounding set stays; it only counts at execve, which no_new_privs keeps from giving any. */
+    /* Without CAP_SETPCAP the bounding set stays. It counts at execve only, and no_new_privs lets that give none. */
     bool may_drop = (data[0].effective >> CAP_SETPCAP & 1) != 0;
     for (int i = 0; may_drop && i < 64; i++)
         if ((keep >> i & 1) == 0 && prctl(PR_CAPBSET_DROP, i, 0, 0, 0) != 0 && errno != EINVAL)
@@ -152,7 +169,7 @@ static void take_ids(const struct sandbox *sandbox)
         die("set user id 0: %m");
 }
 
-/* The child: takes its ids, gives up the rest, becomes Java. PARENT is the parent half's end of a socket pair. */
+/* The child: takes its ids, gives up the rest, becomes Java. PARENT is a socket whose other end the parent half has. */
 static _Noreturn void become_worker(const struct sandbox *sandbox, const char *jvm, int parent)
 {
     uint64_t keep = 1 << CAP_CHOWN | 1 << CAP_DAC_OVERRIDE | 1 << CAP_FOWNER | 1 << CAP_FSETID | 1ULL << CAP_SETFCAP;
@@ -161,7 +178,10 @@ static _Noreturn void become_worker(const struct sandbox *sandbox, const char *j
 
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
         die("set parent-death signal: %m");
-    /* kill(0) of a root worker would reach the daemon's process group; and no terminal. */
+    /*
+     * Else kill(0, ...) of a worker that is the host's root would reach the daemon's process group. It also takes away
+     * the terminal, into which characters could be pushed by TIOCSTI.
+     */
     if (setsid() < 0)
         die("make session: %m");
     if (sandbox->uid_map != NULL && unshare(CLONE_NEWUSER) != 0)
@@ -174,10 +194,14 @@ static _Noreturn void become_worker(const struct sandbox *sandbox, const char *j
     if (sandbox->uid_map != NULL || sandbox->keeps_groups)
         lower_limit(RLIMIT_NPROC, "threads", MAX_THREADS);
     limit_capabilities(sandbox->only_reads ? 0 : sandbox->makes_devices ? keep | 1 << CAP_MKNOD : keep);
+    /* Else a process of the same ids, a container's, could look into it by ptrace(2) and /proc. */
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
         die("set not dumpable: %m");
 
-    /* New ids have cleared it. Had the parent half died meanwhile, its end of the pair would be closed. */
+    /*
+     * The kernel cleared it when the ids changed. Had the parent half died meanwhile, its end of the pair would be
+     * closed, and poll() would say so; a death after this line is a signal again.
+     */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
         die("set parent-death signal: %m");
     struct pollfd hangup = {.fd = parent, .events = POLLIN};
