@@ -29,7 +29,7 @@ struct list {
 
 static struct {
     const char *socket, *jvm, *class, *uid_map, *gid_map;
-    struct list binds, preloads; /* the home is one of the binds */
+    struct list binds; /* the home is one of them */
     rlim_t open_files, data;
     bool only_reads;
     char **jvm_options;
@@ -58,7 +58,7 @@ static void parse_options(int argc, char **argv)
     static const struct option known[] = {
         {"socket", required_argument, NULL, 's'}, {"jvm", required_argument, NULL, 'j'},
         {"home", required_argument, NULL, 'h'},   {"bind", required_argument, NULL, 'b'},
-        {"preload", required_argument, NULL, 'p'}, {"uidmap", required_argument, NULL, 'u'},
+        {"uidmap", required_argument, NULL, 'u'},
         {"gidmap", required_argument, NULL, 'g'}, {"nofile", required_argument, NULL, 'n'},
         {"class", required_argument, NULL, 'c'},  {"only-reads", no_argument, NULL, 'r'},
         {"data", required_argument, NULL, 'd'},   {NULL, 0, NULL, 0},
@@ -72,7 +72,6 @@ static void parse_options(int argc, char **argv)
         case 'j': options.jvm = optarg; break;
         case 'h': home = optarg; break;
         case 'b': append(&options.binds, optarg); break;
-        case 'p': append(&options.preloads, optarg); break;
         case 'u': options.uid_map = optarg; break;
         case 'g': options.gid_map = optarg; break;
         case 'n': options.open_files = parse_number(optarg); break;
@@ -154,8 +153,6 @@ int main(int argc, char **argv)
         },
         .binds = options.binds.items,
         .bind_count = options.binds.count,
-        .preloads = options.preloads.items,
-        .preload_count = options.preloads.count,
         .uid_map = options.uid_map,
         .gid_map = options.gid_map,
         .open_files = options.open_files,

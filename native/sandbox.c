@@ -46,23 +46,38 @@
 #include "seccomp.h"
 #include "tree.h"
 
+#define LENGTH(array) (sizeof(array) / sizeof *(array))
+
 #define NAMESPACES (CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
 
+/* What a virtual machine needs because it is in here. A caller's options come later, and so may differ. */
+static char *const needed_options[] = {
+    "-XX:-UsePerfData",                 /* would be a file in /tmp, which is not there */
+    "-XX:-UseContainerSupport",         /* would look for a cgroup's limits in /proc and /sys */
+    "-XX:+SuppressFatalErrorMessage",   /* a crash is a line of the log, not a file and a report */
+    "-XX:+DisableAttachMechanism",      /* would be a socket in /tmp */
+    "-Xrs",                             /* no handler for signals that are blocked, or end the process */
+    "-XX:+UseSerialGC",                 /* few threads, small memory; class-data archives are of its heap */
+    "-XX:TieredStopAtLevel=1",          /* it lives for one image: C2 gains less there than its compiling costs */
+    "-Djna.nounpack=true",              /* JNA's own library lies beside the jars */
+    "-Djna.platform.library.path=",     /* or JNA asks ldconfig(8) */
+};
+
 /*
- * Libraries that the virtual machine, its natives and JNA ask the loader for later, when no system library directory
- * exists any more: found by their soname among the loaded. One that is missing is not needed, or Java says so.
+ * Libraries that the virtual machine, its natives and our own code ask the loader for later, when no system library
+ * directory exists any more: found by their soname among the loaded. Java does without one that is missing, or says so.
  */
-static void load_libraries(const struct sandbox *sandbox, const char *jvm)
+static void load_libraries(const char *jvm)
 {
-    static const char *const runtime[] = {"libz.so.1", "libgcc_s.so.1", "libdl.so.2", "libpthread.so.0", "librt.so.1"};
+    static const char *const runtime[] = {
+        "libz.so.1", "libgcc_s.so.1", "libdl.so.2", "libpthread.so.0", "librt.so.1", "libisal.so.2", "libcrypto.so.3",
+    };
 
     const char *error = jvm_load(jvm);
     if (error != NULL)
         die("load %s: %s", jvm, error);
-    for (size_t i = 0; i < sizeof runtime / sizeof *runtime; i++)
+    for (size_t i = 0; i < LENGTH(runtime); i++)
         (void) dlopen(runtime[i], RTLD_NOW);
-    for (size_t i = 0; i < sandbox->preload_count; i++)
-        (void) dlopen(sandbox->preloads[i], RTLD_NOW);
 }
 
 /*
@@ -169,6 +184,22 @@ static void take_ids(const struct sandbox *sandbox)
         die("set user id 0: %m");
 }
 
+static const char *run_with_needed_options(const struct jvm_call *call)
+{
+    char *options[JVM_MAX_OPTIONS];
+    struct jvm_call completed = *call;
+    size_t needed = LENGTH(needed_options);
+
+    if (call->option_count > JVM_MAX_OPTIONS - needed)
+        return "count Java options: too many";
+    memcpy(options, needed_options, sizeof needed_options);
+    if (call->option_count > 0)
+        memcpy(options + needed, call->options, call->option_count * sizeof *options);
+    completed.options = options;
+    completed.option_count = needed + call->option_count;
+    return jvm_run(&completed);
+}
+
 /* The child: takes its ids, gives up the rest, becomes Java. PARENT is a socket whose other end the parent half has. */
 static _Noreturn void become_worker(const struct sandbox *sandbox, const char *jvm, int parent)
 {
@@ -214,7 +245,7 @@ static _Noreturn void become_worker(const struct sandbox *sandbox, const char *j
         die("install seccomp filter: %m");
 
     call.library = jvm;
-    const char *failed = jvm_run(&call);
+    const char *failed = run_with_needed_options(&call);
     if (failed != NULL)
         die("%s", failed);
     _exit(0);
@@ -266,7 +297,7 @@ int run_in_sandbox(const struct sandbox *sandbox)
 
     if (realpath(sandbox->call.library, jvm) == NULL)
         die("resolve %s: %m", sandbox->call.library);
-    load_libraries(sandbox, jvm);
+    load_libraries(jvm);
     volunteer_for_oom();
     limit_resources(sandbox);
     int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);

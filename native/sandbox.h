@@ -12,11 +12,9 @@
 #include "jvm.h"
 
 struct sandbox {
-    struct jvm_call call;           /* library may be a link */
+    struct jvm_call call;           /* library may be a link; options that the sandbox needs come before the caller's */
     const char *const *binds;       /* what the worker sees besides the JDK */
     size_t bind_count;
-    const char *const *preloads;    /* sonames of libraries that it loads later on */
-    size_t preload_count;
     const char *uid_map, *gid_map;  /* lines of uid_map(5) joined by commas; NULL: no user namespace is made */
     rlim_t open_files;
     rlim_t data;                    /* bytes of memory that can be written, RLIMIT_DATA; 0: as the caller has it */

@@ -103,8 +103,7 @@ my @WORDS = (
     '/' . ('y' x 4094),
     '/' . ('y/' x 2100), '/dev/../' x 200,
 );
-my @OPTIONS =
-    qw(socket jvm home bind preload uidmap gidmap nofile class only-reads data unknown s so soc);
+my @OPTIONS = qw(socket jvm home bind uidmap gidmap nofile class only-reads data unknown s so soc);
 
 my sub random_arguments() {
     my @arguments;

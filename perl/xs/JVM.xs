@@ -67,7 +67,6 @@ CODE:
     bridge.sandbox.call.options = (char *const *) texts_of(aTHX_ settings, "options", &option_count);
     bridge.sandbox.call.option_count = option_count;
     bridge.sandbox.binds = texts_of(aTHX_ settings, "binds", &bridge.sandbox.bind_count);
-    bridge.sandbox.preloads = texts_of(aTHX_ settings, "preloads", &bridge.sandbox.preload_count);
     bridge.sandbox.uid_map = optional_text(aTHX_ settings, "uid_map");
     bridge.sandbox.gid_map = optional_text(aTHX_ settings, "gid_map");
     bridge.sandbox.open_files = (rlim_t) SvUV(setting(aTHX_ settings, "open_files"));

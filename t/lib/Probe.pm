@@ -59,25 +59,16 @@ sub plan_probe() {
 sub probe_of ($jdk, %worker) {
     my @jvm_options = (
         "-Djava.class.path=$jna:$directory/classes",
-        '-Djna.nounpack=true',
         "-Djna.boot.library.path=$directory/native/$native",
-        '-Djna.platform.library.path=',
         '-Dsun.java.launcher=SUN_STANDARD',
         '--enable-native-access=ALL-UNNAMED',
         '-Xmx64m',
-        '-Xrs',
-        '-XX:+UseSerialGC',
-        '-XX:TieredStopAtLevel=1',
-        '-XX:-UsePerfData',
-        '-XX:-UseContainerSupport',
-        '-XX:+SuppressFatalErrorMessage',
     );
     return start_worker(
         jdk => $jdk,
         socket => next_path('socket'),
         log => log_file(),
         bind => ["$directory/classes", "$directory/native"],
-        preload => ['libisal.so.2', 'libno-such-library.so.7'],
         class => 'pve/oci/worker/SandboxProbe',
         jvm_options => \@jvm_options,
         %worker,

@@ -174,7 +174,7 @@ my sub listen_on ($path) {
     return $listener;
 }
 
-# The launcher's arguments; id_map, bind, preload, nofile, data, only_reads and jvm_options may be missing.
+# The launcher's arguments; id_map, bind, nofile, data, only_reads and jvm_options may be missing.
 sub worker_options (%worker) {
     my $map = $worker{id_map};
     return (
@@ -182,7 +182,6 @@ sub worker_options (%worker) {
         '--jvm' => "$worker{jdk}/lib/server/libjvm.so",
         '--home' => home(),
         (map { ('--bind' => $_) } @{ $worker{bind} // [] }),
-        (map { ('--preload' => $_) } @{ $worker{preload} // [] }),
         (defined($map) ? ('--uidmap' => $map, '--gidmap' => $map) : ()),
         ($worker{only_reads} ? '--only-reads' : ()),
         (defined($worker{data}) ? ('--data' => $worker{data}) : ()),

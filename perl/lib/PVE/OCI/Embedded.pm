@@ -7,6 +7,7 @@ package PVE::OCI::Embedded;
 
 use v5.36;
 
+use Config;
 use Errno qw(EINTR EINVAL EPERM);
 use Fcntl
     qw(F_GETFL F_SETFL O_ACCMODE O_DIRECTORY O_NOCTTY O_NONBLOCK O_RDONLY O_WRONLY S_ISBLK S_ISCHR
@@ -46,12 +47,8 @@ my $ACTIONS = {
     ParseAndExtractImage => 'extract',
 };
 
-# signal(7): numbers that x86-64 and arm64 share.
-my $SIGNALS = {
-    1 => 'SIGHUP', 2 => 'SIGINT', 3 => 'SIGQUIT', 4 => 'SIGILL', 6 => 'SIGABRT', 7 => 'SIGBUS',
-    8 => 'SIGFPE', 9 => 'SIGKILL', 11 => 'SIGSEGV', 13 => 'SIGPIPE', 14 => 'SIGALRM',
-    15 => 'SIGTERM', 24 => 'SIGXCPU', 25 => 'SIGXFSZ', 31 => 'SIGSYS',
-};
+# By their numbers, those of signal(7) without the real-time ones.
+my @SIGNALS = (split(/ /, $Config{sig_name}))[0 .. 31];
 
 my sub fail ($name, $message, $parameters = {}) {
     my $line = PVE::OCI::Text::one_line($message);
@@ -317,7 +314,8 @@ my sub fail_without_answer ($error, $status, $lines) {
     if (!defined($status)) {
         $how = 'is gone';
     } elsif ($status > 128) {
-        $signal = $SIGNALS->{ $status - 128 } // 'signal ' . ($status - 128);
+        my $name = $SIGNALS[$status - 128];
+        $signal = defined($name) ? "SIG$name" : 'signal ' . ($status - 128);
         $how = "was killed by $signal";
     } else {
         $how = "left with exit status $status";

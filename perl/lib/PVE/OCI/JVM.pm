@@ -20,9 +20,6 @@ our $MINIMUM_VERSION = 17;
 # Where Debian has its JDKs; the first that is usable, of each pattern the newest.
 our @JVM_PATTERNS = ('/usr/lib/jvm/default-java', '/usr/lib/jvm/java-*-openjdk*', '/usr/lib/jvm/*');
 
-# Loaded before the sandbox is entered, which has no /usr/lib. What is missing is done without.
-my @PRELOADS = qw(libisal.so.2 libcrypto.so.3);
-
 my $MAIN_CLASS = 'pve/oci/embedded/Embedded';
 my $OPEN_FILES = 4096;
 
@@ -112,22 +109,12 @@ sub find_library ($wanted = undef) {
 my sub java_options ($home, $libraries, $version) {
     # an archive of classes is only of use with the same class path, in the same order
     my @jars = ("$home/pve-oci.jar", sort map { clean_path($_) // () } glob("$home/lib/*.jar"));
+    # beside these the sandbox has its own, native/sandbox.c
     my @options = (
-        # cold start and memory: one compiler, one collector thread
-        '-Xmx64m', '-XX:MaxDirectMemorySize=160m', '-XX:+UseSerialGC',
-        '-XX:TieredStopAtLevel=1',
-        '-Xshare:auto',
-        # no files in /tmp, no handlers, no look at cgroups, no report of a crash: none of it is
-        # there
-        '-XX:-UsePerfData', '-Xrs', '-XX:-UseContainerSupport',
-        '-XX:+SuppressFatalErrorMessage',
-        '-XX:+UnlockDiagnosticVMOptions', '-XX:-PrintWarnings',
-        '-Djava.class.path=' . join(':', @jars),
-        "-Dpve.oci.home=$home",
-        '-Djna.nounpack=true', "-Djna.boot.library.path=$libraries",
-        # JNA would ask ldconfig
-        '-Djna.platform.library.path=',
-        "-DZstdNativePath=$libraries/libzstd-jni.so",
+        '-Xmx64m', '-XX:MaxDirectMemorySize=160m', '-Xshare:auto',
+        '-XX:+UnlockDiagnosticVMOptions',
+        '-XX:-PrintWarnings', '-Djava.class.path=' . join(':', @jars), "-Dpve.oci.home=$home",
+        "-Djna.boot.library.path=$libraries", "-DZstdNativePath=$libraries/libzstd-jni.so",
     );
     # an archive of another JVM's is passed over in silence
     my $silent = join('', map { ",$_*=off" } 'cds', $version >= 25 ? 'aot' : ());
@@ -175,7 +162,6 @@ sub settings ($options = {}) {
         home => $home,
         options => [java_options($home, $libraries, $version)],
         binds => [$home, index("$libraries/", "$home/") == 0 ? () : $libraries],
-        preloads => [@PRELOADS],
         open_files => $OPEN_FILES,
         data => data_limit(undef),
     };

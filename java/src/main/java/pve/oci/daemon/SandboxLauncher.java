@@ -35,9 +35,6 @@ record SandboxLauncher(
     private static final long DIRECT_MEMORY = 384L << 20;
     private static final long JVM_MEMORY = 256L << 20;
 
-    /** Loaded before the worker's tree is entered, which has no /usr/lib. What is missing is done without. */
-    private static final List<String> PRELOADED = List.of("libisal.so.2", "libcrypto.so.3");
-
     @Override
     public List<String> command(String socketPath, IdMaps maps) {
         List<String> command = new ArrayList<>();
@@ -47,7 +44,6 @@ record SandboxLauncher(
         if (!libraryDirectory.startsWith(home)) {
             command.addAll(List.of("--bind", libraryDirectory.toString()));
         }
-        PRELOADED.forEach(library -> command.addAll(List.of("--preload", library)));
         if (!maps.isPrivileged()) {
             command.addAll(List.of("--uidmap", maps.uid().asArgument()));
             command.addAll(List.of("--gidmap", maps.gid().asArgument()));
@@ -69,6 +65,7 @@ record SandboxLauncher(
         return HEAP + DIRECT_MEMORY + 2 * zstdWindow.getAsLong() + JVM_MEMORY;
     }
 
+    /** Beside these the launcher has its own, which any machine in the sandbox needs: native/sandbox.c. */
     private List<String> jvmOptions() {
         List<String> options = new ArrayList<>(List.of(
                 "-Xmx" + HEAP,
@@ -77,31 +74,16 @@ record SandboxLauncher(
                 // what the warm-up touches has to be given back when the worker is killed, before the reply
                 "-Xms24m",
                 "-Xmn12m",
-                "-XX:+UseSerialGC",
-                // a worker lives for one image: what C2 gains there is less than what its compiling costs, and the
-                // work is done in libraries and the kernel
-                "-XX:TieredStopAtLevel=1",
                 // a method is compiled after 20 calls, and the warm-up does 25 times what a job does once; what is left
                 // to
                 // compile during the job gives way to it
                 "-XX:CompileThresholdScaling=0.1",
                 "-XX:ThreadPriorityPolicy=1",
                 "-XX:CompilerThreadPriority=5",
-                // would be a file in /tmp, which the worker has not got
-                "-XX:-UsePerfData",
-                // there is no /proc and no /sys to look for a cgroup's limits in
-                "-XX:-UseContainerSupport",
-                // a crash is one line of the log, not a file and a report
-                "-XX:+SuppressFatalErrorMessage",
-                "-XX:+DisableAttachMechanism",
-                "-Xrs",
                 "-Dsun.java.launcher=SUN_STANDARD",
                 nativeAccess(),
                 "-Dpve.oci.home=" + home,
-                "-Djna.nounpack=true",
                 "-Djna.boot.library.path=" + libraryDirectory,
-                // or JNA asks ldconfig(8)
-                "-Djna.platform.library.path=",
                 "-DZstdNativePath=" + libraryDirectory.resolve("libzstd-jni.so"),
                 "-Djava.class.path=" + classPath()));
         Path archive = home.resolve("worker.jsa");
