@@ -1,6 +1,6 @@
 # The parser of /.pve.env, and what explains why a command cannot be executed, under
-# AddressSanitizer and UndefinedBehaviorSanitizer. PVE_OCI_FUZZ_SECONDS says how long, and the
-# seed is said, so that a failure can be seen again: PVE_OCI_FUZZ_SEED.
+# AddressSanitizer and UndefinedBehaviorSanitizer. PVE_OCI_TEST_FUZZ_SECONDS says how long, and the
+# seed is said, so that a failure can be seen again: PVE_OCI_TEST_FUZZ_SEED.
 
 use v5.36;
 
@@ -10,8 +10,8 @@ use File::Temp qw(tempdir);
 use Test::More;
 
 my $NATIVE = "$FindBin::Bin/../native";
-my $SECONDS = $ENV{PVE_OCI_FUZZ_SECONDS} // 3;
-my $SEED = $ENV{PVE_OCI_FUZZ_SEED} // time();
+my $SECONDS = $ENV{PVE_OCI_TEST_FUZZ_SECONDS} // 3;
+my $SEED = $ENV{PVE_OCI_TEST_FUZZ_SEED} // time();
 my $DIRECTORY = tempdir(CLEANUP => 1);
 
 open(my $probe, '>', "$DIRECTORY/probe.c") or die $!;
@@ -36,7 +36,7 @@ for my $part (@parts) {
     is(system(@COMPILER, @options, "-I$NATIVE", '-c', '-o', $objects[-1], $source), 0, $source);
 }
 is(system(@COMPILER, '-o', "$DIRECTORY/fuzz", @objects), 0, 'linked');
-note("PVE_OCI_FUZZ_SEED=$SEED");
+note("PVE_OCI_TEST_FUZZ_SEED=$SEED");
 my $output = qx($DIRECTORY/fuzz $SECONDS $SEED $DIRECTORY/program 2>&1);
 is($?, 0, "seed $SEED: nothing was found") or diag($output);
 my ($tried, $accepted) = $output =~ /(\d+) tried, (\d+) accepted/;

@@ -2,7 +2,7 @@ package PVE::OCI::User;
 
 # Resolves the image configuration's User by /etc/passwd and /etc/group of a rootfs, by the rules
 # that docker and podman share: a name wins over a number, a number needs no entry, supplementary
-# groups count only when no group is named, what follows a second colon is ignored.
+# groups count only when no group is named, anything after a second colon is ignored.
 
 use v5.36;
 
@@ -18,8 +18,8 @@ my sub id_of ($text) {
 }
 
 # The entries of a file, as { name, id, rest => [fields] }. Blanks around a line do not count, which
-# includes the carriage return of files with CR LF. An empty id is 0; those with an id that is none
-# are left out.
+# includes the carriage return of files with CR LF. An empty id is 0. Entries whose id is not a
+# number are left out.
 my sub entries ($content) {
     my @entries;
     for my $line (split(/\n/, $content // '')) {
@@ -69,7 +69,7 @@ sub resolve_in ($user, $passwd, $group) {
     return { uid => $uid, gid => $gid, groups => \@groups, home => $home };
 }
 
-# The same, reading the files in $rootdir: only regular ones, links never lead out of it.
+# The same, with the files of $rootdir. They must be regular files; links never lead out of it.
 sub resolve ($user, $rootdir) {
     utf8::encode($user) if utf8::is_utf8($user);
     my $files = PVE::OCI::Rootfs::run_in(

@@ -94,8 +94,8 @@ my sub has_lxc_key ($conf, $key) { return scalar(my @values = lxc_values($conf, 
 
 my sub variable_name ($variable) { return $variable =~ s/=.*\z//sr }
 
-# The image's variables; what is no NAME=VALUE is left out, of a name that is there twice the last
-# counts.
+# The image's variables. One that is not NAME=VALUE is left out. If a name occurs twice, the last
+# one counts.
 my sub variables ($config, $warn) {
     my (@names, %variables);
     for my $variable (list($config, 'Env')) {
@@ -118,7 +118,7 @@ my sub own_variables ($conf) {
     );
 }
 
-# Docker's rule: an Entrypoint of one empty string is none.
+# As for docker, an Entrypoint of one empty string means that there is none.
 my sub image_command ($config) {
     my @entrypoint = list($config, 'Entrypoint');
     my $is_unset = @entrypoint == 1 && $entrypoint[0] eq '';
@@ -233,7 +233,7 @@ my sub system_init ($command, $path, $rootdir) {
 }
 
 # What a system container gets: its init where that is not /sbin/init, the image's stop signal if it
-# names one and its init is not /sbin/init. Of everything else a system takes care itself.
+# names one and its init is not /sbin/init. A system takes care of everything else itself.
 my sub system_settings ($config, $init, $warn) {
     my $signal = $init->{path} eq $SYSTEM_INIT ? undef : stop_signal($config, undef, $warn);
     $warn->("image has no $init->{path}, the container will not start; set its entrypoint")
@@ -300,9 +300,9 @@ sub settings ($conf, $config, $rootdir, $warn) {
     };
 }
 
-# Puts the settings into $conf, each only where there is none yet. @unmade: directories that could
-# not be made. LXC would end without a word where it cannot enter its working directory, /.pve.init
-# says why.
+# Puts the settings into $conf; what is there already stays. @unmade are directories that could not
+# be made: LXC would end without a message if it cannot enter its working directory, so that is left
+# to /.pve.init, which says why.
 sub apply ($conf, $settings, @unmade) {
     my %is_unmade = map { $_ => 1 } @unmade;
     for my $entry ($settings->{lxc}->@*) {

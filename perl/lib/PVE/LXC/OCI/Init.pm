@@ -70,7 +70,7 @@ sub install ($rootdir, $init, $id_maps, $arch) {
     return;
 }
 
-# Makes directories that the image names but does not have; those it has keep their owner. Returns
+# Makes directories that the image names but does not have; existing ones keep their owner. Returns
 # those that could not be made.
 sub make_directories ($rootdir, $paths, $id_maps, $warn) {
     return if !$paths->@*;
