@@ -12,7 +12,8 @@ our @EXPORT_OK = qw(entry write_image);
 
 my $JSON = JSON->new->utf8->canonical;
 
-# One entry of a layer. Options: uid, gid, mode, link, content.
+# One entry of a layer. Options: uid, gid, mode, link, content; size, if the content is written by
+# the caller.
 sub entry ($type, $name, %option) {
     my $content = $option{content} // '';
     my $header = pack(
@@ -20,7 +21,7 @@ sub entry ($type, $name, %option) {
         $name,
         sprintf('%07o', $option{mode} // ($type eq '5' ? 0755 : 0644)),
         (map { sprintf('%07o', $option{$_} // 0) } qw(uid gid)),
-        sprintf('%011o', length($content)),
+        sprintf('%011o', $option{size} // length($content)),
         sprintf('%011o', 1_700_000_000),
         '',
         $type,

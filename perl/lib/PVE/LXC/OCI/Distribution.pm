@@ -36,8 +36,9 @@ my sub detect ($conf, $rootdir) {
 }
 
 my sub is_application ($conf) {
-    return defined($conf->{entrypoint})
-        || scalar(grep { $_->[0] eq 'lxc.init.cmd' } ($conf->{lxc} // [])->@*);
+    my ($init) = map { $_->[1] } grep { $_->[0] eq 'lxc.init.cmd' } ($conf->{lxc} // [])->@*;
+    $init //= $conf->{entrypoint} // return 0;
+    return $init !~ m{\A(?:/usr)?(?:/sbin/init|/lib/systemd/systemd)\s*\z};
 }
 
 my sub is_empty_directory ($path) {

@@ -20,8 +20,8 @@ my sub is_new_file_system ($path) {
 # Says where the lost+found of a new ext4 lies in a volume of the image: databases refuse a directory
 # that is not empty, and docker's volumes are.
 sub report ($rootdir, $config, $warn) {
-    my @paths = sort keys(($config->{Volumes} // {})->%*);
-    return if !@paths;
+    return if ref($config->{Volumes}) ne 'HASH';
+    my @paths = sort keys $config->{Volumes}->%* or return;
     utf8::encode($_) for @paths;
     my $found = PVE::OCI::Rootfs::run_in(
         $rootdir,
