@@ -280,7 +280,8 @@ for my $application (@APPLICATIONS) {
         my $container = start($application, $rootdir, $conf);
         check_process_1($application, $container, $rootdir);
         if (my $line = $application->{console}) {
-            ok(wait_until(sub { slurp("$rootdir.console") =~ $line }), 'its log is on the console')
+            ok(wait_until(sub { slurp("$rootdir.console") =~ $line }),
+                'its log is on the console')
                 or diag(slurp("$rootdir.console"));
         }
         $application->{write}->($container) if $application->{write};

@@ -39,8 +39,8 @@ sub write_file ($path, $content) {
     return;
 }
 
-# Starts a container of this rootfs and configuration as PVE would, and waits until the condition
-# holds.
+# Starts a container of this rootfs and configuration as PVE would, and waits until the condition,
+# a function of the container, holds.
 sub start ($class, $rootdir, $conf, $is_ready) {
     my $folder = tempdir(CLEANUP => 1);
     my $self = bless({ folder => $folder, owner => $$ }, $class);
@@ -64,7 +64,7 @@ sub start ($class, $rootdir, $conf, $is_ready) {
         my @log = ('-l', 'INFO', '-o', "$folder/log");
         exec('lxc-start', '-F', '-P', $folder, '-n', 'test', @log) or POSIX::_exit(99);
     }
-    wait_until($is_ready) or diag(qx(tail -40 $folder/log));
+    wait_until(sub { $is_ready->($self) }) or diag(qx(tail -40 $folder/log));
     return $self;
 }
 
@@ -72,6 +72,11 @@ sub start ($class, $rootdir, $conf, $is_ready) {
 # found out by the time it takes.
 sub stop ($self, $timeout = 10) {
     return system('lxc-stop', '-P', $self->{folder}, '-n', 'test', '-t', $timeout);
+}
+
+# Its process 1, as the host numbers it; undef if it does not run.
+sub init_pid ($self) {
+    return qx(lxc-info -P $self->{folder} -n test -pH 2>/dev/null) =~ /\A([0-9]+)/ ? $1 : undef;
 }
 
 # Waits until it has ended by itself; returns the exit status of lxc-start.
