@@ -17,9 +17,10 @@ our @EXPORT_OK = qw(base image);
 my @PACKAGES = qw(nginx-light postgresql-15 redis-server nodejs s6 systemd-sysv);
 # Of the packages, what is large and no application here needs.
 my @UNUSED = (
-    (map { "share/$_/*" } qw(doc man locale perl)),
-    qw(lib/*/libLLVM* lib/*/libz3* lib/postgresql/*/lib/bitcode/* lib/*/gconv/* lib/llvm*/*),
+    (map { "share/$_/*" } qw(doc man locale)),
+    qw(lib/*/libLLVM* lib/*/libz3* lib/postgresql/*/lib/bitcode/* lib/llvm*/*),
 );
+my $UNREACHABLE = qr/Could not (?:resolve|connect)|Temporary failure|Unable to (?:fetch|connect)/;
 my $JSON = JSON->new->utf8->canonical;
 
 my sub slurp ($path) {
@@ -59,12 +60,18 @@ sub base() {
         make_path($path =~ s{/[^/]*\z}{}r);
         my $include = join(',', packages());
         my @without = map { "--dpkgopt=path-exclude=/usr/$_" } @UNUSED;
-        system(
-            'mmdebstrap', '--quiet', '--variant=minbase', '--mode=root',
+        my @command = (
+            'mmdebstrap', '--variant=minbase', '--mode=root',
             '--aptopt=Acquire::Retries 0', '--aptopt=Acquire::http::Timeout 10',
             '--dpkgopt=force-unsafe-io', @without, "--include=$include", '--format=tar',
             release(), "$path.tar",
-        ) == 0 or return 'needs packages: apt cannot be reached';
+        );
+        system('sh', '-c', 'log=$1; shift; exec "$@" >"$log" 2>&1', 'sh', "$path.log", @command);
+        if ($? != 0) {
+            my $log = slurp("$path.log");
+            return 'needs packages: apt cannot be reached' if $log =~ $UNREACHABLE;
+            die "mmdebstrap failed:\n", substr($log, -4000);
+        }
         my $layer = describe("$path.tar", $path);
         open(my $handle, '>', "$path.json.new") or die $!;
         print {$handle} $JSON->encode($layer);

@@ -1,6 +1,7 @@
 package PVE::LXC::OCI::Volumes;
 
-# The image's volumes for which the user has made mount points: what an application may stumble over.
+# The image's volumes for which the user has made mount points: what an application may stumble
+# over.
 
 use v5.36;
 
@@ -17,8 +18,8 @@ my sub is_new_file_system ($path) {
     return @names == 1 && $names[0] eq 'lost+found';
 }
 
-# Says where the lost+found of a new ext4 lies in a volume of the image: databases refuse a directory
-# that is not empty, and docker's volumes are.
+# Says where the lost+found of a new ext4 lies in a volume of the image: databases refuse a
+# directory that is not empty, and docker's volumes are.
 sub report ($rootdir, $config, $warn) {
     return if ref($config->{Volumes}) ne 'HASH';
     my @paths = sort keys $config->{Volumes}->%* or return;
