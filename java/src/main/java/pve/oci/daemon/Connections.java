@@ -1,45 +1,100 @@
 package pve.oci.daemon;
 
-import java.util.Set;
+import java.io.IOException;
+import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import pve.oci.linux.ChannelSocket;
+import pve.oci.varlink.VarlinkServer;
 
-/** The clients' connections: one thread each, and not too many of them. */
+/**
+ * The clients' connections: one thread each, and not too many of them. No user but root has more than a quarter of them,
+ * and all others together leave a quarter to root.
+ */
 final class Connections {
+    private static final int MAXIMUM = 256;
+    private static final long COMPLAINT_NANOS = TimeUnit.SECONDS.toNanos(10);
     private static final Logger LOG = LoggerFactory.getLogger(Connections.class);
 
     private final int maximum;
     private final Consumer<ChannelSocket> server;
-    private final Set<ChannelSocket> open = ConcurrentHashMap.newKeySet();
 
-    /** @param server serves a connection until its end, and closes it */
+    /** Each with its peer's uid. */
+    private final Map<ChannelSocket, Long> open = new ConcurrentHashMap<>();
+
+    private long complainedNanos = System.nanoTime() - COMPLAINT_NANOS;
+
+    /**
+     * As many as may send the largest frame at once, so that all of these take a quarter of the heap.
+     *
+     * @param server serves a connection until its end, and closes it
+     */
+    Connections(Consumer<ChannelSocket> server) {
+        this(maximumFor(Runtime.getRuntime().maxMemory()), server);
+    }
+
     Connections(int maximum, Consumer<ChannelSocket> server) {
         this.maximum = maximum;
         this.server = server;
     }
 
+    static int maximumFor(long heap) {
+        return (int) Math.max(8, Math.min(MAXIMUM, heap / 4 / VarlinkServer.MAXIMUM_FRAME_SIZE));
+    }
+
     void serve(ChannelSocket connection) {
-        if (open.size() >= maximum) {
-            LOG.warn("connection refused, there are too many maximum={}", maximum);
+        long uid;
+        try {
+            uid = connection.peer().uid();
+        } catch (IOException e) {
             connection.close();
             return;
         }
-        open.add(connection);
-        Thread thread = new Thread(
-                () -> {
-                    try {
-                        server.accept(connection);
-                    } finally {
-                        open.remove(connection);
-                        connection.close();
-                    }
-                },
-                "connection-" + connection.number());
+        if (!hasRoomFor(uid)) {
+            complain(uid);
+            connection.close();
+            return;
+        }
+        open.put(connection, uid);
+        Thread thread = new Thread(() -> serveToEnd(connection), "connection-" + connection.number());
         thread.setDaemon(true);
-        thread.start();
+        try {
+            thread.start();
+        } catch (OutOfMemoryError e) {
+            // there is no memory for a thread, or the limit on threads is reached: others go on
+            open.remove(connection);
+            connection.close();
+            LOG.error("connection refused uid={} reason=\"{}\"", uid, e.getMessage());
+        }
+    }
+
+    private void serveToEnd(ChannelSocket connection) {
+        try {
+            server.accept(connection);
+        } finally {
+            open.remove(connection);
+            connection.close();
+        }
+    }
+
+    private boolean hasRoomFor(long uid) {
+        if (uid == 0) {
+            return open.size() < maximum;
+        }
+        long ofAllOthers = open.values().stream().filter(each -> each != 0).count();
+        long ofUid = open.values().stream().filter(each -> each == uid).count();
+        return ofAllOthers < maximum - maximum / 4 && ofUid < maximum / 4;
+    }
+
+    /** Not for each: who connects a thousand times must not fill the log. */
+    private void complain(long uid) {
+        if (System.nanoTime() - complainedNanos >= COMPLAINT_NANOS) {
+            complainedNanos = System.nanoTime();
+            LOG.warn("connection refused, there are too many uid={} connections={}", uid, open.size());
+        }
     }
 
     int size() {
@@ -48,11 +103,11 @@ final class Connections {
 
     /** Takes no more calls, lets the replies of those at hand go out, and ends what is left. */
     void shutDown(long graceMillis) throws InterruptedException {
-        open.forEach(ChannelSocket::shutdownReceiving);
+        open.keySet().forEach(ChannelSocket::shutdownReceiving);
         long deadline = System.nanoTime() + graceMillis * 1_000_000;
         while (!open.isEmpty() && System.nanoTime() < deadline) {
             Thread.sleep(5);
         }
-        open.forEach(ChannelSocket::shutdown);
+        open.keySet().forEach(ChannelSocket::shutdown);
     }
 }

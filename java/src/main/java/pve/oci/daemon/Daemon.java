@@ -20,7 +20,6 @@ import pve.oci.varlink.VarlinkServer;
 final class Daemon {
     static final String IDL = "/io.pve.oci.varlink";
 
-    private static final int MAXIMUM_CONNECTIONS = 256;
     private static final long STOP_MILLIS = 5_000;
     private static final long GRACE_MILLIS = 500;
     private static final long LOOK_MILLIS = 1_000;
@@ -50,7 +49,7 @@ final class Daemon {
         ServiceInfo info = new ServiceInfo(
                 "Proxmox VE", "pve-ocid", DaemonMain.version(), "https://github.com/opencontainers/image-spec");
         VarlinkServer server = new VarlinkServer(info, List.of(service.asInterface()));
-        this.connections = new Connections(MAXIMUM_CONNECTIONS, server::serve);
+        this.connections = new Connections(server::serve);
         long started = System.nanoTime();
         metrics.gauge("connections", null, connections::size);
         metrics.gauge("uptime", "seconds", () -> TimeUnit.NANOSECONDS.toSeconds(System.nanoTime() - started));

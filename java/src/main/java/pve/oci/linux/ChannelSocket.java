@@ -13,8 +13,10 @@ import org.newsclub.net.unix.ConnectionResetSocketException;
 import org.newsclub.net.unix.FileDescriptorCast;
 
 /**
- * A connection that junixsocket made or accepted. Bytes go through its channel. What may bring or take descriptors goes
- * through {@link UnixSocket}, by the number of the same socket: the channel itself never has a buffer for them.
+ * A connection that junixsocket made or accepted. Bytes are read from its channel, which never has a buffer for
+ * descriptors. What may bring descriptors is read by {@link UnixSocket}, by the number of the same socket. So is
+ * everything sent: a channel closes itself when it is written to and the peer is gone, while others still wait for the
+ * socket by its number.
  */
 public final class ChannelSocket extends UnixSocket {
     private final AFUNIXSocketChannel channel;
@@ -60,13 +62,6 @@ public final class ChannelSocket extends UnixSocket {
             // a peer that closed with unread data of ours; for the reader that is an end like any other
             return END;
         }
-    }
-
-    @Override
-    public int send(byte[] bytes, int offset, int length, List<Fd> descriptors) throws IOException {
-        return descriptors.isEmpty()
-                ? channel.write(ByteBuffer.wrap(bytes, offset, Math.min(length, BUFFER_SIZE)))
-                : super.send(bytes, offset, length, descriptors);
     }
 
     /** Who connected, or accepted, as of that moment (unix(7), SO_PEERCRED). */
@@ -121,7 +116,8 @@ public final class ChannelSocket extends UnixSocket {
 
     @Override
     public int number() {
-        return number;
+        // a channel closes itself when the peer is gone, and the number may be another file's from then on
+        return channel.isOpen() ? number : -1;
     }
 
     @Override

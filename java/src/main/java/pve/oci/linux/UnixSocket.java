@@ -19,8 +19,8 @@ public abstract class UnixSocket implements AutoCloseable {
     /** {@link #receive}: the peer sends no more. */
     public static final int END = -1;
 
-    /** The kernel's SCM_MAX_FD: more are never in one message. */
-    public static final int MAXIMUM_DESCRIPTORS = 253;
+    /** No message of ours has more: an archive and a root directory. */
+    public static final int MAXIMUM_DESCRIPTORS = 2;
 
     static final int BUFFER_SIZE = 64 << 10;
 
@@ -58,12 +58,12 @@ public abstract class UnixSocket implements AutoCloseable {
     public abstract void close();
 
     /**
-     * Looks at what has arrived, without taking it: up to {@code length} bytes into {@code into}.
+     * Looks at what has arrived, without taking it: up to {@code length} bytes into {@code into}, from the offset on.
      *
      * @return the number of bytes, {@link #WOULD_BLOCK} or {@link #END}
      */
-    public int peek(byte[] into, int length) throws ErrnoException {
-        return receive(into, 0, length, MSG_PEEK | MSG_DONTWAIT, null);
+    public int peek(byte[] into, int offset, int length) throws IOException {
+        return receive(into, offset, length, MSG_PEEK | MSG_DONTWAIT, null);
     }
 
     /**
@@ -77,7 +77,7 @@ public abstract class UnixSocket implements AutoCloseable {
     }
 
     private int receive(byte[] into, int offset, int length, int flags, @Nullable List<Fd> received)
-            throws ErrnoException {
+            throws IOException {
         NativeBuffer data = DATA.take();
         try {
             return receive(data, Math.min(length, BUFFER_SIZE), into, offset, flags, received);
@@ -87,7 +87,7 @@ public abstract class UnixSocket implements AutoCloseable {
     }
 
     private int receive(NativeBuffer data, int size, byte[] into, int offset, int flags, @Nullable List<Fd> received)
-            throws ErrnoException {
+            throws IOException {
         MessageMemory message = memory();
         message.prepare(data, size, received == null ? 0 : MessageMemory.CONTROL_SIZE);
         long count;
@@ -107,10 +107,11 @@ public abstract class UnixSocket implements AutoCloseable {
             int before = received.size();
             message.takeDescriptors(received);
             if ((message.flags() & MSG_CTRUNC) != 0) {
-                // the process's table is full: what did arrive must not stay open
+                // what did fit must not stay open
                 received.subList(before, received.size()).forEach(Fd::close);
                 received.subList(before, received.size()).clear();
-                throw new ErrnoException("recvmsg", Errno.EMFILE);
+                throw new IOException("message brings more than " + MAXIMUM_DESCRIPTORS
+                        + " descriptors, or more than this process may open");
             }
         }
         if (count == 0) {
@@ -157,7 +158,7 @@ public abstract class UnixSocket implements AutoCloseable {
 
     /** struct msghdr with one struct iovec, and room for struct cmsghdr with SCM_RIGHTS. */
     private static final class MessageMemory {
-        static final int CONTROL_SIZE = 16 + 4 * (MAXIMUM_DESCRIPTORS + 1);
+        static final int CONTROL_SIZE = 16 + 4 * MAXIMUM_DESCRIPTORS;
 
         final NativeBuffer header = NativeBuffer.allocate(72);
         final NativeBuffer control = NativeBuffer.allocate(CONTROL_SIZE);

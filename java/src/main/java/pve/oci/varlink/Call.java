@@ -18,7 +18,7 @@ import pve.oci.json.JsonLimits;
 public record Call(
         String method, Map<String, @Nullable Object> parameters, boolean more, boolean oneway, boolean upgrade) {
     private static final int MAXIMUM_DEPTH = 32;
-    private static final int MAXIMUM_VALUES = 20_000;
+    private static final int MAXIMUM_VALUES = 5_000;
 
     /** Reads a frame; anything that is not a call is the end of a connection, as there is no reply to it. */
     public static Call parse(byte[] json) throws IOException {

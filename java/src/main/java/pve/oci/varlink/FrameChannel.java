@@ -16,22 +16,24 @@ import pve.oci.linux.UnixSocket;
  * at once waits in the kernel, and descriptors are always those of the frame that they came with. One thread owns it.
  */
 public final class FrameChannel implements AutoCloseable {
-    /** A call or reply with an image's configuration fits several times over. */
-    public static final int DEFAULT_MAXIMUM_SIZE = 1 << 20;
-
     private static final int READ_SIZE = 64 << 10;
+    private static final int FIRST_READ_SIZE = 4 << 10;
+
+    /** How long a frame may take that has begun to arrive. */
+    private static final long UNFINISHED_MILLIS = 10_000;
+
     private static final List<Fd> NO_DESCRIPTORS = List.of();
 
     private final UnixSocket socket;
     private final int maximumSize;
     private final boolean takesDescriptors;
     private final Poll poll = new Poll(1);
-    private final byte[] peeked = new byte[READ_SIZE];
     private final List<Fd> received = new ArrayList<>();
     private final Deque<byte[]> outgoing = new ArrayDeque<>();
     private int outgoingOffset;
     private byte[] incoming = new byte[0];
     private int incomingSize;
+    private long begunNanos;
     private boolean ended;
 
     private FrameChannel(UnixSocket socket, int maximumSize, boolean takesDescriptors) {
@@ -64,7 +66,10 @@ public final class FrameChannel implements AutoCloseable {
         return receive(-1);
     }
 
-    /** The next frame; null after the timeout, or, see {@link #hasEnded}, when the peer has ended between frames. */
+    /**
+     * The next frame; null after the timeout, or, see {@link #hasEnded}, when the peer has ended between frames. A frame
+     * that has begun must be finished in some seconds: what has arrived of it takes memory.
+     */
     public @Nullable Frame receive(long timeoutMillis) throws IOException {
         long deadline = System.nanoTime() + timeoutMillis * 1_000_000;
         while (true) {
@@ -76,14 +81,26 @@ public final class FrameChannel implements AutoCloseable {
             if (timeoutMillis >= 0 && left <= 0) {
                 return null;
             }
-            poll.set(0, socket.number(), Poll.POLLIN).await(1, left);
+            poll.set(0, socket.number(), Poll.POLLIN).await(1, waitingMillis(left));
         }
+    }
+
+    private long waitingMillis(long left) throws FrameException {
+        if (incomingSize == 0) {
+            return left;
+        }
+        long leftOfFrame = UNFINISHED_MILLIS - (System.nanoTime() - begunNanos) / 1_000_000;
+        if (leftOfFrame <= 0) {
+            throw new FrameException("frame was not finished within " + UNFINISHED_MILLIS / 1000 + " s");
+        }
+        return left < 0 ? leftOfFrame : Math.min(left, leftOfFrame);
     }
 
     /** The next frame if all of it has arrived. */
     public @Nullable Frame tryReceive() throws IOException {
         while (!ended) {
-            int available = socket.peek(peeked, READ_SIZE);
+            int room = makeRoom();
+            int available = socket.peek(incoming, incomingSize, room);
             if (available == UnixSocket.WOULD_BLOCK) {
                 return null;
             }
@@ -107,9 +124,19 @@ public final class FrameChannel implements AutoCloseable {
         return null;
     }
 
+    /** How much may be looked at: a frame of the largest size, and one byte more. */
+    private int makeRoom() {
+        int wanted = incomingSize == 0 ? FIRST_READ_SIZE : Math.min(incomingSize, READ_SIZE);
+        int size = Math.min(incomingSize + wanted, maximumSize + 1);
+        if (incoming.length < size) {
+            incoming = Arrays.copyOf(incoming, Math.min(Math.max(size, 2 * incoming.length), maximumSize + 1));
+        }
+        return Math.min(incoming.length - incomingSize, READ_SIZE);
+    }
+
     private int indexOfNul(int length) {
         for (int i = 0; i < length; i++) {
-            if (peeked[i] == 0) {
+            if (incoming[incomingSize + i] == 0) {
                 return i;
             }
         }
@@ -117,13 +144,12 @@ public final class FrameChannel implements AutoCloseable {
     }
 
     private int take(int wanted) throws IOException {
-        if (incoming.length < incomingSize + wanted) {
-            incoming = Arrays.copyOf(
-                    incoming, Math.max(incomingSize + wanted, Math.min(2 * incoming.length, maximumSize + 1)));
-        }
         int taken = socket.receive(incoming, incomingSize, wanted, takesDescriptors ? received : null);
         if (taken < 0) {
             throw new FrameException("connection was reset");
+        }
+        if (incomingSize == 0) {
+            begunNanos = System.nanoTime();
         }
         incomingSize += taken;
         if (received.size() > UnixSocket.MAXIMUM_DESCRIPTORS) {
@@ -137,7 +163,7 @@ public final class FrameChannel implements AutoCloseable {
         received.clear();
         incomingSize = 0;
         // a large frame's memory is not kept for small ones to come
-        incoming = incoming.length > READ_SIZE ? new byte[0] : incoming;
+        incoming = incoming.length > FIRST_READ_SIZE ? new byte[0] : incoming;
         return frame;
     }
 
@@ -171,16 +197,17 @@ public final class FrameChannel implements AutoCloseable {
     /**
      * Sends everything that waits, then this frame, with descriptors of which the peer gets copies.
      *
-     * @param stallMillis how long the peer may take nothing at all
+     * @param millis how long the peer may take to read all of it
      */
-    public void send(byte[] json, List<Fd> descriptors, long stallMillis) throws IOException {
-        drain(stallMillis);
+    public void send(byte[] json, List<Fd> descriptors, long millis) throws IOException {
+        long deadline = System.nanoTime() + millis * 1_000_000;
+        drain(millis);
         byte[] frame = Arrays.copyOf(json, json.length + 1);
         List<Fd> unsent = descriptors;
         for (int offset = 0; offset < frame.length; ) {
             int count = socket.send(frame, offset, frame.length - offset, unsent);
             if (count == UnixSocket.WOULD_BLOCK) {
-                awaitWritable(stallMillis);
+                awaitWritable(deadline, millis);
             } else {
                 offset += count;
                 unsent = NO_DESCRIPTORS;
@@ -188,21 +215,25 @@ public final class FrameChannel implements AutoCloseable {
         }
     }
 
-    /** Sends everything that waits. */
-    public void drain(long stallMillis) throws IOException {
+    /**
+     * Sends everything that waits.
+     *
+     * @param millis how long the peer may take to read all of it, however steadily it reads
+     */
+    public void drain(long millis) throws IOException {
+        long deadline = System.nanoTime() + millis * 1_000_000;
         flush();
         while (hasOutgoing()) {
-            awaitWritable(stallMillis);
+            awaitWritable(deadline, millis);
             flush();
         }
     }
 
-    private void awaitWritable(long stallMillis) throws IOException {
-        long deadline = System.nanoTime() + stallMillis * 1_000_000;
+    private void awaitWritable(long deadline, long millis) throws IOException {
         while (true) {
             long left = (deadline - System.nanoTime()) / 1_000_000;
             if (left <= 0) {
-                throw new FrameException("peer has read nothing for " + stallMillis + " ms");
+                throw new FrameException("peer did not read what was sent within " + millis + " ms");
             }
             if (poll.set(0, socket.number(), Poll.POLLOUT).await(1, left) > 0) {
                 return;

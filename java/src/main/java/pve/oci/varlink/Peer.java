@@ -24,6 +24,10 @@ public record Peer(PeerCredentials credentials, @Nullable Fd pidfd) implements A
         return credentials.uid();
     }
 
+    public boolean isRoot() {
+        return uid() == 0;
+    }
+
     @Override
     public void close() {
         if (pidfd != null) {

@@ -11,8 +11,17 @@ import pve.oci.linux.ChannelSocket;
 
 /** Answers the calls that come over connections, one after the other. Has no threads of its own. */
 public final class VarlinkServer {
-    /** How long a client may take nothing of a reply that it has to get. */
-    private static final long DEFAULT_STALL_MILLIS = 10_000;
+    /** Frames of root's are far smaller: the largest holds an image's selector and two ID maps. */
+    public static final int MAXIMUM_FRAME_SIZE = 64 << 10;
+
+    /** What others may call has next to no parameters. */
+    private static final int MAXIMUM_STRANGERS_FRAME_SIZE = 4 << 10;
+
+    /** How long a client may take for a reply that it has to get. */
+    private static final long REPLY_MILLIS = 30_000;
+
+    /** How long a client other than root may ask nothing. */
+    private static final long IDLE_MILLIS = 60_000;
 
     private static final Logger LOG = LoggerFactory.getLogger(VarlinkServer.class);
 
@@ -21,7 +30,7 @@ public final class VarlinkServer {
     private final long stallMillis;
 
     public VarlinkServer(ServiceInfo info, List<VarlinkInterface> offered) {
-        this(info, offered, FrameChannel.DEFAULT_MAXIMUM_SIZE, DEFAULT_STALL_MILLIS);
+        this(info, offered, MAXIMUM_FRAME_SIZE, REPLY_MILLIS);
     }
 
     public VarlinkServer(ServiceInfo info, List<VarlinkInterface> offered, int maximumFrameSize, long stallMillis) {
@@ -34,8 +43,9 @@ public final class VarlinkServer {
 
     /** Serves the connection until it ends, and closes it. */
     public void serve(ChannelSocket connection) {
-        try (FrameChannel channel = FrameChannel.of(connection, maximumFrameSize);
-                Peer peer = Peer.of(connection)) {
+        try (connection;
+                Peer peer = Peer.of(connection);
+                FrameChannel channel = channel(connection, peer)) {
             while (answerNext(channel, peer)) {
                 // until the peer has ended
             }
@@ -46,8 +56,21 @@ public final class VarlinkServer {
         }
     }
 
+    /**
+     * Descriptors are taken from root only. Closing one can wait for its owner: close(2) of a file of a FUSE file system
+     * returns when the process behind that file system has answered. A descriptor that is never received is never closed
+     * by this process.
+     */
+    private FrameChannel channel(ChannelSocket connection, Peer peer) {
+        if (peer.isRoot()) {
+            return FrameChannel.of(connection, maximumFrameSize);
+        }
+        connection.refuseDescriptors();
+        return FrameChannel.withoutDescriptors(connection, Math.min(maximumFrameSize, MAXIMUM_STRANGERS_FRAME_SIZE));
+    }
+
     private boolean answerNext(FrameChannel channel, Peer peer) throws IOException {
-        try (Frame frame = channel.receive()) {
+        try (Frame frame = channel.receive(peer.isRoot() ? -1 : IDLE_MILLIS)) {
             if (frame == null) {
                 return false;
             }

@@ -1,6 +1,7 @@
 package pve.oci.varlink;
 
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -53,8 +54,9 @@ public final class TestClient implements AutoCloseable {
     /** Raw bytes, NUL not added. */
     public void sendRaw(String bytes) throws IOException {
         byte[] raw = bytes.getBytes(StandardCharsets.UTF_8);
-        for (int sent = 0; sent < raw.length; ) {
-            sent += channel.socket().send(raw, sent, raw.length - sent, List.of());
+        ByteBuffer left = ByteBuffer.wrap(raw);
+        while (left.hasRemaining()) {
+            socket.write(left);
         }
     }
 
