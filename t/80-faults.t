@@ -480,35 +480,6 @@ subtest 'archives' => sub {
     is($result->{error}, undef, 'archive that only its owner may read');
 };
 
-subtest 'a peer that is not root' => sub {
-    chmod(0666, $daemon->{socket});
-    my $root = new_root();
-    my $as_other = sub ($code) {
-        return result_of(in_child(sub {
-            POSIX::setgid(12345);
-            POSIX::setuid(12345);
-            return $code->();
-        }));
-    };
-    is_error(
-        'extraction by uid 12345', $as_other->(sub { extract($SMALL, $root); 1 }),
-        'io.pve.oci.PermissionDenied', qr/uid 12345/
-    );
-    my ($reply) = result_of(in_child(sub {
-        POSIX::setuid(12345);
-        my $call =
-            { method => 'io.pve.oci.DetectArchive', parameters => { archivePath => $SMALL } };
-        return ($daemon->talk(encode_json($call) . "\0"))[0];
-    }))->{value};
-    like($reply, qr/PermissionDenied/, 'nor are its paths taken');
-    my $result =
-        $as_other->(
-            sub { PVE::OCI::detect_archive($SMALL, { socket => $daemon->{socket} })->{format} });
-    row('detection by uid 12345, by descriptor', $result);
-    is($result->{value}, 'ociArchive', 'a descriptor is');
-    nothing_left('a peer that is not root', $root);
-};
-
 my $usage = $daemon->usage();
 is($daemon->stop(), 0, 'the daemon ends well after all of it');
 unlike($daemon->log_text(), qr/internal error|Exception/, 'its log has no fault of its own');

@@ -112,14 +112,15 @@ my sub call_without_daemon ($error, $method, $parameters, $options, $call_option
 }
 
 # Calls one of the methods that work on an image: by the daemon when it can be reached from the
-# initial user namespace, by the embedded engine otherwise. Who names a socket wants the daemon.
+# initial user namespace and the caller is root, by the embedded engine otherwise: the daemon reads
+# images for root only. Who names a socket wants the daemon.
 my sub call_for_image ($method, $parameters, $options, $call_options) {
     my $mode = $options->{mode} // (defined($options->{socket}) ? 'daemon' : '');
     invalid("mode is neither 'daemon' nor 'embedded': '$mode'")
         if $mode !~ /\A(?:daemon|embedded)?\z/;
     return call($method, $parameters, $options, $call_options) if $mode eq 'daemon';
     return call_embedded($method, $parameters, $options, $call_options)
-        if $mode eq 'embedded' || !PVE::OCI::IdMap::is_initial_namespace();
+        if $mode eq 'embedded' || $> != 0 || !PVE::OCI::IdMap::is_initial_namespace();
     my $reply = eval { call($method, $parameters, $options, $call_options) };
     return $reply if defined($reply);
     my $error = $@;

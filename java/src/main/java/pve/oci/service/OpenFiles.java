@@ -52,6 +52,7 @@ final class OpenFiles {
 
     /** The descriptor that came with the call; the call closes it. */
     static Fd descriptor(ServerCall call, String parameter, long index) throws VarlinkException {
+        PeerRules.requireRoot(call.peer(), parameter);
         Fd descriptor = call.descriptor(index);
         if (descriptor == null) {
             throw VarlinkException.invalidParameter(parameter);

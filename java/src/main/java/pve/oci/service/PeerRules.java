@@ -17,7 +17,7 @@ final class PeerRules {
     static void requireRoot(Peer peer, String what) throws VarlinkException {
         if (peer.uid() != 0) {
             throw OciErrors.permissionDenied(what + " is for root only, not for uid " + peer.uid()
-                    + "; others may pass a file descriptor to" + " detect, inspect and verify");
+                    + "; others use the embedded engine (pve-oci --embedded)");
         }
     }
 

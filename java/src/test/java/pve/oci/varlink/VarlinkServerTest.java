@@ -19,7 +19,6 @@ import org.newsclub.net.unix.AFUNIXSocketChannel;
 import pve.oci.json.Json;
 import pve.oci.linux.CString;
 import pve.oci.linux.ChannelSocket;
-import pve.oci.linux.ErrnoException;
 import pve.oci.linux.Fd;
 import pve.oci.linux.Libc;
 import pve.oci.linux.Poll;

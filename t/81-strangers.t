@@ -1,0 +1,189 @@
+#!/usr/bin/perl
+# A daemon whose socket is open to everybody, and users other than root who do what they can to it. Whatever they do,
+# root's call is answered at once and nothing of theirs stays.
+use v5.36;
+
+use FindBin;
+use lib "$FindBin::Bin/lib", "$FindBin::Bin/../perl/lib";
+
+use File::Temp qw(tempdir);
+use IO::Socket::UNIX;
+use JSON;
+use POSIX ();
+use Socket qw(SCM_RIGHTS SOL_SOCKET);
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+use PVE::OCI;
+use RealDaemon qw(in_child result_of);
+use TestImage qw(entry write_image);
+use TestSupport qw(home wait_until);
+
+plan(skip_all => 'needs root') if $> != 0;
+plan(skip_all => 'needs make') if !-x home() . '/native/pve-oci-worker';
+
+# of sendmsg(2)
+my $SENDMSG = (POSIX::uname())[4] eq 'x86_64' ? 46 : 211;
+my $STRANGER = 65534;
+my $DIRECTORY = tempdir(CLEANUP => 1);
+chmod(0755, $DIRECTORY) or die "chmod: $!\n";
+my $SMALL = write_image("$DIRECTORY/small.tar", { Cmd => ['x'] }, entry('0', 'a', content => 'a'));
+my $daemon = RealDaemon->start();
+chmod(0666, $daemon->{socket}) or die "chmod: $!\n";
+
+sub as_stranger ($code) {
+    return in_child(sub {
+        POSIX::setgid($STRANGER);
+        POSIX::setuid($STRANGER);
+        return $code->();
+    });
+}
+
+sub connection () {
+    return IO::Socket::UNIX->new(Peer => $daemon->{socket});
+}
+
+# Sends bytes with descriptors; false when the kernel refuses them.
+sub send_descriptors ($socket, $bytes, @fds) {
+    # struct iovec: base, length
+    my $vector = pack('P Q', $bytes, length($bytes));
+    # struct cmsghdr: length, level, type, then the descriptors
+    my $control = pack('Q l l l*', 16 + 4 * @fds, SOL_SOCKET, SCM_RIGHTS, @fds);
+    $control .= "\0" x (-length($control) % 8);
+    # struct msghdr: name, its length, iovec, count, control, its length, flags
+    my $message = pack('Q L x4 P Q P Q L x4', 0, 0, $vector, 1, $control, length($control), 0);
+    return syscall($SENDMSG, fileno($socket), $message, 0x4000) == length($bytes);
+}
+
+sub call_of ($method, $parameters) {
+    return encode_json({ method => "io.pve.oci.$method", parameters => $parameters }) . "\0";
+}
+
+sub root_is_served ($while) {
+    my $start = time();
+    my $format =
+        eval { PVE::OCI::detect_archive($SMALL, { socket => $daemon->{socket} })->{format} };
+    is($format, 'ociArchive', "$while: root is served") or diag($@);
+    cmp_ok(time() - $start, '<', 5, "$while: soon");
+    return;
+}
+
+subtest 'what is for root' => sub {
+    my $map = [{ inside => 0, outside => 100_000, count => 1 }];
+    my %calls = (
+        DetectArchive => { archivePath => $SMALL },
+        InspectImage => { archiveFileDescriptor => 0 },
+        ParseAndExtractImage => {
+            archivePath => $SMALL, rootDirectory => $DIRECTORY, uidMap => $map, gidMap => $map,
+        },
+    );
+    for my $method (sort keys %calls) {
+        my $call = call_of($method, $calls{$method});
+        my $reply = result_of(as_stranger(sub { ($daemon->talk($call))[0] }))->{value};
+        like($reply, qr/PermissionDenied.*root only, not for uid $STRANGER/, $method);
+    }
+    my $list = call_of('ListJobs', {});
+    my $reply = result_of(as_stranger(sub { ($daemon->talk($list))[0] }))->{value};
+    like($reply, qr/"jobs":\[\]/, 'a list of their jobs is for all');
+};
+
+subtest 'descriptors' => sub {
+    root_is_served('before');
+    sleep(1);
+    my $before = $daemon->usage()->{fds};
+    my $stranger = as_stranger(sub {
+        open(my $null, '<', '/dev/null') or die "open: $!\n";
+        my @kept;
+        for (1 .. 20) {
+            my $socket = connection() or die "connect: $!\n";
+            send_descriptors($socket, '{', (fileno($null)) x 200);
+            push @kept, $socket;
+        }
+        sleep(3);
+        return 'done';
+    });
+    sleep(1);
+    cmp_ok($daemon->usage()->{fds} - $before, '<=', 50, 'a connection is all the daemon has');
+    is(result_of($stranger)->{value}, 'done', 'they were sent');
+
+    my $socket = connection();
+    open(my $null, '<', '/dev/null') or die "open: $!\n";
+    send_descriptors($socket, call_of('ListJobs', {}), (fileno($null)) x 3);
+    is(sysread($socket, my $reply, 1000), 0, 'more than two of root end the connection');
+    root_is_served('descriptors');
+};
+
+subtest 'connections' => sub {
+    my $stranger = as_stranger(sub {
+        my @kept = map { connection() } 1 .. 300;
+        sleep(4);
+        return 'done';
+    });
+    sleep(1.5);
+    root_is_served('300 idle connections');
+    result_of($stranger);
+    like(
+        $daemon->log_text(), qr/connection refused, there are too many uid=$STRANGER/,
+        'logged'
+    );
+};
+
+subtest 'frames' => sub {
+    my $stranger = as_stranger(sub {
+        my @kept = map { connection() } 1 .. 60;
+        local $SIG{PIPE} = 'IGNORE';
+        for my $socket (@kept) {
+            $socket->blocking(0);
+            syswrite($socket, 'x' x (1 << 20));
+        }
+        my $unfinished = connection();
+        syswrite($unfinished, '{"method":');
+        my $start = time();
+        sysread($unfinished, my $end, 1);
+        return time() - $start;
+    });
+    sleep(1);
+    root_is_served('large frames');
+    my $seconds = result_of($stranger)->{value};
+    cmp_ok($seconds, '>', 5, 'an unfinished frame is waited for');
+    cmp_ok($seconds, '<', 20, 'not for ever');
+};
+
+# A file system of the stranger's that never answers FLUSH, which close(2) waits for.
+subtest 'a file system that does not answer' => sub {
+    my $attacks = "$FindBin::Bin/../../shared/attacks";
+    plan(skip_all => 'no ../shared/attacks/fuse-server.py') if !-e "$attacks/fuse-server.py";
+    plan(skip_all => 'no /dev/fuse') if !-e '/dev/fuse';
+    mkdir("$DIRECTORY/fuse") or die "mkdir: $!\n";
+    mkdir('/tmp/pve-oci-attacks');
+    open(my $pids, '>', '/tmp/pve-oci-attacks/fusepid') or die "open: $!\n";
+    close($pids) or die "close: $!\n";
+    my $server = fork() // die "fork: $!\n";
+    if (!$server) {
+        open(STDOUT, '>', "$DIRECTORY/fuse.log") or POSIX::_exit(99);
+        exec('python3', "$attacks/fuse-server.py", "$DIRECTORY/fuse", 60) or POSIX::_exit(98);
+    }
+    my $mounted = wait_until(sub { system("grep -q $DIRECTORY/fuse /proc/mounts") == 0 });
+    my $client = as_stranger(sub {
+        open(my $file, '<', "$DIRECTORY/fuse/file") or die "open: $!\n";
+        for (1 .. 5) {
+            my $socket = connection() or die "connect: $!\n";
+            send_descriptors(
+                $socket, call_of('DetectArchive', { archiveFileDescriptor => 0 }),
+                fileno($file)
+            );
+        }
+        POSIX::_exit(0);
+    });
+    sleep(1);
+    root_is_served('a file system that does not answer');
+    kill KILL => $client->{pid};
+    my $start = time();
+    is($daemon->stop(), 0, 'the daemon ends well');
+    cmp_ok(time() - $start, '<', 8, 'in time');
+    kill KILL => $server;
+    waitpid($_, 0) for $server, $client->{pid};
+    system('umount', '-l', "$DIRECTORY/fuse") if $mounted;
+};
+
+done_testing();
