@@ -6,8 +6,10 @@ use v5.36;
 use FindBin;
 use lib "$FindBin::Bin/lib", "$FindBin::Bin/../perl/lib";
 
+use Fcntl qw(F_SETFD);
 use File::Temp qw(tempdir);
 use IO::Select;
+use IO::Socket::UNIX;
 use POSIX ();
 use Socket qw(AF_UNIX SOCK_DGRAM sockaddr_un);
 use Test::More;
@@ -71,10 +73,12 @@ subtest 'a daemon as systemd runs it' => sub {
         ) or POSIX::_exit(98);
     }
     ok(wait_until(sub { -S $socket }), 'somebody listens');
-    is(
-        PVE::OCI::get_info({ socket => $socket })->{product}, 'pve-ocid',
-        'the first call is answered'
-    );
+    # between bind(2) and listen(2) it refuses
+    my $info;
+    wait_until(sub {
+        $info = eval { PVE::OCI::get_info({ socket => $socket }) }
+    });
+    is($info->{product}, 'pve-ocid', 'the first call is answered');
 
     my sub next_state () {
         return '' if !IO::Select->new($notify)->can_read(patience());
@@ -107,8 +111,56 @@ subtest 'a daemon as systemd runs it' => sub {
     write_file($config, "job = 3\n");
     my $program = root() . "/bin/pve-ocid";
     my $said = `$program --config $config --socket $DIRECTORY/other 2>&1`;
-    is($? >> 8, 1, 'a wrong configuration does not start');
+    is($? >> 8, 78, 'a wrong configuration does not start');
     like($said, qr/pve-ocid\.conf:1: unknown key: job$/m, 'and says why');
+    $said = `$program --config $config --check-config 2>&1`;
+    is($? >> 8, 78, '--check-config fails, as ExecReload= wants it');
+    like($said, qr/\Apve-ocid: \S+pve-ocid\.conf:1: unknown key: job\n\z/, 'and says why');
+    write_file($config, "jobs = 3\n");
+    is(`$program --config $config --check-config 2>&1`, '', 'a right one has nothing to say');
+    is($? >> 8, 0, 'and passes');
+    $said = `$program --config $DIRECTORY --check-config 2>&1`;
+    like($said, qr/\Apve-ocid: \Q$DIRECTORY\E cannot be read: /, 'the file is named');
+    $said = `$program --socket $DIRECTORY/no/such/socket 2>&1`;
+    like($said, qr/cannot listen on \S+: there is no directory \S+\/no$/m, 'as is a directory');
+};
+
+# As systemd does it: the socket stays here, the daemon has it as descriptor 3.
+sub start_by_socket ($listener, @options) {
+    my $pid = fork() // die "fork: $!\n";
+    return $pid if $pid;
+    open(STDERR, '>>', "$DIRECTORY/idle.log") or POSIX::_exit(99);
+    POSIX::dup2(fileno($listener), 3) // POSIX::_exit(99);
+    fcntl(STDIN, F_SETFD, 0) if fileno($listener) == 3;
+    local @ENV{qw(LISTEN_FDS LISTEN_PID)} = (1, $$);
+    exec(
+        root() . '/bin/pve-ocid', '--config', '/dev/null', '--worker-socket',
+        "$DIRECTORY/idle.worker", @options
+    ) or POSIX::_exit(98);
+}
+
+subtest 'nothing when idle' => sub {
+    my $path = "$DIRECTORY/idle";
+    local $^F = 20; # the descriptor is inherited
+    my $listener = IO::Socket::UNIX->new(Local => $path, Listen => 5) or die "listen: $!\n";
+    my $call = { socket => $path };
+    my $pid = start_by_socket($listener, '--idle-exit', 3, '--spare-idle', 1);
+    is(PVE::OCI::get_info($call)->{product}, 'pve-ocid', 'a call is answered');
+    my $ended = wait_until(sub { waitpid($pid, POSIX::WNOHANG) == $pid });
+    ok($ended, 'the daemon ends when nobody has asked for anything');
+    is($?, 0, 'well');
+    like(read_file("$DIRECTORY/idle.log"), qr/nobody has asked for anything seconds=3/,
+        'and says so');
+
+    my $client = IO::Socket::UNIX->new(Peer => $path);
+    ok($client, 'who connects meanwhile waits in the queue of the socket');
+    $pid = start_by_socket($listener, '--idle-exit', 0);
+    print {$client} '{"method":"org.varlink.service.GetInfo"}', "\0";
+    ok(IO::Select->new($client)->can_read(patience()), 'and is answered by the next daemon');
+    sleep(4);
+    is(waitpid($pid, POSIX::WNOHANG), 0, 'with 0 it stays');
+    kill TERM => $pid;
+    waitpid($pid, 0);
 };
 
 done_testing();

@@ -100,15 +100,18 @@ sub slow_extraction ($root, $archive = $LARGE) {
     return $child;
 }
 
-# The Java process of the worker that has the job: the one that has an archive open.
-sub busy_worker() {
+# The Java process of the worker that has the job: the one that has an archive of this test open. Its descriptor is on
+# a mount of its own, so it has no name that could be compared.
+sub busy_worker () {
+    my %archives = map { join(':', (stat($_))[0, 1]) => 1 } $SMALL, $LARGE;
     my @java = grep { (process_status($_) // {})->{NSpid} =~ /\t1\z/ } $daemon->descendants();
-    my ($busy) =
-        grep {
-            grep { (readlink($_) // '') =~ /\.tar\z/ }
-            glob("/proc/$_/fd/*")
-        } @java;
-    return $busy // die "no worker has an archive open\n";
+    for my $process (@java) {
+        for my $file (glob("/proc/$process/fd/*")) {
+            my ($device, $inode) = stat($file);
+            return $process if defined($inode) && $archives{"$device:$inode"};
+        }
+    }
+    die "no worker has an archive open\n";
 }
 
 sub row ($injected, $result) {

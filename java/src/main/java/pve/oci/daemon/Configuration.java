@@ -1,8 +1,11 @@
 package pve.oci.daemon;
 
 import java.io.IOException;
+import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.EnumMap;
 import java.util.LinkedHashMap;
@@ -18,6 +21,15 @@ final class Configuration {
 
     private static final int MAXIMUM_FILE_SIZE = 1 << 20;
 
+    /** A file that says what no configuration may say, or cannot be read. */
+    static final class ConfigurationException extends IOException {
+        private static final long serialVersionUID = 1;
+
+        ConfigurationException(String message) {
+            super(message);
+        }
+    }
+
     private final Map<Setting, Long> values;
 
     private Configuration(Map<Setting, Long> values) {
@@ -27,20 +39,38 @@ final class Configuration {
     /**
      * Reads the file and lays the command line's values over it. Only the default file may be missing.
      *
-     * @throws IOException with the file's name and the line's number
+     * @throws ConfigurationException with the file's name and the line's number
      */
     static Configuration read(Path file, Map<Setting, Long> commandLine) throws IOException {
         Map<Setting, Long> values = new EnumMap<>(Setting.class);
         if (!file.equals(DEFAULT_FILE) || Files.exists(file)) {
-            if (Files.size(file) > MAXIMUM_FILE_SIZE) {
-                throw new IOException(file + " is too large for a configuration");
-            }
-            // bytes that are not UTF-8 are no value that a key could have
-            String text = new String(Files.readAllBytes(file), StandardCharsets.UTF_8);
-            values.putAll(parse(text.lines().toList(), file.toString()));
+            values.putAll(parse(text(file).lines().toList(), file.toString()));
         }
         values.putAll(commandLine);
         return new Configuration(values);
+    }
+
+    private static String text(Path file) throws IOException {
+        byte[] bytes;
+        try (InputStream stream = Files.newInputStream(file)) {
+            bytes = stream.readNBytes(MAXIMUM_FILE_SIZE + 1);
+        } catch (FileSystemException e) {
+            throw new ConfigurationException(file + " cannot be read: " + reason(e));
+        } catch (IOException e) {
+            throw new ConfigurationException(file + " cannot be read: " + e.getMessage());
+        }
+        if (bytes.length > MAXIMUM_FILE_SIZE) {
+            throw new ConfigurationException(file + " is too large for a configuration");
+        }
+        // bytes that are not UTF-8 are no value that a key could have
+        return new String(bytes, StandardCharsets.UTF_8);
+    }
+
+    private static String reason(FileSystemException e) {
+        if (e instanceof NoSuchFileException) {
+            return "there is no such file";
+        }
+        return e.getReason() == null ? e.getClass().getSimpleName() : e.getReason();
     }
 
     private static Map<Setting, Long> parse(List<String> lines, String file) throws IOException {
@@ -53,7 +83,7 @@ final class Configuration {
             try {
                 parse(line, values);
             } catch (Setting.ValueException e) {
-                throw new IOException(file + ":" + number + ": " + e.getMessage());
+                throw new ConfigurationException(file + ":" + number + ": " + e.getMessage());
             }
         }
         return values;

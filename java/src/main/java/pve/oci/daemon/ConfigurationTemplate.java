@@ -11,11 +11,12 @@ final class ConfigurationTemplate {
                 """);
         for (Setting setting : Setting.values()) {
             file.append(String.format(
-                    "%n# %s (%s)%n#%s = %s%n",
+                    "%n# %s (%s)%n#%s =%s%n",
                     capitalized(setting.description),
                     setting.unit.description,
                     setting.key,
-                    setting.format(setting.defaultValue)));
+                    // the file is made on another machine than the one that it is for
+                    setting.isOfMachine() ? "" : " " + setting.format(setting.defaultValue)));
         }
         return file.toString();
     }
@@ -33,7 +34,7 @@ final class ConfigurationTemplate {
                     capitalized(setting.description),
                     setting.unit.description,
                     range,
-                    setting == Setting.JOBS ? "as said" : setting.format(setting.defaultValue)));
+                    setting.isOfMachine() ? "twice the number of processors" : setting.format(setting.defaultValue)));
         }
         return pod.toString();
     }

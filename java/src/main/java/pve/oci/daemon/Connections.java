@@ -25,6 +25,7 @@ final class Connections {
     /** Each with its peer's uid. */
     private final Map<ChannelSocket, Long> open = new ConcurrentHashMap<>();
 
+    private volatile long endedNanos = System.nanoTime();
     private long complainedNanos = System.nanoTime() - COMPLAINT_NANOS;
 
     /**
@@ -75,6 +76,7 @@ final class Connections {
         try {
             server.accept(connection);
         } finally {
+            endedNanos = System.nanoTime();
             open.remove(connection);
             connection.close();
         }
@@ -99,6 +101,11 @@ final class Connections {
 
     int size() {
         return open.size();
+    }
+
+    /** Since the last one has ended. */
+    long millisSinceLast() {
+        return (System.nanoTime() - endedNanos) / 1_000_000;
     }
 
     /** Takes no more calls, lets the replies of those at hand go out, and ends what is left. */

@@ -22,7 +22,10 @@ final class Daemon {
 
     private static final long STOP_MILLIS = 5_000;
     private static final long GRACE_MILLIS = 500;
-    private static final long LOOK_MILLIS = 1_000;
+
+    /** How often is looked for spares to end while there are clients. Without any, deadlines are known. */
+    private static final long BUSY_MILLIS = 10_000;
+
     private static final Logger LOG = LoggerFactory.getLogger(Daemon.class);
 
     private final SocketFile listener;
@@ -34,6 +37,7 @@ final class Daemon {
     private final ChannelSocket wakeUp;
     private final ChannelSocket woken;
     private final Poll poll = new Poll(2);
+    private volatile long idleExitMillis;
     private volatile boolean stopping;
 
     Daemon(SocketFile listener, WorkerPool workers, Idl idl, ServiceSettings settings, SystemdNotifier systemd)
@@ -46,8 +50,8 @@ final class Daemon {
         this.systemd = systemd;
         Metrics metrics = new Metrics();
         this.service = new OciService(idl, settings, workers, metrics);
-        ServiceInfo info = new ServiceInfo(
-                "Proxmox VE", "pve-ocid", DaemonMain.version(), "https://github.com/opencontainers/image-spec");
+        ServiceInfo info =
+                new ServiceInfo("Proxmox VE", "pve-ocid", version(), "https://github.com/opencontainers/image-spec");
         VarlinkServer server = new VarlinkServer(info, List.of(service.asInterface()));
         this.connections = new Connections(server::serve);
         long started = System.nanoTime();
@@ -70,24 +74,45 @@ final class Daemon {
     }
 
     /** For jobs that begin after it. Called from another thread. */
-    void reload(ServiceSettings settings, int maximumSpares) {
+    void reload(ServiceSettings settings, WorkerPool.Limits limits, long idleExit) {
         service.reload(settings);
         // spares were started with the limits of before
-        workers.setMaximumSpares(0);
-        workers.setMaximumSpares(maximumSpares);
+        workers.dropAll();
+        workers.setLimits(limits);
         workers.prepare(IdMaps.DEFAULT);
+        setIdleExit(idleExit);
+        try {
+            wakeUp.send(new byte[1], 0, 1, List.of());
+        } catch (IOException e) {
+            // it is about to wake up anyway
+        }
+    }
+
+    /** 0: never. */
+    void setIdleExit(long millis) {
+        idleExitMillis = millis;
+    }
+
+    /** Of the jar; a build that is not in a jar has none. */
+    static String version() {
+        String version = Daemon.class.getPackage().getImplementationVersion();
+        return version == null ? "0.1.0" : version;
     }
 
     private void accept() throws IOException {
-        long watchdog = systemd.watchdogMillis();
         poll.set(0, listener.number(), Poll.POLLIN)
                 .set(1, woken.number(), Poll.POLLIN)
-                .await(2, watchdog < 0 ? LOOK_MILLIS : Math.min(LOOK_MILLIS, watchdog));
+                .await(2, waitingMillis());
         systemd.tellAlive();
+        woken.receive(new byte[16], 0, 16, null);
+        workers.dropUnused();
+        if (poll.result(0) == 0 && millisUntilIdleExit() == 0) {
+            LOG.info("nobody has asked for anything seconds={}", idleExitMillis / 1000);
+            stopping = true;
+        }
         if (stopping) {
             return;
         }
-        workers.dropUnused();
         try {
             for (ChannelSocket next = listener.accept(); next != null; next = listener.accept()) {
                 connections.serve(next);
@@ -97,6 +122,32 @@ final class Daemon {
             LOG.error("connection not accepted reason=\"{}\"", e.getMessage());
             pause();
         }
+    }
+
+    /** Until the next deadline; -1: until somebody connects. */
+    private long waitingMillis() {
+        long next = systemd.watchdogMillis();
+        next = earlier(next, workers.millisUntilUnused());
+        next = earlier(next, millisUntilIdleExit());
+        return connections.size() > 0 ? earlier(next, BUSY_MILLIS) : next;
+    }
+
+    private static long earlier(long one, long other) {
+        if (one < 0 || other < 0) {
+            return Math.max(one, other);
+        }
+        return Math.min(one, other);
+    }
+
+    /**
+     * -1: it stays. Only a daemon that systemd started by its socket ends: the next client starts it again. One that
+     * connects while this one ends waits in the socket's queue, which is systemd's.
+     */
+    private long millisUntilIdleExit() {
+        if (idleExitMillis == 0 || listener.bound() != null || connections.size() > 0) {
+            return -1;
+        }
+        return Math.max(0, idleExitMillis - connections.millisSinceLast());
     }
 
     private static void pause() {

@@ -7,6 +7,7 @@ import java.util.concurrent.atomic.AtomicLong;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import pve.oci.linux.ChannelSocket;
 import pve.oci.service.ServiceSettings;
 import pve.oci.service.SubordinateIds;
 import pve.oci.varlink.Idl;
@@ -15,6 +16,10 @@ import pve.oci.varlink.Idl;
 public final class DaemonMain {
     private static final int EXIT_FAILURE = 1;
     private static final int EXIT_USAGE = 2;
+
+    /** EX_CONFIG of sysexits.h. The unit does not start the service again after it: it would end the same way. */
+    private static final int EXIT_CONFIGURATION = 78;
+
     private static final Logger LOG = LoggerFactory.getLogger(DaemonMain.class);
 
     private DaemonMain() {}
@@ -41,9 +46,26 @@ public final class DaemonMain {
             return 0;
         }
         if (options.wantsVersion()) {
-            System.out.println("pve-ocid " + version());
+            System.out.println("pve-ocid " + Daemon.version());
             return 0;
         }
+        if (options.checksConfig()) {
+            return check(options);
+        }
+        return serve(options);
+    }
+
+    private static int check(DaemonOptions options) {
+        try {
+            Configuration.read(options.config(), options.settings());
+            return 0;
+        } catch (IOException e) {
+            System.err.println("pve-ocid: " + e.getMessage());
+            return EXIT_CONFIGURATION;
+        }
+    }
+
+    private static int serve(DaemonOptions options) {
         try {
             Daemon daemon = create(options);
             // exit status 0 after SIGTERM: the JVM's own would be 143
@@ -58,8 +80,27 @@ public final class DaemonMain {
             return 0;
         } catch (IOException e) {
             LOG.error("cannot serve: {}", e.getMessage());
-            Runtime.getRuntime().halt(EXIT_FAILURE);
-            return EXIT_FAILURE;
+            turnAwayWhoeverWaits();
+            int status = e instanceof Configuration.ConfigurationException ? EXIT_CONFIGURATION : EXIT_FAILURE;
+            Runtime.getRuntime().halt(status);
+            return status;
+        }
+    }
+
+    /**
+     * Clients that wait at systemd's socket see that nobody serves them. Otherwise systemd would start us again for them
+     * at once, until it gave up the socket.
+     */
+    private static void turnAwayWhoeverWaits() {
+        try {
+            SocketFile listener = SocketFile.ofSystemd(System.getenv("LISTEN_PID"), System.getenv("LISTEN_FDS"));
+            ChannelSocket waiting = listener == null ? null : listener.accept();
+            while (listener != null && waiting != null) {
+                waiting.close();
+                waiting = listener.accept();
+            }
+        } catch (IOException e) {
+            LOG.debug("clients not turned away reason=\"{}\"", e.getMessage());
         }
     }
 
@@ -79,20 +120,25 @@ public final class DaemonMain {
         SandboxLauncher launcher = new SandboxLauncher(
                 options.launcher(libraries), home, libraries, javaHome, options.workerOptions(), window::get);
         WorkerStarter starter = new WorkerStarter(launcher, SocketFile.listen(runtime.toString()));
-        WorkerPool workers =
-                new WorkerPool(starter, new WarmUp(idl, new WarmUpImage()), configuration.number(Setting.SPARES));
+        WorkerPool workers = new WorkerPool(starter, new WarmUp(idl, new WarmUpImage()), limits(configuration));
         List<Path> protectedPaths = List.of(Path.of("/"), home, libraries, javaHome, runtime);
         Daemon daemon = new Daemon(
                 listener, workers, idl, settings(configuration, protectedPaths), SystemdNotifier.ofEnvironment());
-        HangupSignal.handle(new Reload(options, configuration, daemon, changed -> {
-            window.set(zstdWindow(changed));
-            return settings(changed, protectedPaths);
+        daemon.setIdleExit(configuration.value(Setting.IDLE_EXIT) * 1000);
+        HangupSignal.handle(new Reload(options, configuration, read -> {
+            window.set(zstdWindow(read));
+            daemon.reload(settings(read, protectedPaths), limits(read), read.value(Setting.IDLE_EXIT) * 1000);
         }));
         return daemon;
     }
 
     private static long zstdWindow(Configuration configuration) {
         return 1L << configuration.value(Setting.ZSTD_WINDOW_LOG);
+    }
+
+    private static WorkerPool.Limits limits(Configuration configuration) {
+        return new WorkerPool.Limits(
+                configuration.number(Setting.SPARES), configuration.value(Setting.SPARE_IDLE) * 1000);
     }
 
     private static ServiceSettings settings(Configuration configuration, List<Path> protectedPaths) {
@@ -120,11 +166,5 @@ public final class DaemonMain {
             throw new IOException("system property " + property + " is not set");
         }
         return directory.toAbsolutePath();
-    }
-
-    /** Of the jar; a build that is not in a jar has none. */
-    static String version() {
-        String version = DaemonMain.class.getPackage().getImplementationVersion();
-        return version == null ? "0.1.0" : version;
     }
 }

@@ -14,10 +14,11 @@ final class DaemonOptions {
             Serves io.pve.oci: reads OCI image archives and extracts them into root file systems.
 
               --socket PATH         listen there (default: /run/pve-ocid/io.pve.oci, or systemd's socket)
-              --worker-socket PATH  where workers connect (default: "worker" beside the socket)
+              --worker-socket PATH  where workers connect (default: beside the socket, with ".worker" to its name)
               --launcher PATH       program that starts workers (default: below the home directory)
               --worker-option OPT   option for the worker's JVM; may be given several times
               --config FILE         settings (default: /etc/pve-ocid.conf)
+              --check-config        read the settings, say what is wrong with them, and end
               --print-config        print a FILE that has every key with its default
               --help, --version
 
@@ -43,6 +44,7 @@ final class DaemonOptions {
     private final Map<Setting, Long> settings = new EnumMap<>(Setting.class);
     private Path config = Configuration.DEFAULT_FILE;
     private @Nullable String printed;
+    private boolean checksConfig;
     private boolean help;
     private boolean version;
 
@@ -70,6 +72,7 @@ final class DaemonOptions {
             case "--config" -> config = Path.of(value(option, rest)).toAbsolutePath();
             case "--print-config" -> printed = ConfigurationTemplate.asFile();
             case "--print-config-pod" -> printed = ConfigurationTemplate.asPod();
+            case "--check-config" -> checksConfig = true;
             case "--help" -> help = true;
             case "--version" -> version = true;
             default -> takeSetting(option, rest);
@@ -115,7 +118,8 @@ final class DaemonOptions {
         if (workerSocket != null) {
             return workerSocket;
         }
-        return Path.of(socket).toAbsolutePath().resolveSibling("worker").toString();
+        // two daemons may have their sockets in one directory
+        return Path.of(socket).toAbsolutePath() + ".worker";
     }
 
     /** Where the launcher is; found below the home directory unless told. */
@@ -140,6 +144,10 @@ final class DaemonOptions {
     @Nullable
     String printed() {
         return printed;
+    }
+
+    boolean checksConfig() {
+        return checksConfig;
     }
 
     boolean wantsHelp() {

@@ -1,36 +1,29 @@
 package pve.oci.daemon;
 
 import java.io.IOException;
-import java.util.function.Function;
+import java.util.function.Consumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
-import pve.oci.service.ServiceSettings;
 
 /** Reads the configuration again and puts it in force for jobs that begin from now on. A wrong one changes nothing. */
 final class Reload implements Runnable {
     private static final Logger LOG = LoggerFactory.getLogger(Reload.class);
 
     private final DaemonOptions options;
-    private final Daemon daemon;
-    private final Function<Configuration, ServiceSettings> settings;
+    private final Consumer<Configuration> putInForce;
     private Configuration inForce;
 
-    Reload(
-            DaemonOptions options,
-            Configuration inForce,
-            Daemon daemon,
-            Function<Configuration, ServiceSettings> settings) {
+    Reload(DaemonOptions options, Configuration inForce, Consumer<Configuration> putInForce) {
         this.options = options;
         this.inForce = inForce;
-        this.daemon = daemon;
-        this.settings = settings;
+        this.putInForce = putInForce;
     }
 
     @Override
     public synchronized void run() {
         try {
             Configuration read = Configuration.read(options.config(), options.settings());
-            daemon.reload(settings.apply(read), read.number(Setting.SPARES));
+            putInForce.accept(read);
             LogConfigurator.setVerbose(read.isOn(Setting.VERBOSE));
             LOG.info("reloaded{}", read.differenceFrom(inForce));
             inForce = read;

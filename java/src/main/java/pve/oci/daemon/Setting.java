@@ -11,13 +11,7 @@ import pve.oci.service.ServiceSettings;
  * another program, has the same defaults.
  */
 enum Setting {
-    JOBS(
-            "jobs",
-            Unit.COUNT,
-            1,
-            1024,
-            ServiceSettings.defaultMaximumRunningJobs(),
-            "jobs that run at once; the default is twice the number of processors"),
+    JOBS("jobs", Unit.COUNT, 1, 1024, ServiceSettings.defaultMaximumRunningJobs(), "jobs that run at once"),
     QUEUE(
             "queue",
             Unit.COUNT,
@@ -25,7 +19,13 @@ enum Setting {
             100_000,
             ServiceSettings.DEFAULT_MAXIMUM_QUEUED_JOBS,
             "jobs that wait for their turn; one more is refused"),
-    SPARES("spares", Unit.COUNT, 0, 64, 4, "ID maps for which a spare worker waits; 0: every job starts its own"),
+    SPARES(
+            "spares",
+            Unit.COUNT,
+            0,
+            64,
+            4,
+            "spare workers that wait for jobs, for all ID maps together; 0: every job starts its own"),
     HANG(
             "hang",
             Unit.SECONDS,
@@ -33,6 +33,20 @@ enum Setting {
             86_400,
             ServiceSettings.DEFAULT_HANG_MILLIS / 1000,
             "a worker that is silent for so long is killed"),
+    SPARE_IDLE(
+            "spare-idle",
+            Unit.SECONDS,
+            0,
+            86_400,
+            120,
+            "spare workers end when there was no job with their ID map for so long; 0: right after it"),
+    IDLE_EXIT(
+            "idle-exit",
+            Unit.SECONDS,
+            0,
+            86_400,
+            600,
+            "a daemon that its socket has started ends when it had no client for so long; 0: never"),
     ALLOW_ANY_ID_MAP(
             "allow-any-id-map",
             Unit.FLAG,
@@ -198,6 +212,11 @@ enum Setting {
         this.defaultValue = defaultValue;
         this.description = description;
         this.workerOption = workerOption;
+    }
+
+    /** Whether the default depends on the machine that the daemon runs on. */
+    boolean isOfMachine() {
+        return this == JOBS;
     }
 
     static @Nullable Setting of(String key) {

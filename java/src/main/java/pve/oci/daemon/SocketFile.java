@@ -148,12 +148,14 @@ record SocketFile(
 
     @Override
     public void close() {
+        if (bound == null) {
+            // junixsocket's close is a shutdown(2) first, and systemd goes on listening on the same socket
+            return;
+        }
         try {
             channel.close();
-            if (bound != null) {
-                bound.close();
-                Files.deleteIfExists(Path.of(path));
-            }
+            bound.close();
+            Files.deleteIfExists(Path.of(path));
         } catch (IOException e) {
             // the next start replaces the file
         }

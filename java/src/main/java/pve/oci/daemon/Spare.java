@@ -2,6 +2,7 @@ package pve.oci.daemon;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
@@ -16,8 +17,19 @@ import pve.oci.service.Worker;
 import pve.oci.service.WorkerConversation;
 import pve.oci.varlink.Frame;
 
-/** A worker before its job: started, warmed as long as nobody wants it, then waiting. Its own thread runs it. */
+/** A worker before its job: started, warmed up until somebody wants it, then waiting. A thread of its own runs it. */
 final class Spare implements Runnable {
+    /** A spare has one owner of its worker at any time: until it is gone this object, afterwards nobody or the job. */
+    private enum State {
+        /** Its process is being started, or is not ready yet. */
+        STARTING,
+        WARMING,
+        /** Nobody wants it yet. */
+        WAITING,
+        /** Handed over, failed or dropped. */
+        GONE
+    }
+
     private static final int LOW_PRIORITY = 10;
     private static final Logger LOG = LoggerFactory.getLogger(Spare.class);
 
@@ -25,12 +37,12 @@ final class Spare implements Runnable {
     private final @Nullable WarmUp warmUp;
     private final IdMaps maps;
     private final CompletableFuture<Worker> claimed = new CompletableFuture<>();
+    private State state = State.STARTING;
+    private boolean isWanted;
+    private @Nullable CompletableFuture<Worker> start;
     private @Nullable Worker worker;
-    private boolean waiting;
-    private boolean wanted;
-    private boolean dropped;
-    private boolean failed;
 
+    /** @param warmUp null: it is not warmed up */
     Spare(WorkerStarter starter, @Nullable WarmUp warmUp, IdMaps maps) {
         this.starter = starter;
         this.warmUp = warmUp;
@@ -41,36 +53,59 @@ final class Spare implements Runnable {
     public void run() {
         try {
             Worker started = start();
-            if (warmUp != null && !warm(started, warmUp)) {
-                closeFailed();
+            if (warmUp != null && enter(State.WARMING) && !warm(started, warmUp)) {
                 // a worker that is wanted already is wanted cold too
-                if (isStillSpare()) {
-                    throw new IOException("warm-up failed");
-                }
                 start();
             }
             finish();
-        } catch (IOException | RuntimeException e) {
-            fail(e instanceof IOException failure ? failure : new IOException(e));
+        } catch (IOException | RuntimeException | Error e) {
+            // also of an Error a job hears that waits for this worker
+            fail(e);
         }
     }
 
     private Worker start() throws IOException {
+        CompletableFuture<Worker> starting = begin();
         Worker started;
         try {
-            started = starter.start(maps).get(WorkerConversation.START_MILLIS, TimeUnit.MILLISECONDS);
+            started = starting.get(WorkerConversation.START_MILLIS, TimeUnit.MILLISECONDS);
         } catch (ExecutionException e) {
             throw e.getCause() instanceof IOException failure ? failure : new IOException(e.getCause());
         } catch (TimeoutException e) {
+            starting.cancel(false);
             throw new IOException("worker was not started in time", e);
+        } catch (CancellationException e) {
+            throw new IOException("nobody waits for this worker", e);
         } catch (InterruptedException e) {
+            starting.cancel(false);
             Thread.currentThread().interrupt();
             throw new IOException("the daemon is being stopped", e);
         }
-        synchronized (this) {
-            worker = started;
-            setNice(started, wanted ? 0 : LOW_PRIORITY);
+        own(started);
+        awaitReady(started);
+        return started;
+    }
+
+    private synchronized CompletableFuture<Worker> begin() throws IOException {
+        if (state == State.GONE) {
+            throw new IOException("nobody waits for this worker");
         }
+        state = State.STARTING;
+        start = starter.start(maps);
+        return start;
+    }
+
+    private synchronized void own(Worker started) throws IOException {
+        start = null;
+        if (state == State.GONE) {
+            started.close();
+            throw new IOException("nobody waits for this worker");
+        }
+        worker = started;
+        setNice(started, isWanted ? 0 : LOW_PRIORITY);
+    }
+
+    private static void awaitReady(Worker started) throws IOException {
         Frame ready = started.channel().receive(WorkerConversation.START_MILLIS);
         if (ready == null) {
             throw new IOException(
@@ -85,107 +120,147 @@ final class Spare implements Runnable {
         if (started.process() instanceof LaunchedProcess process) {
             process.ready();
         }
-        return started;
     }
 
-    private boolean warm(Worker started, WarmUp exercise) {
+    /** False when there is no time for it any more. */
+    private synchronized boolean enter(State next) {
+        if (state == State.GONE || isWanted) {
+            return false;
+        }
+        state = next;
+        return true;
+    }
+
+    /** False when the worker failed, and another one is wanted in its place. */
+    private boolean warm(Worker started, WarmUp exercise) throws IOException {
         try {
             exercise.run(started, this::isStillSpare);
             return true;
         } catch (IOException e) {
-            if (!isDropped()) {
-                LOG.warn("worker cannot be warmed reason=\"{}\"", e.getMessage());
+            Worker failed;
+            synchronized (this) {
+                failed = worker;
+                worker = null;
+                if (state != State.GONE) {
+                    LOG.warn("worker cannot be warmed reason=\"{}\"", e.getMessage());
+                }
+            }
+            if (failed != null) {
+                failed.close();
+            }
+            if (isStillSpare()) {
+                throw new IOException("warm-up failed", e);
             }
             return false;
         }
     }
 
-    private synchronized boolean isDropped() {
-        return dropped;
-    }
-
-    private synchronized void closeFailed() {
-        if (worker != null) {
-            worker.close();
-            worker = null;
-        }
-    }
-
     private synchronized boolean isStillSpare() {
-        return !wanted && !dropped;
+        return !isWanted && state != State.GONE;
     }
 
     private synchronized void finish() {
         Worker ready = worker;
-        if (ready == null) {
-            return;
-        }
-        if (dropped) {
-            ready.close();
+        if (ready == null || state == State.GONE) {
+            fail(new IOException("nobody waits for this worker"));
             return;
         }
         setNice(ready, 0);
-        if (wanted) {
+        if (isWanted) {
             handOver(ready);
         } else {
-            waiting = true;
+            state = State.WAITING;
         }
     }
 
     private void handOver(Worker ready) {
         worker = null;
-        waiting = false;
+        state = State.GONE;
         if (!claimed.complete(ready)) {
-            ready.close();
+            endAside(ready);
         }
     }
 
-    private synchronized void fail(IOException e) {
-        failed = true;
-        closeFailed();
-        if (!dropped) {
-            LOG.warn("worker cannot be prepared reason=\"{}\"", e.getMessage());
+    private void fail(Throwable e) {
+        Worker failed;
+        synchronized (this) {
+            failed = worker;
+            worker = null;
+            if (state != State.GONE) {
+                LOG.warn("worker cannot be prepared reason=\"{}\"", e.getMessage());
+            }
+            state = State.GONE;
         }
-        claimed.completeExceptionally(e);
+        if (failed != null) {
+            failed.close();
+        }
+        claimed.completeExceptionally(e instanceof IOException failure ? failure : new IOException(e));
     }
 
-    /** The worker, now or when what it is doing at the moment is done. To be called once. */
-    synchronized CompletableFuture<Worker> claim() {
-        wanted = true;
-        Worker ready = worker;
-        if (ready != null && waiting) {
-            handOver(ready);
-        } else if (ready != null) {
-            setNice(ready, 0);
+    /**
+     * The worker, now or when what it is doing at the moment is done. To be called once. Whoever cancels this does not
+     * want it any more, and has it ended.
+     */
+    CompletableFuture<Worker> claim() {
+        synchronized (this) {
+            isWanted = true;
+            Worker ready = worker;
+            if (ready != null && state == State.WAITING) {
+                handOver(ready);
+            } else if (ready != null) {
+                setNice(ready, 0);
+            }
         }
+        CompletableFuture<Void> unused = claimed.handle((taken, failure) -> {
+            if (claimed.isCancelled()) {
+                drop();
+            }
+            return null;
+        });
         return claimed;
+    }
+
+    /** Whether it can be had at once. */
+    synchronized boolean isWaiting() {
+        return state == State.WAITING;
     }
 
     /** Whether it can be claimed with a prospect of success: its worker lives, as far as one can see. */
     synchronized boolean isUsable() {
-        if (failed || dropped) {
-            return false;
+        if (state != State.WAITING || worker == null) {
+            return state != State.GONE;
         }
         try {
             // a worker has nothing to say before its job, so whatever can be read is its end
-            return !waiting
-                    || worker == null
-                    || Poll.await(worker.channel().socket().number(), Poll.POLLIN, 0) == 0;
+            return Poll.await(worker.channel().socket().number(), Poll.POLLIN, 0) == 0;
         } catch (ErrnoException e) {
             return false;
         }
     }
 
+    /** Ends it, at whatever stage it is. Does not wait for that. */
     synchronized void drop() {
-        dropped = true;
-        if (worker != null) {
-            if (waiting) {
-                worker.close();
-                worker = null;
-            } else {
-                worker.process().kill();
-            }
+        boolean isIdle = state == State.WAITING;
+        if (start != null) {
+            start.cancel(false);
         }
+        state = State.GONE;
+        Worker ending = worker;
+        if (ending != null && isIdle) {
+            worker = null;
+            endAside(ending);
+        } else if (ending != null) {
+            // the thread that talks to it sees its end, and closes it
+            ending.process().kill();
+        }
+    }
+
+    /** Killing a process takes milliseconds as a rule, and longer where its disk does not answer. */
+    private static void endAside(Worker ending) {
+        ending.process().kill();
+        Thread thread = new Thread(ending::close, "worker-end");
+        thread.setDaemon(true);
+        thread.start();
     }
 
     private static void setNice(Worker worker, int nice) {

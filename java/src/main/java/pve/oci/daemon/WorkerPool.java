@@ -1,8 +1,9 @@
 package pve.oci.daemon;
 
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Deque;
 import java.util.HashMap;
-import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
@@ -13,71 +14,118 @@ import pve.oci.service.Worker;
 import pve.oci.service.WorkerSource;
 
 /**
- * Keeps a spare worker for each pair of ID maps in use. Every worker serves one image: images are strangers to each
- * other.
+ * Keeps spare workers for the ID maps in use: one for each pair of maps, more while one job follows the other, none when
+ * nothing has been asked for in a while. Every worker serves one image: images are strangers to each other.
  */
 final class WorkerPool implements WorkerSource, AutoCloseable {
-    /** Maps that nobody has used for that long have no spare any more. */
-    private static final long UNUSED_NANOS = TimeUnit.MINUTES.toNanos(10);
+    /** What the settings say about spares. */
+    record Limits(int maximumSpares, long idleMillis) {}
+
+    /** Jobs that follow each other within that time are a burst. */
+    private static final long BURST_NANOS = TimeUnit.SECONDS.toNanos(2);
+
+    /** After that time without a job one spare is enough. */
+    private static final long CALM_NANOS = TimeUnit.SECONDS.toNanos(10);
+
+    /** On more, processors are busier with starting workers than with jobs. */
+    private static final int MAXIMUM_OF_A_BURST = 3;
+
+    /** The spares for one pair of maps, and what is known of the demand for them. */
+    private static final class Stock {
+        final Deque<Spare> spares = new ArrayDeque<>();
+        long usedNanos = System.nanoTime();
+        boolean hasBeenUsed;
+        int wanted = 1;
+    }
 
     private final WorkerStarter starter;
     private final @Nullable WarmUp warmUp;
-    private int maximumSpares;
-    private final Map<IdMaps, Spare> spares = new HashMap<>();
-    private final Map<IdMaps, Long> usedNanos = new HashMap<>();
+    private final Map<IdMaps, Stock> stocks = new HashMap<>();
+    private Limits limits;
     private boolean closed;
 
-    /**
-     * @param warmUp null: spares are not warmed
-     * @param maximumSpares 0: every worker is started when it is needed
-     */
-    WorkerPool(WorkerStarter starter, @Nullable WarmUp warmUp, int maximumSpares) {
+    /** @param warmUp null: spares are not warmed up */
+    WorkerPool(WorkerStarter starter, @Nullable WarmUp warmUp, Limits limits) {
         this.starter = starter;
         this.warmUp = warmUp;
-        this.maximumSpares = maximumSpares;
+        this.limits = limits;
     }
 
     @Override
     public synchronized CompletableFuture<Worker> take(IdMaps maps) {
-        usedNanos.put(maps, System.nanoTime());
-        Spare spare = spares.remove(maps);
-        if (spare != null && spare.isUsable()) {
-            return spare.claim();
+        Stock stock = stocks.computeIfAbsent(maps, x -> new Stock());
+        long now = System.nanoTime();
+        boolean isBurst = stock.hasBeenUsed && now - stock.usedNanos < BURST_NANOS;
+        stock.hasBeenUsed = true;
+        stock.usedNanos = now;
+        Spare spare = pick(stock);
+        if (spare == null) {
+            spare = new Spare(starter, null, maps);
+            start(spare);
         }
-        if (spare != null) {
-            spare.drop();
+        CompletableFuture<Worker> worker = spare.claim();
+        if (isBurst) {
+            // the next one starts beside this job, at low priority; otherwise it waits for this job's end
+            stock.wanted = Math.min(stock.wanted + 1, MAXIMUM_OF_A_BURST);
+            fill(maps, stock);
         }
-        Spare fresh = new Spare(starter, null, maps);
-        CompletableFuture<Worker> worker = fresh.claim();
-        start(fresh);
         return worker;
     }
 
-    synchronized void setMaximumSpares(int maximum) {
-        maximumSpares = maximum;
-        while (spares.size() > maximum) {
+    /** One that waits, or else the one that was started first. */
+    private static @Nullable Spare pick(Stock stock) {
+        stock.spares.removeIf(spare -> {
+            boolean isUsable = spare.isUsable();
+            if (!isUsable) {
+                spare.drop();
+            }
+            return !isUsable;
+        });
+        for (Spare spare : stock.spares) {
+            if (spare.isWaiting()) {
+                stock.spares.remove(spare);
+                return spare;
+            }
+        }
+        return stock.spares.poll();
+    }
+
+    synchronized void setLimits(Limits now) {
+        limits = now;
+        while (spareCount() > now.maximumSpares()) {
             dropLeastRecentlyUsed();
+        }
+    }
+
+    synchronized void dropAll() {
+        for (Stock stock : stocks.values()) {
+            stock.spares.forEach(Spare::drop);
+            stock.spares.clear();
         }
     }
 
     @Override
-    public void jobEnded(IdMaps maps) {
+    public synchronized void jobEnded(IdMaps maps) {
         prepare(maps);
-        dropUnused();
     }
 
-    /** Starts a spare for these maps if there is none. */
+    /** Starts spares for these maps, as many as are wanted. */
     synchronized void prepare(IdMaps maps) {
-        if (closed || maximumSpares == 0 || spares.containsKey(maps)) {
-            return;
+        fill(maps, stocks.computeIfAbsent(maps, x -> new Stock()));
+    }
+
+    private void fill(IdMaps maps, Stock stock) {
+        while (!closed && stock.spares.size() < stock.wanted && limits.maximumSpares() > 0) {
+            if (spareCount() >= limits.maximumSpares()) {
+                if (!stock.spares.isEmpty()) {
+                    return;
+                }
+                dropLeastRecentlyUsed();
+            }
+            Spare spare = new Spare(starter, warmUp, maps);
+            stock.spares.add(spare);
+            start(spare);
         }
-        if (spares.size() >= maximumSpares) {
-            dropLeastRecentlyUsed();
-        }
-        usedNanos.putIfAbsent(maps, System.nanoTime());
-        Spare spare = new Spare(starter, warmUp, maps);
-        spares.put(maps, spare);
-        start(spare);
     }
 
     private static void start(Spare spare) {
@@ -87,50 +135,60 @@ final class WorkerPool implements WorkerSource, AutoCloseable {
     }
 
     private void dropLeastRecentlyUsed() {
-        IdMaps oldest = null;
-        for (IdMaps maps : spares.keySet()) {
-            if (oldest == null || used(maps) - used(oldest) < 0) {
-                oldest = maps;
+        Stock oldest = null;
+        for (Stock stock : stocks.values()) {
+            if (!stock.spares.isEmpty() && (oldest == null || stock.usedNanos - oldest.usedNanos < 0)) {
+                oldest = stock;
             }
         }
-        Spare spare = oldest == null ? null : spares.remove(oldest);
-        if (spare != null) {
-            spare.drop();
+        if (oldest != null) {
+            oldest.spares.remove().drop();
         }
     }
 
-    private long used(IdMaps maps) {
-        return usedNanos.getOrDefault(maps, 0L);
-    }
-
-    /** Of the maps that nobody has used for long; the default's stays. */
+    /** Ends the spares that are too many by now. */
     synchronized void dropUnused() {
         long now = System.nanoTime();
-        Iterator<Map.Entry<IdMaps, Spare>> entries = spares.entrySet().iterator();
-        while (entries.hasNext()) {
-            Map.Entry<IdMaps, Spare> entry = entries.next();
-            if (!entry.getKey().equals(IdMaps.DEFAULT) && now - used(entry.getKey()) > UNUSED_NANOS) {
-                entry.getValue().drop();
-                usedNanos.remove(entry.getKey());
-                entries.remove();
+        stocks.values().removeIf(stock -> {
+            long unused = now - stock.usedNanos;
+            if (unused >= CALM_NANOS) {
+                stock.wanted = 1;
             }
+            int allowed = unused >= idleNanos() ? 0 : stock.wanted;
+            while (stock.spares.size() > allowed) {
+                stock.spares.removeLast().drop();
+            }
+            return allowed == 0;
+        });
+    }
+
+    private long idleNanos() {
+        return TimeUnit.MILLISECONDS.toNanos(limits.idleMillis());
+    }
+
+    /** When {@link #dropUnused} has something to do again; -1: as long as nobody takes a worker, never. */
+    synchronized long millisUntilUnused() {
+        long next = Long.MAX_VALUE;
+        for (Stock stock : stocks.values()) {
+            long unused = System.nanoTime() - stock.usedNanos;
+            next = Math.min(next, (stock.wanted > 1 ? CALM_NANOS : idleNanos()) - unused);
         }
-        usedNanos.keySet().removeIf(maps -> !spares.containsKey(maps) && now - used(maps) > UNUSED_NANOS);
+        return next == Long.MAX_VALUE ? -1 : Math.max(0, TimeUnit.NANOSECONDS.toMillis(next) + 1);
     }
 
     @Override
     public synchronized int spareCount() {
-        return spares.size();
+        return stocks.values().stream().mapToInt(stock -> stock.spares.size()).sum();
     }
 
-    /** Kills all spares; workers with a job end with it. */
+    /** Kills all spares. Workers with a job end with it. */
     @Override
     public void close() {
-        List<Spare> dropping;
+        List<Spare> dropping = new ArrayList<>();
         synchronized (this) {
             closed = true;
-            dropping = new ArrayList<>(spares.values());
-            spares.clear();
+            stocks.values().forEach(stock -> dropping.addAll(stock.spares));
+            stocks.clear();
         }
         dropping.forEach(Spare::drop);
         starter.close();

@@ -3,7 +3,6 @@ package pve.oci.daemon;
 import java.io.File;
 import java.io.IOException;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CompletionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.RejectedExecutionException;
@@ -39,37 +38,48 @@ final class WorkerStarter implements AutoCloseable {
         this.listener = listener;
     }
 
-    /** The worker when it has connected; it is not ready yet. */
+    /**
+     * The worker when it has connected; it is not ready yet. Whoever cancels this has it ended, at whatever stage it is:
+     * a start that nobody waits for leaves no process.
+     */
     CompletableFuture<Worker> start(IdMaps maps) {
+        CompletableFuture<Worker> start = new CompletableFuture<>();
         try {
-            return CompletableFuture.supplyAsync(
-                    () -> {
-                        try {
-                            return startNow(maps);
-                        } catch (IOException e) {
-                            throw new CompletionException(e);
-                        }
-                    },
-                    thread);
+            thread.execute(() -> startFor(start, maps));
         } catch (RejectedExecutionException e) {
-            return CompletableFuture.failedFuture(new IOException("the daemon is being stopped"));
+            start.completeExceptionally(new IOException("the daemon is being stopped"));
+        }
+        return start;
+    }
+
+    private void startFor(CompletableFuture<Worker> start, IdMaps maps) {
+        if (start.isDone()) {
+            return;
+        }
+        try {
+            Worker worker = startNow(start, maps);
+            if (!start.complete(worker)) {
+                worker.close();
+            }
+        } catch (IOException | RuntimeException | Error e) {
+            start.completeExceptionally(e);
         }
     }
 
-    private Worker startNow(IdMaps maps) throws IOException {
+    private Worker startNow(CompletableFuture<Worker> start, IdMaps maps) throws IOException {
         Process process = new ProcessBuilder(launcher.command(listener.path(), maps))
                 .redirectInput(new File("/dev/null"))
                 .redirectOutput(ProcessBuilder.Redirect.DISCARD)
                 .start();
-        WorkerLog log = new WorkerLog(process.getErrorStream(), process.pid());
-        Thread reader = new Thread(log, "worker-log-" + process.pid());
-        reader.setDaemon(true);
-        reader.start();
         LaunchedProcess launched = new LaunchedProcess(process);
         try {
-            ChannelSocket connection = connectionOf(launched, log);
+            WorkerLog log = new WorkerLog(process.getErrorStream(), process.pid());
+            Thread reader = new Thread(log, "worker-log-" + process.pid());
+            reader.setDaemon(true);
+            reader.start();
+            ChannelSocket connection = connectionOf(launched, log, start);
             return new Worker(FrameChannel.withoutDescriptors(connection, Worker.MAXIMUM_FRAME_SIZE), launched, maps);
-        } catch (IOException | RuntimeException e) {
+        } catch (IOException | RuntimeException | Error e) {
             launched.kill();
             process.destroyForcibly();
             launched.awaitGone(CLOSE_MILLIS);
@@ -77,9 +87,10 @@ final class WorkerStarter implements AutoCloseable {
         }
     }
 
-    private ChannelSocket connectionOf(LaunchedProcess launched, WorkerLog log) throws IOException {
+    private ChannelSocket connectionOf(LaunchedProcess launched, WorkerLog log, CompletableFuture<Worker> start)
+            throws IOException {
         long deadline = System.nanoTime() + CONNECT_MILLIS * 1_000_000;
-        while (System.nanoTime() < deadline && !closing) {
+        while (System.nanoTime() < deadline && !closing && !start.isDone()) {
             ChannelSocket connection = listener.accept();
             if (connection == null) {
                 if (!launched.isAlive()) {
@@ -93,10 +104,16 @@ final class WorkerStarter implements AutoCloseable {
                 connection.close();
             }
         }
-        throw new IOException(
-                closing
-                        ? "the daemon is being stopped"
-                        : "launcher did not connect within " + CONNECT_MILLIS / 1000 + " s");
+        throw new IOException(reason(start));
+    }
+
+    private String reason(CompletableFuture<Worker> start) {
+        if (closing) {
+            return "the daemon is being stopped";
+        }
+        return start.isDone()
+                ? "nobody waits for this worker"
+                : "launcher did not connect within " + CONNECT_MILLIS / 1000 + " s";
     }
 
     @Override

@@ -47,7 +47,7 @@ final class DaemonFixture implements AutoCloseable {
                 SocketFile.listen(directory.resolve("run/worker").toString()));
         daemon = new Daemon(
                 SocketFile.listen(socket),
-                new WorkerPool(starter, null, spares),
+                new WorkerPool(starter, null, new WorkerPool.Limits(spares, 600_000)),
                 Idl.ofResource(Daemon.IDL),
                 settings,
                 new SystemdNotifier(null, null, null));
