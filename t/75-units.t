@@ -43,7 +43,7 @@ subtest 'units' => sub {
         # the program as the tree has it
         my $text = read_file(root() . "/debian/pve-oci.$name");
         my $program = root() . '/bin/pve-ocid';
-        push @units, write_file("$DIRECTORY/$name", $text =~ s{/usr/sbin/pve-ocid}{$program}r);
+        push @units, write_file("$DIRECTORY/$name", $text =~ s{/usr/sbin/pve-ocid}{$program}gr);
     }
     my $said = `systemd-analyze verify --man=no @units 2>&1`;
     is($?, 0, 'systemd-analyze verify') or diag($said);
