@@ -20,6 +20,7 @@ import pve.oci.linux.CString;
 import pve.oci.linux.Fd;
 import pve.oci.linux.Libc;
 import pve.oci.linux.Mounts;
+import pve.oci.varlink.VarlinkException;
 import pve.oci.worker.JobRequest;
 import pve.oci.worker.JobRunner;
 
@@ -52,10 +53,18 @@ public class ApplyBenchmark {
     }
 
     @Benchmark
-    public Map<String, @Nullable Object> extract() throws IOException {
-        Map<String, @Nullable Object> range = Map.of("inside", 0L, "outside", 0L, "count", 65536L);
-        JobRequest request = JobRequest.of(Map.of(
-                "action", "extract", "archiveName", archive, "uidMap", List.of(range), "gidMap", List.of(range)));
+    public Map<String, @Nullable Object> extract() throws IOException, VarlinkException {
+        Map<String, @Nullable Object> range = Map.of("inside", 0L, "count", 65536L);
+        JobRequest request = JobRequest.of(
+                JobRequest.Action.EXTRACT.method(),
+                Map.of(
+                        "archiveFileDescriptor", 0,
+                        "archiveName", archive,
+                        "rootDirectoryFileDescriptor", 1,
+                        "selector", Map.of(),
+                        "uidMap", List.of(range),
+                        "gidMap", List.of(range),
+                        "limits", Map.of()));
         return new JobRunner(request, progress -> {}).run(open(), root);
     }
 

@@ -1,7 +1,6 @@
 package pve.oci.daemon;
 
 import java.io.IOException;
-import java.util.List;
 import java.util.function.BooleanSupplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -12,6 +11,7 @@ import pve.oci.service.Worker;
 import pve.oci.service.WorkerConversation;
 import pve.oci.service.WorkerRequest;
 import pve.oci.varlink.Idl;
+import pve.oci.varlink.VarlinkException;
 
 /** Has a spare worker extract an image of our own a few times, so that its code is compiled when its job comes. */
 final class WarmUp {
@@ -54,17 +54,13 @@ final class WarmUp {
                         Long.toString(worker.maps().uid().mappedRoot()),
                         "gid",
                         Long.toString(worker.maps().gid().mappedRoot()))) {
-            WorkerConversation.Outcome outcome = new WorkerConversation(idl, HANG_MILLIS)
-                    .hold(
+            new WorkerConversation(idl, HANG_MILLIS)
+                    .runUnheard(
                             worker,
-                            WorkerRequest.ofWarmUp(worker.maps()),
-                            List.of(archive, root),
-                            idl.method("ParseAndExtractImage").output(),
-                            new WorkerConversation.Listener() {});
-            if (outcome.error() != null) {
-                throw new IOException(
-                        String.valueOf(outcome.error().parameters().get("message")));
-            }
+                            WorkerRequest.ofWarmUp(archive, root, worker.maps()),
+                            idl.method("ParseAndExtractImage").output());
+        } catch (VarlinkException e) {
+            throw new IOException(String.valueOf(e.parameters().get("message")), e);
         }
     }
 }

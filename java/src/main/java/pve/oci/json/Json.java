@@ -7,18 +7,20 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.JsonToken;
 import com.fasterxml.jackson.core.StreamReadConstraints;
 import com.fasterxml.jackson.core.StreamReadFeature;
+import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.io.InputStreamReader;
 import java.io.UncheckedIOException;
 import java.math.BigDecimal;
 import java.math.BigInteger;
-import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -42,21 +44,19 @@ public final class Json {
      * after the value, and what the limits forbid.
      */
     public static @Nullable Object parse(byte[] utf8, JsonLimits limits) throws JsonFormatException {
+        return parse(utf8, limits, Set.of());
+    }
+
+    private static @Nullable Object parse(byte[] utf8, JsonLimits limits, Set<String> notKept)
+            throws JsonFormatException {
         if (utf8.length > limits.maximumSize()) {
             throw new JsonFormatException("JSON is larger than the limit of " + limits.maximumSize() + " bytes");
         }
-        String text;
-        try {
-            // jackson's own UTF-8 decoder lets some malformed sequences pass, and guesses UTF-16 and UTF-32
-            text = StandardCharsets.UTF_8
-                    .newDecoder()
-                    .decode(ByteBuffer.wrap(utf8))
-                    .toString();
-        } catch (CharacterCodingException e) {
-            throw new JsonFormatException("JSON is not valid UTF-8");
-        }
+        // jackson's own UTF-8 decoder lets some malformed sequences pass, and guesses UTF-16 and UTF-32
+        InputStreamReader text =
+                new InputStreamReader(new ByteArrayInputStream(utf8), StandardCharsets.UTF_8.newDecoder());
         try (JsonParser parser = FACTORY.createParser(text)) {
-            Reader reader = new Reader(parser, limits);
+            Reader reader = new Reader(parser, limits, notKept);
             JsonToken first = parser.nextToken();
             if (first == null) {
                 throw new JsonFormatException("JSON is empty");
@@ -74,6 +74,8 @@ public final class Json {
                     + e.getOriginalMessage());
         } catch (JsonFormatException e) {
             throw e;
+        } catch (CharacterCodingException e) {
+            throw new JsonFormatException("JSON is not valid UTF-8");
         } catch (IOException e) {
             throw new UncheckedIOException("reading from memory", e);
         }
@@ -81,7 +83,16 @@ public final class Json {
 
     /** Like {@link #parse}, and the value must be an object. */
     public static Map<String, @Nullable Object> parseObject(byte[] utf8, JsonLimits limits) throws JsonFormatException {
-        if (parse(utf8, limits) instanceof Map<?, ?> map) {
+        return parseObject(utf8, limits, Set.of());
+    }
+
+    /**
+     * The same for a document of which parts are only passed on. Members with these names in the outermost object's objects
+     * are read as JSON, but no more is kept of them than their type: an object is empty, and so is a string.
+     */
+    public static Map<String, @Nullable Object> parseObject(byte[] utf8, JsonLimits limits, Set<String> notKept)
+            throws JsonFormatException {
+        if (parse(utf8, limits, notKept) instanceof Map<?, ?> map) {
             return asObject(map);
         }
         throw new JsonFormatException("JSON is not an object");
@@ -139,13 +150,17 @@ public final class Json {
 
     /** One document being read; counts what the limits bound. */
     private static final class Reader {
+        private static final int NOT_KEPT_DEPTH = 2;
+
         private final JsonParser parser;
         private final JsonLimits limits;
+        private final Set<String> notKept;
         private int values;
 
-        Reader(JsonParser parser, JsonLimits limits) {
+        Reader(JsonParser parser, JsonLimits limits, Set<String> notKept) {
             this.parser = parser;
             this.limits = limits;
+            this.notKept = notKept;
         }
 
         @Nullable
@@ -208,11 +223,34 @@ public final class Json {
 
         private Map<String, @Nullable Object> object(int depth) throws IOException {
             Map<String, @Nullable Object> map = new LinkedHashMap<>();
-            for (JsonToken token = next(); token != JsonToken.END_OBJECT; token = next()) {
+            for (JsonToken at = next(); at != JsonToken.END_OBJECT; at = next()) {
                 String name = text(parser.currentName());
-                map.put(name, value(next(), depth));
+                if (map.containsKey(name)) {
+                    throw new JsonFormatException("invalid JSON: duplicate key in an object");
+                }
+                JsonToken token = next();
+                map.put(
+                        name,
+                        depth == NOT_KEPT_DEPTH && notKept.contains(name) ? passOver(token) : value(token, depth));
             }
             return map;
+        }
+
+        /** Reads a value without keeping it; the parser does not decode strings that nobody asks for. */
+        private @Nullable Object passOver(JsonToken token) throws IOException {
+            if (token == JsonToken.VALUE_STRING) {
+                return "";
+            }
+            if (token != JsonToken.START_OBJECT) {
+                return value(token, NOT_KEPT_DEPTH);
+            }
+            // keys are remembered to find one that comes twice, which takes more memory than the document
+            parser.disable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION);
+            for (int depth = 1; depth > 0; ) {
+                JsonToken inner = next();
+                depth += inner.isStructStart() ? 1 : inner.isStructEnd() ? -1 : 0;
+            }
+            return new LinkedHashMap<>();
         }
 
         private List<@Nullable Object> array(int depth) throws IOException {

@@ -11,7 +11,7 @@ import pve.oci.tar.TarLimits;
  * @param maximumSteps components of paths walked, links followed and names listed, see {@link pve.oci.rootfs.Steps}
  * @param maximumRatio of uncompressed to compressed bytes of a layer, once it is past {@link #RATIO_FREE_SIZE}
  * @param zstdWindowLog binary logarithm of the window that a zstd frame may ask for
- * @param bandwidth bytes of the archive read in a second; 0: as fast as it goes
+ * @param bandwidthLimit bytes of the archive read in a second; 0: as fast as it goes
  * @param readAhead bytes of memory for what is decompressed and waits for being applied
  * @param tar sizes of headers
  */
@@ -21,7 +21,7 @@ public record LayerLimits(
         long maximumSteps,
         long maximumRatio,
         int zstdWindowLog,
-        long bandwidth,
+        long bandwidthLimit,
         long readAhead,
         TarLimits tar) {
     /** A layer that decompresses to no more than this may have any ratio: files of zeros are legitimate. */

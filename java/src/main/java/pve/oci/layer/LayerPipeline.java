@@ -76,7 +76,7 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
                     readers == 1 ? Math.min(SLOTS_OF_ONE_READER, contentSlots) : contentSlots,
                     i == 0 ? SLOTS_OF_ONE_READER : 0));
         }
-        Throttle throttle = new Throttle(limits.bandwidth());
+        Throttle throttle = new Throttle(limits.bandwidthLimit());
         for (int i = 0; i < readers; i++) {
             Lane lane = lanes.get(i);
             if (hashesOnThreadOfItsOwn) {

@@ -3,6 +3,7 @@ package pve.oci.linux;
 /** What statx(2) tells of a file: a view on memory that the next call overwrites. One thread owns it. */
 public final class FileStatus {
     private static final int STATX_BASIC_STATS = 0x7ff;
+    private static final int STATX_MNT_ID = 0x1000;
     private static final long STATX_ATTR_MOUNT_ROOT = 0x2000;
     private static final int SIZE = 256;
 
@@ -10,13 +11,13 @@ public final class FileStatus {
 
     /** Of the open file; works for O_PATH descriptors too. */
     public FileStatus read(int fd) throws ErrnoException {
-        Libc.statx(fd, CString.EMPTY, Libc.AT_EMPTY_PATH, STATX_BASIC_STATS, memory.address());
+        Libc.statx(fd, CString.EMPTY, Libc.AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_MNT_ID, memory.address());
         return this;
     }
 
     /** Of a name in a directory; a symbolic link is not followed. */
     public FileStatus read(int dirfd, long name) throws ErrnoException {
-        Libc.statx(dirfd, name, Libc.AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, memory.address());
+        Libc.statx(dirfd, name, Libc.AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS | STATX_MNT_ID, memory.address());
         return this;
     }
 
@@ -64,6 +65,11 @@ public final class FileStatus {
 
     public int modifiedNanos() {
         return memory.buffer().getInt(120);
+    }
+
+    /** The mount that the file was reached through; two mounts of one file system have two numbers. */
+    public long mountId() {
+        return memory.buffer().getLong(144);
     }
 
     /** The file system's device number, major and minor in one. */

@@ -5,7 +5,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
-import pve.oci.linux.CString;
+import java.util.Set;
 import pve.oci.linux.Errno;
 import pve.oci.linux.ErrnoException;
 import pve.oci.linux.Fd;
@@ -15,9 +15,12 @@ import pve.oci.linux.Timespec;
 
 /** Gives directories that were there before a failed extraction their attributes back. */
 final class AttributeRestore {
+    private static final Set<Integer> PASSED_OVER =
+            Set.of(Errno.EACCES, Errno.EPERM, Errno.EINVAL, Errno.ENOENT, Errno.ENOTDIR, Errno.ELOOP);
+
     private final Fd root;
     private final ExtendedAttributes extended;
-    private final CString name = new CString(EntryPath.PATH_MAX);
+    private final PathOpener opener = new PathOpener();
     private final FileStatus status = new FileStatus();
     private final Timespec times = new Timespec();
 
@@ -28,19 +31,19 @@ final class AttributeRestore {
 
     /** From the innermost outwards: nothing is written in a directory once it has its time. */
     void run(ExistingEntries existing) throws ErrnoException {
-        List<ExistingEntries.ExistingEntry> directories = new ArrayList<>();
+        List<ExistingEntry> directories = new ArrayList<>();
         existing.entries().forEach(directories::add);
         Collections.reverse(directories);
-        for (ExistingEntries.ExistingEntry entry : directories) {
+        for (ExistingEntry entry : directories) {
             if (entry.attributes() != null) {
                 restore(entry.pathBytes(), entry.attributes());
             }
         }
     }
 
-    private void restore(byte[] path, ExistingEntries.Attributes attributes) throws ErrnoException {
-        byte[] bytes = path.length == 0 ? new byte[] {'.'} : path;
-        try (Fd fd = Fd.openDirectory(root, name.set(bytes))) {
+    private void restore(byte[] path, ExistingEntry.Attributes attributes) throws ErrnoException {
+        // no link is followed: the daemon does this as the host's root, behind a worker that may have been taken over
+        try (Fd fd = opener.directory(root, path)) {
             FileMetadata metadata = attributes.metadata();
             status.read(fd.number());
             boolean hasOtherOwner = status.uid() != metadata.uid() || status.gid() != metadata.gid();
@@ -53,8 +56,8 @@ final class AttributeRestore {
             }
             metadata.setTime(fd, times);
         } catch (ErrnoException e) {
-            // not ours to open or change, so it was not changed
-            if (e.errno() != Errno.EACCES && e.errno() != Errno.EPERM && e.errno() != Errno.EINVAL) {
+            // not ours to open or change, so it was not changed; or no longer there
+            if (!PASSED_OVER.contains(e.errno())) {
                 throw e;
             }
         }

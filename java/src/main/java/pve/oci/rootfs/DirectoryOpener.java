@@ -50,6 +50,9 @@ final class DirectoryOpener {
     Directory describe(Fd fd, byte[] path, LinkUse use) throws IOException {
         try {
             status.read(fd.number());
+            if (layerEntries.isClosed(status.mountId())) {
+                throw layerEntries.refusal(path);
+            }
             // new files have root's group unless the directory hands on another: by its set-group-ID bit, or on a file
             // system that is mounted with "grpid" always
             boolean inheritsGroup = (status.mode() & Libc.S_ISGID) != 0 || status.gid() != 0;

@@ -59,6 +59,9 @@ final class DirectoryResolver implements AutoCloseable {
     Directory find(EntryPath path, int length) throws IOException {
         try {
             return open(path.bytes(), length, false);
+        } catch (ProtectedEntryException e) {
+            // nothing in a closed volume is the image's
+            return null;
         } catch (ErrnoException e) {
             // ELOOP: links that lead in a circle lead nowhere
             if (e.errno() == Errno.ENOENT || e.errno() == Errno.ENOTDIR || e.errno() == Errno.ELOOP) {

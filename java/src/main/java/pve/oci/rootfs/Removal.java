@@ -41,6 +41,11 @@ final class Removal {
         }
 
         @Override
+        public boolean isClosed(long mountId) {
+            return existing.isClosed(mountId);
+        }
+
+        @Override
         public void emptied(long device, long inode) {
             layerEntries.omitted().removeDirectory(device, inode);
         }
@@ -136,8 +141,17 @@ final class Removal {
 
     /** Removes all below the root that was not there before. */
     void removeAllBut(ExistingEntries kept, Fd root) throws IOException {
-        TreeRemoval.Survivors survivors =
-                (device, inode, bytes) -> kept.containsKey(EntryKeys.key(device, inode, bytes));
+        TreeRemoval.Survivors survivors = new TreeRemoval.Survivors() {
+            @Override
+            public boolean survives(long device, long inode, byte[] bytes) {
+                return kept.containsKey(EntryKeys.key(device, inode, bytes));
+            }
+
+            @Override
+            public boolean isClosed(long mountId) {
+                return kept.isClosed(mountId);
+            }
+        };
         new TreeRemoval(survivors, steps.withoutLimit()).removeChildren(root);
     }
 }

@@ -67,7 +67,7 @@ public final class Rootfs implements AutoCloseable {
 
     /** A rootfs that another process left behind, only to be taken back by {@link #undo}. */
     public static Rootfs abandoned(Fd root, List<?> existing, Steps steps) throws IOException {
-        return new Rootfs(root, reopen(root), steps, fd -> ExistingEntries.ofTexts(fd, existing));
+        return new Rootfs(root, reopen(root), steps, fd -> ExistingEntries.ofJson(fd, existing));
     }
 
     /** A mount's descriptor is one of O_PATH, which says nothing of attributes. */
@@ -188,7 +188,9 @@ public final class Rootfs implements AutoCloseable {
             // it may be open by other paths too, described as it was
             cache.forgetAliases(directory);
         }
-        cache.put(path.bytes(), path.length(), directory);
+        if (!existing.isClosed(status.mountId())) {
+            cache.put(path.bytes(), path.length(), directory);
+        }
         return directory;
     }
 

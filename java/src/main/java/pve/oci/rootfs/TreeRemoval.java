@@ -26,6 +26,11 @@ final class TreeRemoval {
         /** A directory that is not itself to stay, but holds something that does. */
         default void keptForChildren(Fd parent, byte[] name) throws IOException {}
 
+        /** Whether nothing on that mount may be removed, whatever it is. */
+        default boolean isClosed(long mountId) {
+            return false;
+        }
+
         /** What does not stay of the directory's entries is gone. */
         default void emptied(long device, long inode) {}
     }
@@ -191,7 +196,13 @@ final class TreeRemoval {
      */
     private @Nullable Fd enter(Fd fd, Level level, byte[] child) throws IOException {
         try {
-            return open(fd, child);
+            Fd below = open(fd, child);
+            if (!survivors.isClosed(status.read(below.number()).mountId())) {
+                return below;
+            }
+            below.close();
+            markSeen(level, child);
+            return null;
         } catch (ErrnoException e) {
             if (e.errno() != Errno.EACCES || !survivors.survives(level.device, level.inode, child)) {
                 throw e;

@@ -1,8 +1,6 @@
 package pve.oci.service;
 
 import java.io.IOException;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
@@ -11,9 +9,7 @@ import java.util.concurrent.TimeoutException;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
-import pve.oci.linux.Fd;
 import pve.oci.text.Text;
-import pve.oci.varlink.Idl;
 import pve.oci.varlink.IdlType;
 import pve.oci.varlink.ServerCall;
 import pve.oci.varlink.VarlinkException;
@@ -21,155 +17,123 @@ import pve.oci.varlink.VarlinkException;
 /**
  * One job from its start to the moment before its reply: opens what it works on, waits for its turn and its worker,
  * hears the worker out, and leaves nothing behind: no process, no descriptor, after a failure no file. A worker that has
- * done its job has closed everything before it said so; it is killed before the reply, and {@link #close}, after the
- * reply, waits until it is gone. Any other worker is gone before.
+ * done its job has closed everything before it said so; it is killed before the reply, and {@link #close} waits until it
+ * is gone. Any other worker is gone before.
  */
 final class ImageJob implements AutoCloseable {
-    private static final long LOOK_MILLIS = 10;
+    private static final long POLL_MILLIS = 10;
+    private static final IdlType.Struct NOTHING = new IdlType.Struct(Map.of());
     private static final Logger LOG = LoggerFactory.getLogger(ImageJob.class);
 
-    private final Idl idl;
-    private final ServiceSettings settings;
-    private final JobSlots slots;
-    private final WorkerSource workers;
-
+    private final JobContext context;
     private final ServerCall call;
     private final Job job;
-    private final Action action;
+    private final ImageMethod method;
     private final JobParameters parameters;
     private final IdMaps maps;
     private final JobListener listener;
 
-    /** Until its worker is gone. */
-    private boolean hasSlot;
+    private boolean hasTakenWorker;
 
-    /** Has done the job, and was killed. */
+    /** The worker that finished the job: killed, but not yet waited for. */
     private @Nullable Worker finished;
 
-    ImageJob(
-            OciService.Context context,
-            ServerCall call,
-            Job job,
-            Action action,
-            JobParameters parameters,
-            IdMaps maps) {
-        this.idl = context.idl();
-        this.settings = context.settings();
-        this.slots = context.slots();
-        this.workers = context.workers();
+    ImageJob(JobContext context, ServerCall call, Job job, ImageMethod method, JobParameters parameters, IdMaps maps) {
+        this.context = context;
         this.call = call;
         this.job = job;
-        this.action = action;
+        this.method = method;
         this.parameters = parameters;
         this.maps = maps;
-        this.listener = new JobListener(call, job, call.wantsMore() && action.hasProgress());
+        this.listener = new JobListener(call, job, call.wantsMore() && method.hasProgress());
     }
 
-    /** Does it all. */
-    Map<String, @Nullable Object> run() throws VarlinkException, IOException {
-        try (ImageArchive archive = ImageArchive.open(call, parameters);
-                RootDirectory root = action == Action.EXTRACT
-                        ? RootDirectory.open(call, parameters, maps, settings.protectedPaths())
+    /** Runs the job and returns its last reply. When it returns, another job may have the slot. */
+    WorkerReplies.Reply run() throws VarlinkException, IOException {
+        try (ArchiveFile archive = ArchiveFile.open(call, parameters);
+                RootDirectory root = method == ImageMethod.EXTRACT
+                        ? RootDirectory.open(call, parameters, job.id(), context)
                         : null) {
-            if (call.wantsMore() && action.hasProgress()) {
+            if (call.wantsMore() && method.hasProgress()) {
                 call.replyContinues(Map.of("jobId", job.id()));
             }
-            slots.enter(this::look);
-            hasSlot = true;
-            return work(archive, root);
+            context.slots().enter(this::checkCancelled);
+            try {
+                return root == null ? converse(archive, null) : extract(archive, root);
+            } finally {
+                context.slots().leave();
+            }
         } finally {
             call.closeDescriptors();
         }
     }
 
-    private Map<String, @Nullable Object> work(ImageArchive archive, @Nullable RootDirectory root)
-            throws VarlinkException {
+    /** Whether a worker was started for these maps: then one more may be wanted soon. */
+    boolean hasTakenWorker() {
+        return hasTakenWorker;
+    }
+
+    /** On every way out that is not success the root directory is given back as it was. */
+    private WorkerReplies.Reply extract(ArchiveFile archive, RootDirectory root) throws VarlinkException {
+        boolean isDone = false;
         try {
-            WorkerConversation.Outcome outcome = converse(archive, root);
-            if (outcome.error() != null) {
-                if (root != null && !outcome.isWorkersWord()) {
-                    clean(root);
-                }
-                VarlinkException reason = job.cancellation();
-                throw reason != null ? reason : outcome.error();
+            root.giveTo(maps);
+            WorkerReplies.Reply reply = converse(archive, root);
+            isDone = true;
+            return reply;
+        } finally {
+            if (!isDone) {
+                root.restore();
             }
-            return checkedReply(outcome.reply());
-        } catch (VarlinkException e) {
-            awaitFinished();
-            if (root != null) {
-                root.giveBack();
-            }
-            throw e;
         }
     }
 
-    private Map<String, @Nullable Object> checkedReply(@Nullable Map<String, @Nullable Object> reply)
-            throws VarlinkException {
-        for (String field : action.requiredInReply()) {
-            if (reply == null || reply.get(field) == null) {
-                throw OciErrors.workerFailed("worker sent an invalid reply: no " + field);
-            }
-        }
-        return reply == null ? Map.of() : reply;
-    }
-
-    private WorkerConversation.Outcome converse(ImageArchive archive, @Nullable RootDirectory root)
-            throws VarlinkException {
-        List<Fd> descriptors = new ArrayList<>();
-        descriptors.add(archive.fd());
-        if (root != null) {
-            descriptors.add(root.tree());
-        }
-        Worker worker = await(workers.take(maps));
+    private WorkerReplies.Reply converse(ArchiveFile archive, @Nullable RootDirectory root) throws VarlinkException {
+        Worker worker = await(context.workers().take(maps));
+        boolean hasRoot = false;
         try {
             job.assign(worker);
-            WorkerConversation.Outcome outcome = new WorkerConversation(idl, settings.hangMillis())
-                    .hold(
-                            worker,
-                            WorkerRequest.ofJob(action, archive, parameters, maps, settings),
-                            descriptors,
-                            idl.method(action.method()).output(),
-                            listener);
-            if (outcome.error() == null) {
-                worker.process().kill();
-                finished = worker;
-            }
-            return outcome;
+            WorkerRequest request = WorkerRequest.ofJob(method, archive, root, parameters, maps, context.settings());
+            hasRoot = root != null;
+            WorkerReplies.Reply reply = new WorkerConversation(
+                            context.idl(), context.settings().hangMillis())
+                    .run(worker, request, context.idl().method(method.method()).output(), listener);
+            requireFields(reply);
+            worker.process().kill();
+            finished = worker;
+            return reply;
+        } catch (VarlinkException e) {
+            VarlinkException reason = job.cancellation();
+            throw reason != null ? reason : e;
         } finally {
             job.unassign();
             if (finished == null) {
                 worker.close();
+                if (root != null && hasRoot) {
+                    clean(root);
+                }
             }
         }
     }
 
+    private void requireFields(WorkerReplies.Reply reply) throws VarlinkException {
+        for (String field : method.requiredInReply()) {
+            if (reply.parameters().get(field) == null) {
+                throw OciErrors.workerFailed("worker sent an invalid reply: no " + field);
+            }
+        }
+    }
+
+    /** Waits until the worker that finished the job is gone. */
     @Override
     public void close() {
-        try {
-            awaitFinished();
-        } finally {
-            if (hasSlot) {
-                slots.leave();
-            }
-        }
-    }
-
-    private void awaitFinished() {
         if (finished != null) {
             finished.close();
         }
     }
 
-    private boolean isUnread() {
-        try {
-            return call.isUnread();
-        } catch (IOException e) {
-            return true;
-        }
-    }
-
     /** While the job waits, its client may go, and others may cancel it. */
-    private void look() throws VarlinkException {
+    private void checkCancelled() throws VarlinkException {
         try {
             if (call.isPeerGone()) {
                 listener.peerGone();
@@ -181,16 +145,26 @@ final class ImageJob implements AutoCloseable {
     }
 
     private Worker await(CompletableFuture<Worker> starting) throws VarlinkException {
-        while (true) {
-            try {
-                return starting.get(LOOK_MILLIS, TimeUnit.MILLISECONDS);
-            } catch (TimeoutException e) {
-                lookOrGiveUp(starting);
-            } catch (ExecutionException e) {
-                throw OciErrors.workerFailed("worker cannot be started: " + Text.clean(describe(e)));
-            } catch (InterruptedException e) {
-                Thread.currentThread().interrupt();
-                throw OciErrors.shuttingDown();
+        hasTakenWorker = true;
+        boolean isTaken = false;
+        try {
+            while (true) {
+                try {
+                    Worker worker = starting.get(POLL_MILLIS, TimeUnit.MILLISECONDS);
+                    isTaken = true;
+                    return worker;
+                } catch (TimeoutException e) {
+                    checkCancelled();
+                }
+            }
+        } catch (ExecutionException e) {
+            throw OciErrors.workerFailed("worker cannot be started: " + Text.clean(describe(e)));
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw OciErrors.shuttingDown();
+        } finally {
+            if (!isTaken) {
+                CompletableFuture<Void> unused = starting.thenAccept(Worker::close);
             }
         }
     }
@@ -200,43 +174,77 @@ final class ImageJob implements AutoCloseable {
                 e.getCause() == null ? e.getMessage() : e.getCause().getMessage());
     }
 
-    private void lookOrGiveUp(CompletableFuture<Worker> starting) throws VarlinkException {
-        try {
-            look();
+    /**
+     * A fresh worker, which has seen nothing of the image, removes what the job's worker has made: that one's word that
+     * it has done so counts for nothing. Unless the client is gone altogether: then somebody is about to unmount the root
+     * directory, and nothing may hold it.
+     */
+    private void clean(RootDirectory root) {
+        if (isUnread()) {
+            return;
+        }
+        try (Worker worker = awaitCleaner(context.workers().take(maps))) {
+            job.assignCleaner(worker);
+            new WorkerConversation(context.idl(), context.settings().cleanMillis())
+                    .run(worker, WorkerRequest.ofClean(root), NOTHING, new CleaningListener());
         } catch (VarlinkException e) {
-            CompletableFuture<Void> unused = starting.thenAccept(Worker::close);
-            throw e;
+            LOG.warn(
+                    "root directory not cleaned job={} reason=\"{}\"",
+                    job.id(),
+                    e.parameters().get("message"));
+        } finally {
+            job.unassign();
         }
     }
 
-    /**
-     * The worker died in the middle of its work: another one removes what it made, as nobody else may touch it. Unless the
-     * client is gone altogether: then somebody is about to unmount the root directory, and nothing may hold it.
-     */
-    private void clean(RootDirectory root) {
-        List<@Nullable Object> existing = listener.existing();
-        if (existing == null || isUnread()) {
-            // without the worker's word it had not come to its first write
-            return;
-        }
-        try (Worker worker = workers.take(maps).get(WorkerConversation.START_MILLIS, TimeUnit.MILLISECONDS)) {
-            WorkerConversation.Outcome outcome = new WorkerConversation(idl, settings.cleanMillis())
-                    .hold(
-                            worker,
-                            WorkerRequest.ofClean(maps, existing),
-                            List.of(root.tree()),
-                            new IdlType.Struct(Map.of()),
-                            new WorkerConversation.Listener() {});
-            if (outcome.error() != null) {
-                LOG.warn(
-                        "root directory not cleaned job={} reason=\"{}\"",
-                        job.id(),
-                        outcome.error().parameters().get("message"));
+    private Worker awaitCleaner(CompletableFuture<Worker> starting) throws VarlinkException {
+        boolean isTaken = false;
+        long deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(WorkerConversation.START_MILLIS);
+        try {
+            while (!isUnread() && System.nanoTime() < deadline) {
+                try {
+                    Worker worker = starting.get(POLL_MILLIS, TimeUnit.MILLISECONDS);
+                    isTaken = true;
+                    return worker;
+                } catch (TimeoutException e) {
+                    // the client is looked for, and it is waited for again
+                }
             }
-        } catch (ExecutionException | TimeoutException e) {
-            LOG.warn("root directory not cleaned job={} reason=\"{}\"", job.id(), e.toString());
+            throw OciErrors.workerFailed("the client is gone, or no worker was ready in time");
+        } catch (ExecutionException e) {
+            throw OciErrors.workerFailed("worker cannot be started: " + Text.clean(describe(e)));
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
+            throw OciErrors.shuttingDown();
+        } finally {
+            if (!isTaken) {
+                CompletableFuture<Void> unused = starting.thenAccept(Worker::close);
+            }
+        }
+    }
+
+    private boolean isUnread() {
+        try {
+            return call.isUnread();
+        } catch (IOException e) {
+            return true;
+        }
+    }
+
+    /** A client that has only ended its sending waits for the cleaning; one that is gone does not. */
+    private final class CleaningListener implements WorkerConversation.Listener {
+        @Override
+        public ServerCall.Readiness await(int fd, long timeoutMillis) throws IOException {
+            long deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(timeoutMillis);
+            while (!isUnread()) {
+                long left = Math.max(0, TimeUnit.NANOSECONDS.toMillis(deadline - System.nanoTime()));
+                ServerCall.Readiness readiness =
+                        WorkerConversation.Listener.super.await(fd, Math.min(left, 10 * POLL_MILLIS));
+                if (readiness == ServerCall.Readiness.READY || left == 0) {
+                    return readiness;
+                }
+            }
+            return ServerCall.Readiness.PEER_GONE;
         }
     }
 }

@@ -19,6 +19,7 @@ final class Job {
     private @Nullable Map<?, ?> result;
     private @Nullable VarlinkException cancellation;
     private @Nullable Worker worker;
+    private boolean isCleaning;
 
     /** @param changed run whenever the job looks different */
     Job(String id, String method, JobParameters parameters, PeerCredentials peer, Runnable changed) {
@@ -86,9 +87,24 @@ final class Job {
     synchronized void cancel(VarlinkException reason) {
         if (cancellation == null) {
             cancellation = reason;
-            if (worker != null) {
-                worker.process().kill();
+            if (!isCleaning) {
+                killWorker();
             }
+        }
+    }
+
+    /** The same for somebody who asks by hand, and who by asking again ends the cleaning up too. */
+    synchronized void cancelOrStopCleaning(VarlinkException reason) {
+        if (isCleaning) {
+            killWorker();
+        } else {
+            cancel(reason);
+        }
+    }
+
+    private void killWorker() {
+        if (worker != null) {
+            worker.process().kill();
         }
     }
 
@@ -106,6 +122,12 @@ final class Job {
     synchronized void assign(Worker assigned) throws VarlinkException {
         throwIfCancelled();
         worker = assigned;
+    }
+
+    /** From now on the worker, which cleans up, dies when somebody does not want to wait for it. */
+    synchronized void assignCleaner(Worker assigned) {
+        worker = assigned;
+        isCleaning = true;
     }
 
     synchronized void unassign() {

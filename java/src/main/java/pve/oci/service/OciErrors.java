@@ -11,9 +11,6 @@ import pve.oci.varlink.VarlinkException;
 /** The errors of io.pve.oci that the daemon itself answers with; those of workers pass through {@link WorkerReplies}. */
 final class OciErrors {
     static final String PREFIX = "io.pve.oci.";
-    static final String WORKER_FAILED = PREFIX + "WorkerFailed";
-    static final String CANCELLED = PREFIX + "Cancelled";
-    static final String SHUTTING_DOWN = PREFIX + "ShuttingDown";
 
     private OciErrors() {}
 
@@ -41,11 +38,20 @@ final class OciErrors {
         return error("ShuttingDown", "the daemon is being stopped", Map.of());
     }
 
-    static VarlinkException rootDirectoryNotEmpty(String name, String found) {
+    /** @param reason what it holds */
+    static VarlinkException rootDirectoryNotEmpty(String name, String reason) {
         return error(
                 "RootDirectoryNotEmpty",
-                "root directory " + Text.clean(name) + " is not empty: it holds " + Text.clean(found),
+                "root directory " + Text.clean(name) + " is not empty: " + Text.clean(reason),
                 Map.of("rootDirectory", name));
+    }
+
+    /** @param where the other job extracts, as "into it" */
+    static VarlinkException rootDirectoryInUse(String name, String jobId, String where) {
+        return error(
+                "RootDirectoryInUse",
+                "root directory " + Text.clean(name) + " is in use: job " + jobId + " extracts " + where,
+                Map.of("rootDirectory", name, "jobId", jobId));
     }
 
     /** @param what the file, or what else the system call was about */

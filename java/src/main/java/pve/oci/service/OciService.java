@@ -14,18 +14,13 @@ import pve.oci.varlink.VarlinkInterface;
 public final class OciService {
     private static final long LIST_INTERVAL_MILLIS = 1_000;
 
-    /** What jobs share. */
-    record Context(Idl idl, ServiceSettings settings, JobSlots slots, WorkerSource workers) {}
-
-    private volatile Context context;
+    private volatile JobContext context;
     private final JobTable jobs = new JobTable();
-    private final Parameters parameters;
     private final Metrics metrics;
 
     public OciService(Idl idl, ServiceSettings settings, WorkerSource workers, Metrics metrics) {
         JobSlots slots = new JobSlots(settings.maximumRunningJobs(), settings.maximumQueuedJobs());
-        this.context = new Context(idl, settings, slots, workers);
-        this.parameters = new Parameters(idl);
+        this.context = new JobContext(idl, settings, slots, workers, new RootClaims());
         this.metrics = metrics;
         metrics.gauge("jobs_running", null, slots::running);
         metrics.gauge("jobs_queued", null, slots::queued);
@@ -47,9 +42,9 @@ public final class OciService {
 
     /** For jobs that begin after it. */
     public void reload(ServiceSettings settings) {
-        Context old = context;
+        JobContext old = context;
         old.slots().setMaximum(settings.maximumRunningJobs(), settings.maximumQueuedJobs());
-        context = new Context(old.idl(), settings, old.slots(), old.workers());
+        context = old.with(settings);
     }
 
     /** Takes no more jobs and ends those there are, each with an error that says so. */
@@ -57,46 +52,55 @@ public final class OciService {
         jobs.shutDown(timeoutMillis);
     }
 
+    /** Who may not do this is told so before anything is done for the call: no worker, no map, no job. */
     private void runJob(ServerCall call) throws VarlinkException, IOException {
-        JobParameters bound = parameters.bind(call, JobParameters.class);
-        Action action = Action.ofMethod(call.method().substring(OciErrors.PREFIX.length()));
-        if (action == null) {
+        JobParameters bound = Parameters.bind(call, JobParameters.class);
+        ImageMethod method = ImageMethod.ofName(call.method().substring(OciErrors.PREFIX.length()));
+        if (method == null) {
             throw VarlinkException.methodNotFound(call.method());
         }
-        IdMaps maps = action == Action.EXTRACT
-                ? IdMaps.checked(orEmpty(bound.uidMap()), orEmpty(bound.gidMap()), context.settings())
-                : IdMaps.READING;
-        Job job = jobs.add(action.method(), bound, call.peer().credentials());
-        long started = System.nanoTime();
-        try (ImageJob image = new ImageJob(context, call, job, action, bound, maps)) {
-            runJob(call, job, image, started);
+        IdMaps maps = IdMaps.READING;
+        if (method == ImageMethod.EXTRACT) {
+            PeerRules.requireRoot(call.peer(), "extraction");
+            maps = IdMaps.checked(orEmpty(bound.uidMap()), orEmpty(bound.gidMap()), context.settings());
+        }
+        Job job = jobs.add(method.method(), bound, call.peer().credentials());
+        ImageJob image = new ImageJob(context, call, job, method, bound, maps);
+        try (image) {
+            runJob(call, job, image);
         } finally {
-            context.workers().jobEnded(maps);
+            if (image.hasTakenWorker()) {
+                context.workers().jobEnded(maps);
+            }
         }
     }
 
-    /** To its reply: then it is a job no more, even if its worker is not gone yet. */
-    private void runJob(ServerCall call, Job job, ImageJob image, long started) throws VarlinkException, IOException {
+    /** When the client gets the reply, the job is none any more, and slot and worker are free for others. */
+    private void runJob(ServerCall call, Job job, ImageJob image) throws VarlinkException, IOException {
+        long started = System.nanoTime();
         String outcome = "internal error";
+        String message = null;
         try {
-            Map<String, @Nullable Object> reply = image.run();
+            WorkerReplies.Reply reply = image.run();
+            outcome = "ReplyNotTaken";
+            job.setResult(reply.parameters());
+            call.offerReply(reply.frame());
+            jobs.remove(job);
+            image.close();
+            call.awaitReplyTaken();
             outcome = "ok";
-            job.setResult(reply);
-            call.reply(reply);
         } catch (VarlinkException e) {
             outcome = e.error().substring(e.error().lastIndexOf('.') + 1);
-            JobLog.write(job, outcome, describe(e), started);
+            message = describe(e);
             throw e;
         } catch (IOException e) {
-            outcome = outcome.equals("ok") ? "ReplyNotTaken" : "ClientGone";
-            JobLog.write(job, outcome, String.valueOf(e.getMessage()), started);
+            outcome = outcome.equals("ReplyNotTaken") ? outcome : "ClientGone";
+            message = String.valueOf(e.getMessage());
             throw e;
         } finally {
             jobs.remove(job);
             metrics.count("jobs", "outcome", outcome);
-            if (outcome.equals("ok")) {
-                JobLog.write(job, outcome, null, started);
-            }
+            JobLog.write(job, outcome, message, started);
         }
     }
 
@@ -110,7 +114,6 @@ public final class OciService {
     }
 
     private void listJobs(ServerCall call) throws VarlinkException, IOException {
-        parameters.bind(call, Nothing.class);
         if (!call.wantsMore()) {
             call.reply(describeJobs(call));
             return;
@@ -139,23 +142,21 @@ public final class OciService {
     }
 
     private void cancelJob(ServerCall call) throws VarlinkException, IOException {
-        String id = parameters.bind(call, JobId.class).id();
+        String id = Parameters.bind(call, JobId.class).id();
         Job job = jobs.find(id, call.peer().credentials());
         if (job == null) {
             throw OciErrors.noSuchJob(id);
         }
-        job.cancel(OciErrors.cancelled(id, "asked for by process " + call.peer().pid()));
+        job.cancelOrStopCleaning(
+                OciErrors.cancelled(id, "asked for by process " + call.peer().pid()));
         call.reply(Map.of());
     }
 
     private void getMetrics(ServerCall call) throws VarlinkException, IOException {
-        parameters.bind(call, Nothing.class);
         Map<String, @Nullable Object> reply = new LinkedHashMap<>();
         reply.put("metrics", metrics.describe());
         call.reply(reply);
     }
-
-    private record Nothing() {}
 
     private record JobId(String id) {}
 }

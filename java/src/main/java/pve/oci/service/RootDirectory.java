@@ -1,44 +1,50 @@
 package pve.oci.service;
 
 import java.io.IOException;
+import java.lang.ref.Reference;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.DirectoryStream;
-import java.nio.file.Files;
-import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.util.List;
-import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 import pve.oci.linux.CString;
 import pve.oci.linux.ErrnoException;
 import pve.oci.linux.Fd;
 import pve.oci.linux.FileStatus;
 import pve.oci.linux.Libc;
 import pve.oci.linux.Mounts;
+import pve.oci.rootfs.ExistingEntries;
+import pve.oci.rootfs.RootfsNotEmptyException;
 import pve.oci.text.Text;
 import pve.oci.varlink.ServerCall;
 import pve.oci.varlink.VarlinkException;
 
 /**
- * The directory that becomes a container's root, as a detached mount: a bare descriptor would let a worker walk out by
- * {@code ..}. Nothing of an image is in it while this class looks at it.
+ * The directory that becomes a container's root. Workers get it as a detached mount: of a bare descriptor a worker could
+ * walk out by {@code ..}.
+ *
+ * <p>What stands in it is recorded here, before any worker has it: a worker that an image has taken over would say what
+ * suits the image. The record is what a fresh worker cleans up by after a failure, and what {@link #restore} gives back.
  */
 final class RootDirectory implements AutoCloseable {
     private static final long MOUNT_ATTRIBUTES =
             Libc.MOUNT_ATTR_NOSUID | Libc.MOUNT_ATTR_NODEV | Libc.MOUNT_ATTR_NOEXEC;
-    private static final int MAXIMUM_DEPTH = 64;
+    private static final Logger LOG = LoggerFactory.getLogger(RootDirectory.class);
 
     private final Fd tree;
     private final String name;
-    private int formerUid;
-    private int formerGid;
-    private boolean ownerChanged;
+    private final ExistingEntries existing;
+    private final RootClaims.Claim claim;
 
-    private RootDirectory(Fd tree, String name) {
+    private RootDirectory(Fd tree, String name, ExistingEntries existing, RootClaims.Claim claim) {
         this.tree = tree;
         this.name = name;
+        this.existing = existing;
+        this.claim = claim;
     }
 
-    static RootDirectory open(ServerCall call, JobParameters parameters, IdMaps maps, List<Path> protectedPaths)
+    /** Opens the directory that the call names. Nothing in it is changed yet. */
+    static RootDirectory open(ServerCall call, JobParameters parameters, String jobId, JobContext context)
             throws VarlinkException {
         PeerRules.requireRoot(call.peer(), "extraction");
         String path = parameters.rootDirectory();
@@ -46,40 +52,44 @@ final class RootDirectory implements AutoCloseable {
         OpenFiles.requireExactlyOne("rootDirectory", path, "rootDirectoryFileDescriptor", index);
         if (path != null) {
             try (Fd directory = OpenFiles.path(call, "rootDirectory", path, Libc.O_DIRECTORY)) {
-                return open(directory, "rootDirectory", path, maps, protectedPaths);
+                return open(directory, "rootDirectory", path, jobId, context);
             }
         }
         Fd passed = OpenFiles.descriptor(call, "rootDirectoryFileDescriptor", index == null ? -1 : index);
         PeerRules.requireOurMountNamespace(call.peer(), "rootDirectoryFileDescriptor");
-        return open(passed, "rootDirectoryFileDescriptor", "root directory", maps, protectedPaths);
+        return open(passed, "rootDirectoryFileDescriptor", "root directory", jobId, context);
     }
 
-    private static RootDirectory open(
-            Fd directory, String parameter, String name, IdMaps maps, List<Path> protectedPaths)
+    private static RootDirectory open(Fd directory, String parameter, String name, String jobId, JobContext context)
             throws VarlinkException {
-        RootDirectory opened = null;
+        RootClaims.Claim claim = null;
+        Fd tree = null;
         try {
             FileStatus status = new FileStatus().read(directory.number());
             if (!status.isDirectory()) {
                 throw OciErrors.invalidArgument(parameter, Text.clean(name) + " is not a directory");
             }
-            requireUnprotected(status, parameter, name, protectedPaths);
-            opened = new RootDirectory(Mounts.cloneTree(directory, MOUNT_ATTRIBUTES), name);
-            opened.requireEmpty();
-            opened.giveTo((int) maps.uid().mappedRoot(), (int) maps.gid().mappedRoot());
+            requireUnprotected(status, parameter, name, context.settings().protectedPaths());
+            claim = context.claims().claim(directory, name, jobId);
+            tree = Mounts.cloneTree(directory, MOUNT_ATTRIBUTES);
+            RootDirectory opened = new RootDirectory(tree, name, ExistingEntries.read(tree), claim);
+            claim = null;
+            tree = null;
             return opened;
         } catch (ErrnoException e) {
-            closeAfterFailure(opened);
             throw OciErrors.systemError(name, name, e);
-        } catch (VarlinkException e) {
-            closeAfterFailure(opened);
-            throw e;
-        }
-    }
-
-    private static void closeAfterFailure(@Nullable RootDirectory opened) {
-        if (opened != null) {
-            opened.close();
+        } catch (RootfsNotEmptyException e) {
+            throw OciErrors.rootDirectoryNotEmpty(name, e.reason());
+        } catch (IOException e) {
+            throw OciErrors.invalidArgument(parameter, Text.clean(name) + " cannot be read: " + e.getMessage());
+        } finally {
+            // both are the directory's own, if there is one
+            if (tree != null) {
+                tree.close();
+            }
+            if (claim != null) {
+                claim.close();
+            }
         }
     }
 
@@ -90,10 +100,7 @@ final class RootDirectory implements AutoCloseable {
         for (Path protectedPath : protectedPaths) {
             for (Path path = protectedPath; path != null; path = path.getParent()) {
                 try {
-                    other.read(
-                            Libc.AT_FDCWD,
-                            CString.of(path.toString().getBytes(StandardCharsets.UTF_8))
-                                    .address());
+                    readStatus(other, path);
                 } catch (ErrnoException e) {
                     continue;
                 }
@@ -105,69 +112,54 @@ final class RootDirectory implements AutoCloseable {
         }
     }
 
-    /** Directories may stand in it: mount points of further volumes, and the lost+found of a file system. */
-    private void requireEmpty() throws VarlinkException {
-        Path top = Path.of("/proc/self/fd/" + tree.number());
+    private static void readStatus(FileStatus status, Path path) throws ErrnoException {
+        CString bytes = CString.of(path.toString().getBytes(StandardCharsets.UTF_8));
         try {
-            Path found = firstNonDirectory(top, 0);
-            if (found != null) {
-                throw OciErrors.rootDirectoryNotEmpty(
-                        name, top.relativize(found).toString());
-            }
-        } catch (IOException e) {
-            throw OciErrors.invalidArgument(
-                    "rootDirectory",
-                    Text.clean(name) + " cannot be read: " + Text.clean(String.valueOf(e.getMessage())));
+            status.read(Libc.AT_FDCWD, bytes.address());
+        } finally {
+            Reference.reachabilityFence(bytes);
         }
     }
 
-    private static @Nullable Path firstNonDirectory(Path directory, int depth) throws IOException {
-        try (DirectoryStream<Path> entries = Files.newDirectoryStream(directory)) {
-            for (Path entry : entries) {
-                if (!Files.isDirectory(entry, LinkOption.NOFOLLOW_LINKS) || depth >= MAXIMUM_DEPTH) {
-                    return entry;
-                }
-                Path found = firstNonDirectory(entry, depth + 1);
-                if (found != null) {
-                    return found;
-                }
+    /**
+     * Makes root of the map the owner. The worker may write only where its own root is the owner: CAP_DAC_OVERRIDE ends
+     * at IDs that are not mapped.
+     */
+    void giveTo(IdMaps maps) throws VarlinkException {
+        int uid = (int) maps.uid().mappedRoot();
+        int gid = (int) maps.gid().mappedRoot();
+        try {
+            FileStatus status = new FileStatus().read(tree.number());
+            if (status.uid() != uid || status.gid() != gid) {
+                Libc.fchownat(tree.number(), CString.EMPTY, uid, gid, Libc.AT_EMPTY_PATH);
             }
-        }
-        return null;
-    }
-
-    /** The worker may write where its own root is the owner: CAP_DAC_OVERRIDE ends at IDs that are not mapped. */
-    private void giveTo(int uid, int gid) throws ErrnoException {
-        FileStatus status = new FileStatus().read(tree.number());
-        formerUid = status.uid();
-        formerGid = status.gid();
-        if (formerUid != uid || formerGid != gid) {
-            Libc.fchownat(tree.number(), CString.EMPTY, uid, gid, Libc.AT_EMPTY_PATH);
-            ownerChanged = true;
+        } catch (ErrnoException e) {
+            throw OciErrors.systemError(name, name, e);
         }
     }
 
-    /** After a failure it is whose it was. */
-    void giveBack() {
-        if (ownerChanged) {
-            try {
-                Libc.fchownat(tree.number(), CString.EMPTY, formerUid, formerGid, Libc.AT_EMPTY_PATH);
-            } catch (ErrnoException e) {
-                // the failure that is being answered is what the client has to know
-            }
+    /** After a failure: owner, mode, times and extended attributes, ACLs among them, are what they were. */
+    void restore() {
+        try {
+            existing.restore(tree);
+        } catch (ErrnoException e) {
+            // the failure that is being answered is what the client has to know
+            LOG.warn("root directory not given back root={} reason=\"{}\"", Text.clean(name), e.getMessage());
         }
+    }
+
+    /** What stood in it when it was opened. */
+    ExistingEntries existing() {
+        return existing;
     }
 
     Fd tree() {
         return tree;
     }
 
-    String name() {
-        return name;
-    }
-
     @Override
     public void close() {
         tree.close();
+        claim.close();
     }
 }

@@ -2,11 +2,9 @@ package pve.oci.service;
 
 import java.io.IOException;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import pve.oci.json.Json;
-import pve.oci.linux.Fd;
 import pve.oci.linux.Poll;
 import pve.oci.text.Text;
 import pve.oci.varlink.Frame;
@@ -17,13 +15,19 @@ import pve.oci.varlink.VarlinkException;
 
 /** One request to a worker, and everything that it answers until its last reply. */
 public final class WorkerConversation {
-    static final String METHOD = "io.pve.oci.worker.Run";
-
     /** A request and two descriptors fit into any socket's buffer; a worker that does not take them is not alive. */
     private static final long SEND_MILLIS = 5_000;
 
     /** How long a new worker may take until it is ready. */
     public static final long START_MILLIS = 30_000;
+
+    /** How often the client is looked for while the worker always has something to say. */
+    private static final long CHECK_NANOS = 50_000_000;
+
+    /** A worker says something ten times a second, and may fall behind; one that says much more is not ours. */
+    private static final int EVENTS_PER_SECOND = 100;
+
+    private static final int FIRST_EVENTS = 500;
 
     /** Who hears of it while it goes on. */
     public interface Listener {
@@ -37,23 +41,16 @@ public final class WorkerConversation {
         /** The client of the job has closed its connection. The worker is to be killed. */
         default void peerGone() {}
 
-        default void progress(Map<String, @Nullable Object> progress) throws IOException {}
+        default void progress(Map<String, @Nullable Object> progress) {}
 
-        /** What stood in the root directory before the worker wrote anything. */
-        default void existing(List<@Nullable Object> directories) {}
-
-        default void log(String level, String text) {}
+        /** @param isProblem whether it is more than information */
+        default void log(boolean isProblem, String text) {}
     }
-
-    /** How a conversation ended: with the worker's own word, or without it. */
-    public record Outcome(
-            @Nullable Map<String, @Nullable Object> reply,
-            @Nullable VarlinkException error,
-            boolean isWorkersWord) {}
 
     private final WorkerReplies replies;
     private final long hangMillis;
 
+    /** @param idl of io.pve.oci */
     public WorkerConversation(Idl idl, long hangMillis) {
         this.replies = new WorkerReplies(idl);
         this.hangMillis = hangMillis;
@@ -62,78 +59,83 @@ public final class WorkerConversation {
     /**
      * Sends the request and listens until the end. The worker is left as it is.
      *
-     * @param parameters of the worker's method
-     * @param descriptors that the worker gets copies of
      * @param reply what the last reply's parameters must be
+     * @throws VarlinkException the worker's error, or WorkerFailed when it does not answer as it should
      */
-    public Outcome hold(
-            Worker worker,
-            Map<String, @Nullable Object> parameters,
-            List<Fd> descriptors,
-            IdlType.Struct reply,
-            Listener listener) {
+    WorkerReplies.Reply run(Worker worker, WorkerRequest request, IdlType.Struct reply, Listener listener)
+            throws VarlinkException {
         try {
             Map<String, @Nullable Object> call = new LinkedHashMap<>();
-            call.put("method", METHOD);
+            call.put("method", request.method());
             call.put("more", true);
-            call.put("parameters", parameters);
-            worker.channel().send(Json.write(call), descriptors, SEND_MILLIS);
+            call.put("parameters", request.parameters());
+            worker.channel().send(Json.write(call), request.descriptors(), SEND_MILLIS);
             return listen(worker, reply, listener);
-        } catch (VarlinkException e) {
-            return new Outcome(null, e, false);
         } catch (OutOfMemoryError e) {
             // the frame is garbage now; a worker that says so much is the one that has to go
-            return new Outcome(null, OciErrors.workerFailed("worker's reply takes more memory than there is"), false);
+            throw OciErrors.workerFailed("worker's reply takes more memory than there is");
         } catch (IOException e) {
-            return new Outcome(
-                    null,
-                    OciErrors.workerFailed("connection to the worker: " + Text.clean(String.valueOf(e.getMessage()))),
-                    false);
+            throw OciErrors.workerFailed("connection to the worker: " + Text.clean(String.valueOf(e.getMessage())));
         }
     }
 
-    private Outcome listen(Worker worker, IdlType.Struct reply, Listener listener)
+    /** Runs a request of which only the end matters. */
+    public void runUnheard(Worker worker, WorkerRequest request, IdlType.Struct reply) throws VarlinkException {
+        run(worker, request, reply, new Listener() {});
+    }
+
+    private WorkerReplies.Reply listen(Worker worker, IdlType.Struct reply, Listener listener)
             throws VarlinkException, IOException {
-        long heard = System.nanoTime();
+        long started = System.nanoTime();
+        long heard = started;
+        long checked = started;
+        long events = 0;
         while (true) {
             Frame frame = worker.channel().tryReceive();
-            if (frame == null && worker.channel().hasEnded()) {
-                throw died(worker);
+            long now = System.nanoTime();
+            if (frame == null || now - checked >= CHECK_NANOS) {
+                checked = now;
+                awaitNext(worker, listener, frame == null ? hangMillis - (now - heard) / 1_000_000 : 0);
             }
             if (frame == null) {
-                long silence = (System.nanoTime() - heard) / 1_000_000;
-                if (silence >= hangMillis) {
-                    throw OciErrors.workerFailed("worker gave no sign of life for " + hangMillis / 1000 + " s");
-                }
-                if (listener.await(worker.channel().socket().number(), hangMillis - silence)
-                        == ServerCall.Readiness.PEER_GONE) {
-                    listener.peerGone();
-                    return new Outcome(null, OciErrors.workerFailed("nobody waits for the worker"), false);
-                }
                 continue;
             }
-            heard = System.nanoTime();
+            heard = now;
             WorkerReplies.Message message = replies.read(frame.json(), reply);
             if (message instanceof WorkerReplies.Reply last) {
-                return new Outcome(last.parameters(), null, true);
+                return last;
             }
             if (message instanceof WorkerReplies.ErrorReply last) {
-                return new Outcome(null, last.error(), true);
+                throw last.error();
             }
-            tell(listener, message);
+            if (++events > FIRST_EVENTS + EVENTS_PER_SECOND * ((now - started) / 1_000_000_000)) {
+                throw OciErrors.workerFailed("worker sends more than " + EVENTS_PER_SECOND + " events a second");
+            }
+            tell(listener, (WorkerReplies.Event) message);
         }
     }
 
-    private static void tell(Listener listener, WorkerReplies.Message message) throws IOException {
-        if (message instanceof WorkerReplies.LogMessage log) {
-            listener.log(log.level(), log.text());
-        } else if (message instanceof WorkerReplies.ProgressMessage progress) {
-            if (progress.existing() != null) {
-                listener.existing(progress.existing());
-            }
-            if (progress.progress() != null) {
-                listener.progress(progress.progress());
-            }
+    /** Waits for the worker's next frame; the client's end is noticed too, however much the worker says. */
+    private void awaitNext(Worker worker, Listener listener, long timeoutMillis)
+            throws VarlinkException, IOException {
+        if (worker.channel().hasEnded()) {
+            throw died(worker);
+        }
+        if (timeoutMillis < 0) {
+            throw OciErrors.workerFailed("worker gave no sign of life for " + hangMillis / 1000 + " s");
+        }
+        if (listener.await(worker.channel().socket().number(), timeoutMillis) == ServerCall.Readiness.PEER_GONE) {
+            listener.peerGone();
+            throw OciErrors.workerFailed("nobody waits for the worker");
+        }
+    }
+
+    private static void tell(Listener listener, WorkerReplies.Event event) {
+        if (event.log() != null) {
+            listener.log(event.log().isProblem(), event.log().text());
+        }
+        if (event.progress() != null) {
+            listener.progress(event.progress());
         }
     }
 

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import pve.oci.json.Json;
 import pve.oci.json.JsonFormatException;
@@ -15,30 +16,45 @@ import pve.oci.varlink.IdlType;
 import pve.oci.varlink.VarlinkException;
 
 /**
- * Reads what workers send. A worker has parsed an image that may be anybody's, so nothing passes that the interface
- * definition does not name, and no text passes into errors and the log that is not one clean line.
+ * Reads what workers send. A worker has parsed an image that may be anybody's, so every frame is held against the
+ * definitions of io.pve.oci.worker (events) and io.pve.oci (last replies and errors), and no text passes into errors and
+ * the log that is not one clean line.
+ *
+ * <p>A last reply is passed on to the client as the bytes that it is. The configuration in it is checked to be JSON but
+ * never made into objects: of those, a few large configurations would fill the daemon's heap.
  */
 final class WorkerReplies {
     private static final int MAXIMUM_DEPTH = 80;
-    private static final int MAXIMUM_VALUES = 1_000_000;
+    private static final int MAXIMUM_VALUES = 200_000;
+    private static final Set<String> NOT_KEPT = Set.of("config", "rawConfig");
+    private static final Idl WORKER = Idl.ofResource("/io.pve.oci.worker.varlink");
+    private static final IdlType EVENT = new IdlType.Reference("Event");
 
     /** A message of a worker. */
     sealed interface Message {}
 
-    /** @param existing what stood in the root directory before, in the worker's own words; null: not told */
-    record ProgressMessage(
+    /** One that others follow. */
+    record Event(
             @Nullable Map<String, @Nullable Object> progress,
-            @Nullable List<@Nullable Object> existing) implements Message {}
+            @Nullable LogLine log) implements Message {}
 
-    record LogMessage(String level, String text) implements Message {}
+    record LogLine(boolean isProblem, String text) {}
 
-    record Reply(Map<String, @Nullable Object> parameters) implements Message {}
+    /**
+     * The last one, after success.
+     *
+     * @param parameters without the content of the configuration
+     * @param frame all of it, as a client gets it
+     */
+    record Reply(Map<String, @Nullable Object> parameters, byte[] frame) implements Message {}
 
     record ErrorReply(VarlinkException error) implements Message {}
 
     private final Idl idl;
     private final IdlChecker checker;
+    private final IdlChecker eventChecker = new IdlChecker(WORKER);
 
+    /** @param idl of io.pve.oci */
     WorkerReplies(Idl idl) {
         this.idl = idl;
         this.checker = new IdlChecker(idl);
@@ -53,49 +69,56 @@ final class WorkerReplies {
     Message read(byte[] json, IdlType.Struct reply) throws VarlinkException {
         Map<String, @Nullable Object> frame;
         try {
-            frame = Json.parseObject(json, new JsonLimits(MAXIMUM_DEPTH, Worker.MAXIMUM_FRAME_SIZE, MAXIMUM_VALUES));
+            JsonLimits limits = new JsonLimits(MAXIMUM_DEPTH, Worker.MAXIMUM_FRAME_SIZE, MAXIMUM_VALUES);
+            frame = Json.parseObject(json, limits, NOT_KEPT);
         } catch (JsonFormatException e) {
             throw OciErrors.workerFailed("worker sent no valid reply: " + Text.clean(String.valueOf(e.getMessage())));
         }
-        Object parameters = frame.get("parameters");
-        if (parameters != null && !(parameters instanceof Map<?, ?>)) {
-            throw invalid("parameters");
+        boolean continues = Boolean.TRUE.equals(frame.get("continues"));
+        for (Map.Entry<String, @Nullable Object> member : frame.entrySet()) {
+            requireMember(member.getKey(), member.getValue(), continues);
         }
         Map<String, @Nullable Object> fields =
-                parameters instanceof Map<?, ?> map ? Json.asObject(map) : new LinkedHashMap<>();
-        if (frame.get("error") != null) {
+                frame.get("parameters") instanceof Map<?, ?> map ? Json.asObject(map) : new LinkedHashMap<>();
+        if (frame.containsKey("error")) {
             return error(frame.get("error"), fields);
         }
-        return Boolean.TRUE.equals(frame.get("continues")) ? continuing(fields) : reply(fields, reply);
+        if (continues) {
+            return event(fields);
+        }
+        requireMatch(checker, reply, fields, "");
+        return new Reply(fields, json);
     }
 
-    private Message reply(Map<String, @Nullable Object> fields, IdlType.Struct type) throws VarlinkException {
-        requireMatch(type, fields, "");
-        return new Reply(fields);
+    /** A frame that is passed on must not have members that say something to the client's protocol. */
+    private static void requireMember(String name, @Nullable Object value, boolean continues) throws VarlinkException {
+        boolean isKnown = switch (name) {
+            case "parameters" -> value instanceof Map<?, ?>;
+            case "continues" -> continues;
+            case "error" -> !continues;
+            default -> false;
+        };
+        if (!isKnown) {
+            throw invalid(name);
+        }
     }
 
-    private Message continuing(Map<String, @Nullable Object> fields) throws VarlinkException {
+    private Message event(Map<String, @Nullable Object> fields) throws VarlinkException {
+        requireMatch(eventChecker, EVENT, fields, "");
+        if (fields.values().stream().allMatch(value -> value == null)) {
+            throw invalid("an event that says nothing");
+        }
+        LogLine line = null;
         if (fields.get("log") instanceof Map<?, ?> log) {
-            if (log.get("level") instanceof String level && log.get("message") instanceof String text) {
-                return new LogMessage(level, Text.clean(text));
-            }
-            throw invalid("log");
+            line = new LogLine(!"info".equals(log.get("level")), Text.clean(String.valueOf(log.get("message"))));
         }
-        Map<String, @Nullable Object> progress = null;
-        if (fields.get("progress") instanceof Map<?, ?> map) {
-            progress = Json.asObject(map);
-            requireMatch(new IdlType.Reference("Progress"), progress, "progress");
-        }
-        Object existing = fields.get("existing");
-        if (existing != null
-                && !(existing instanceof List<?> list && list.stream().allMatch(String.class::isInstance))) {
-            throw invalid("existing");
-        }
-        return new ProgressMessage(
-                progress, existing instanceof List<?> list ? new ArrayList<@Nullable Object>(list) : null);
+        return new Event(fields.get("progress") instanceof Map<?, ?> map ? Json.asObject(map) : null, line);
     }
 
     private Message error(@Nullable Object name, Map<String, @Nullable Object> fields) throws VarlinkException {
+        if ("org.varlink.service.InvalidParameter".equals(name) && fields.get("parameter") instanceof String field) {
+            throw OciErrors.workerFailed("worker refuses the request's parameter " + Text.clean(field));
+        }
         if (!(name instanceof String error) || !error.startsWith(OciErrors.PREFIX)) {
             throw invalid("error");
         }
@@ -103,11 +126,13 @@ final class WorkerReplies {
         if (type == null) {
             throw invalid("error");
         }
-        requireMatch(type, fields, "error");
+        requireMatch(checker, type, fields, "error");
         return new ErrorReply(new VarlinkException(error, Json.asObject((Map<?, ?>) cleaned(fields))));
     }
 
-    private void requireMatch(IdlType type, Map<String, @Nullable Object> fields, String path) throws VarlinkException {
+    private static void requireMatch(
+            IdlChecker checker, IdlType type, Map<String, @Nullable Object> fields, String path)
+            throws VarlinkException {
         String mismatch = checker.mismatch(type, fields, path);
         if (mismatch != null) {
             throw invalid(mismatch);

@@ -5,76 +5,96 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
+import pve.oci.linux.Fd;
 
-/** The parameters of a worker's only method. */
-public final class WorkerRequest {
-    private WorkerRequest() {}
+/**
+ * A call of io.pve.oci.worker.
+ *
+ * @param method with its interface's name
+ * @param descriptors that the worker gets copies of; parameters name them by their index
+ */
+public record WorkerRequest(String method, Map<String, @Nullable Object> parameters, List<Fd> descriptors) {
+    private static final String PREFIX = "io.pve.oci.worker.";
 
-    /** For the four methods that work on an image. */
-    static Map<String, @Nullable Object> ofJob(
-            Action action, ImageArchive archive, JobParameters parameters, IdMaps maps, ServiceSettings settings) {
-        Map<String, @Nullable Object> request = request(action.request(), archive.name(), archive.isDirectory(), maps);
-        request.put("selector", parameters.selector() == null ? Map.of() : Parameters.tree(parameters.selector()));
-        request.put("options", options(parameters.options(), settings.workerLimits()));
+    /** For a method that works on an image. */
+    static WorkerRequest ofJob(
+            ImageMethod method,
+            ArchiveFile archive,
+            @Nullable RootDirectory root,
+            JobParameters parameters,
+            IdMaps maps,
+            ServiceSettings settings) {
+        WorkerRequest request = ofArchive(method, archive.fd(), archive.name());
+        request.parameters.put("limits", limits(parameters.options(), settings.workerLimits()));
+        if (method != ImageMethod.DETECT) {
+            request.parameters.put(
+                    "selector", parameters.selector() == null ? Map.of() : Parameters.tree(parameters.selector()));
+        }
+        if (root != null) {
+            request.addRoot(root.tree());
+            request.addMaps(maps);
+        }
         return request;
-    }
-
-    /** Those of the client and those of the daemon; of what both limit, the smaller. */
-    private static Map<String, @Nullable Object> options(@Nullable ExtractOptions client, Map<String, Long> limits) {
-        Map<String, @Nullable Object> options = new LinkedHashMap<>(limits);
-        if (client != null) {
-            limit(options, "maximumSize", client.maximumSize());
-            limit(options, "maximumEntries", client.maximumEntries());
-            limit(options, "bandwidthLimit", client.bandwidthLimit());
-        }
-        return options;
-    }
-
-    private static void limit(Map<String, @Nullable Object> options, String name, @Nullable Long value) {
-        // 0 is no limit, of the bandwidth
-        if (value != null && (!(options.get(name) instanceof Long limit) || limit == 0 || value < limit)) {
-            options.put(name, value);
-        }
     }
 
     /** For a spare worker, on an image of our own. */
-    public static Map<String, @Nullable Object> ofWarmUp(IdMaps maps) {
-        Map<String, @Nullable Object> request = request("extract", "warm-up", false, maps);
-        request.put("selector", Map.of());
-        request.put("options", Map.of());
+    public static WorkerRequest ofWarmUp(Fd archive, Fd root, IdMaps maps) {
+        WorkerRequest request = ofArchive(ImageMethod.EXTRACT, archive, "warm-up");
+        request.parameters.put("limits", Map.of());
+        request.parameters.put("selector", Map.of());
+        request.addRoot(root);
+        request.addMaps(maps);
         return request;
     }
 
-    /**
-     * To remove what a dead worker made.
-     *
-     * @param existing what that worker told of the directories it found, unchanged
-     */
-    static Map<String, @Nullable Object> ofClean(IdMaps maps, List<@Nullable Object> existing) {
-        Map<String, @Nullable Object> request = new LinkedHashMap<>();
-        request.put("action", "clean");
-        request.put("existing", existing);
-        request.put("uidMap", ranges(maps.uid()));
-        request.put("gidMap", ranges(maps.gid()));
+    /** To remove what another worker has made. */
+    static WorkerRequest ofClean(RootDirectory root) {
+        WorkerRequest request =
+                new WorkerRequest(PREFIX + "CleanRootDirectory", new LinkedHashMap<>(), new ArrayList<>());
+        request.addRoot(root.tree());
+        request.parameters.put("existing", root.existing().toJsonWithoutAttributes());
         return request;
     }
 
-    private static Map<String, @Nullable Object> request(
-            String action, String archiveName, boolean archiveIsDirectory, IdMaps maps) {
-        Map<String, @Nullable Object> request = new LinkedHashMap<>();
-        request.put("action", action);
-        request.put("archiveName", archiveName);
-        request.put("archiveIsDirectory", archiveIsDirectory);
-        request.put("uidMap", ranges(maps.uid()));
-        request.put("gidMap", ranges(maps.gid()));
+    private static WorkerRequest ofArchive(ImageMethod method, Fd archive, String name) {
+        WorkerRequest request = new WorkerRequest(PREFIX + method.method(), new LinkedHashMap<>(), new ArrayList<>());
+        request.parameters.put("archiveFileDescriptor", 0);
+        request.parameters.put("archiveName", name);
+        request.descriptors.add(archive);
         return request;
+    }
+
+    private void addRoot(Fd root) {
+        parameters.put("rootDirectoryFileDescriptor", descriptors.size());
+        descriptors.add(root);
+    }
+
+    private void addMaps(IdMaps maps) {
+        parameters.put("uidMap", ranges(maps.uid()));
+        parameters.put("gidMap", ranges(maps.gid()));
     }
 
     private static List<@Nullable Object> ranges(IdMap map) {
         List<@Nullable Object> ranges = new ArrayList<>();
-        for (IdMapRange range : map.ranges()) {
-            ranges.add(Map.of("inside", range.inside(), "outside", range.outside(), "count", range.count()));
-        }
+        map.ranges().forEach(range -> ranges.add(Map.of("inside", range.inside(), "count", range.count())));
         return ranges;
+    }
+
+    /** The limits of the client and those of the daemon; of what both limit, the smaller. */
+    private static Map<String, @Nullable Object> limits(@Nullable ExtractOptions client, Map<String, Long> daemon) {
+        Map<String, @Nullable Object> limits = new LinkedHashMap<>(daemon);
+        if (client != null) {
+            putSmaller(limits, "maximumSize", client.maximumSize());
+            putSmaller(limits, "maximumEntries", client.maximumEntries());
+            putSmaller(limits, "bandwidthLimit", client.bandwidthLimit());
+        }
+        return limits;
+    }
+
+    private static void putSmaller(Map<String, @Nullable Object> limits, String name, @Nullable Long value) {
+        // a bandwidth of 0 is none
+        if (value != null && (!(limits.get(name) instanceof Long limit) || limit == 0 || value < limit)) {
+            limits.put(name, value);
+        }
     }
 }

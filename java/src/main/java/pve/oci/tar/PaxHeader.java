@@ -56,8 +56,8 @@ final class PaxHeader {
 
     /** Reads the records that follow a header block of type x. */
     void read(TarInput input, long contentSize, long headerOffset) throws IOException {
-        if (contentSize > limits.paxSize()) {
-            throw new TarLimitException("size of a PAX header", limits.paxSize(), headerOffset);
+        if (contentSize > limits.maximumPaxSize()) {
+            throw new TarLimitException("size of a PAX header", limits.maximumPaxSize(), headerOffset);
         }
         offset = headerOffset;
         if (present) {

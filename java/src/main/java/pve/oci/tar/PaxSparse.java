@@ -90,8 +90,8 @@ final class PaxSparse {
         if (value < 0) {
             throw new TarFormatException(offset, "malformed or negative " + keyword.label + " in a PAX header");
         }
-        if (value > limits.fileSize()) {
-            throw new TarLimitException(keyword.label + " in a PAX header", limits.fileSize(), offset);
+        if (value > limits.maximumFileSize()) {
+            throw new TarLimitException(keyword.label + " in a PAX header", limits.maximumFileSize(), offset);
         }
         return value;
     }

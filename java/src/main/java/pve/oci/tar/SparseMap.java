@@ -42,15 +42,15 @@ final class SparseMap {
     }
 
     void add(long offset, long size, long at) throws IOException {
-        if (named == limits.sparseRegionCount()) {
-            throw new TarLimitException("number of regions of a sparse file", limits.sparseRegionCount(), at);
+        if (named == limits.maximumSparseRegions()) {
+            throw new TarLimitException("number of regions of a sparse file", limits.maximumSparseRegions(), at);
         }
         named++;
         if (offset < end || size < 0) {
             throw new TarFormatException(at, "regions of a sparse file are not in order or overlap");
         }
-        if (offset > limits.fileSize() || size > limits.fileSize() - offset) {
-            throw new TarLimitException("size of a sparse file", limits.fileSize(), at);
+        if (offset > limits.maximumFileSize() || size > limits.maximumFileSize() - offset) {
+            throw new TarLimitException("size of a sparse file", limits.maximumFileSize(), at);
         }
         end = offset + size;
         stored += size;
@@ -89,8 +89,8 @@ final class SparseMap {
                 return false;
             }
             add(
-                    block.size(offset, GNU_NUMBER_SIZE, "offset in a sparse file", limits.fileSize()),
-                    block.size(size, GNU_NUMBER_SIZE, "size of a region of a sparse file", limits.fileSize()),
+                    block.size(offset, GNU_NUMBER_SIZE, "offset in a sparse file", limits.maximumFileSize()),
+                    block.size(size, GNU_NUMBER_SIZE, "size of a region of a sparse file", limits.maximumFileSize()),
                     block.offset());
         }
         return true;

@@ -60,8 +60,8 @@ final class SparseMapText {
         left = storedSize;
         position = TarInput.BLOCK_SIZE;
         long regionCount = line();
-        if (regionCount > limits.sparseRegionCount()) {
-            throw new TarLimitException("number of regions of a sparse file", limits.sparseRegionCount(), at);
+        if (regionCount > limits.maximumSparseRegions()) {
+            throw new TarLimitException("number of regions of a sparse file", limits.maximumSparseRegions(), at);
         }
         for (long i = 0; i < regionCount; i++) {
             long offset = line();

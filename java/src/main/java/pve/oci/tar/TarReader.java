@@ -43,12 +43,12 @@ public final class TarReader {
         this.limits = limits;
         this.passesOverGnuRecords = passesOverGnuRecords;
         input = new TarInput(source);
-        entry = new TarEntry(limits.nameSize());
+        entry = new TarEntry(limits.maximumNameSize());
         map = new SparseMap(limits);
         mapText = new SparseMapText(map, limits, input, header);
         pax = new PaxHeader(limits, map);
-        longName = new NameBuffer(limits.nameSize(), "size of a name");
-        longLinkName = new NameBuffer(limits.nameSize(), "size of a link name");
+        longName = new NameBuffer(limits.maximumNameSize(), "size of a name");
+        longLinkName = new NameBuffer(limits.maximumNameSize(), "size of a link name");
     }
 
     /**
@@ -156,8 +156,9 @@ public final class TarReader {
             case 'x', 'X' -> pax.read(input, headerSize(), header.offset());
             case 'g' -> {
                 long size = headerSize();
-                if (size > limits.paxSize()) {
-                    throw new TarLimitException("size of a PAX global header", limits.paxSize(), header.offset());
+                if (size > limits.maximumPaxSize()) {
+                    throw new TarLimitException(
+                            "size of a PAX global header", limits.maximumPaxSize(), header.offset());
                 }
                 input.skip(size, "a PAX global header");
                 input.skipPadding(size);
@@ -172,14 +173,14 @@ public final class TarReader {
     }
 
     private long headerSize() throws IOException {
-        return header.size(HeaderField.SIZE, limits.fileSize());
+        return header.size(HeaderField.SIZE, limits.maximumFileSize());
     }
 
     private void readLongName(NameBuffer name) throws IOException {
         long size = headerSize();
         long offset = header.offset();
-        if (size > limits.longNameSize()) {
-            throw new TarLimitException("size of a GNU long name", limits.longNameSize(), offset);
+        if (size > limits.maximumLongNameSize()) {
+            throw new TarLimitException("size of a GNU long name", limits.maximumLongNameSize(), offset);
         }
         longRecord = input.readContent(longRecord, (int) size, "a GNU long name");
         int length = 0;
@@ -257,7 +258,7 @@ public final class TarReader {
             if (pax.sparse.isPresent()) {
                 throw new TarFormatException(at, "two maps of one sparse file");
             }
-            entry.size = header.size(HeaderField.GNU_REAL_SIZE, limits.fileSize());
+            entry.size = header.size(HeaderField.GNU_REAL_SIZE, limits.maximumFileSize());
             map.readGnu(header, input);
             entry.sparse = true;
         } else if (pax.sparse.isPresent()) {

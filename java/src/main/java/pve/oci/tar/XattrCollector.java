@@ -63,11 +63,11 @@ final class XattrCollector {
 
     private void add(Map<ByteBuffer, Xattr> attributes, byte[] name, byte[] value, long offset)
             throws TarFormatException, TarLimitException {
-        if (name.length > limits.xattrNameSize()) {
-            throw new TarLimitException("size of an xattr name", limits.xattrNameSize(), offset);
+        if (name.length > limits.maximumXattrNameSize()) {
+            throw new TarLimitException("size of an xattr name", limits.maximumXattrNameSize(), offset);
         }
-        if (value.length > limits.xattrValueSize()) {
-            throw new TarLimitException("size of an xattr value", limits.xattrValueSize(), offset);
+        if (value.length > limits.maximumXattrSize()) {
+            throw new TarLimitException("size of an xattr value", limits.maximumXattrSize(), offset);
         }
         for (byte b : name) {
             if (b == 0) {
@@ -75,8 +75,8 @@ final class XattrCollector {
             }
         }
         attributes.put(ByteBuffer.wrap(name), new Xattr(name, value));
-        if (attributes.size() > limits.xattrCount()) {
-            throw new TarLimitException("number of xattrs of an entry", limits.xattrCount(), offset);
+        if (attributes.size() > limits.maximumXattrs()) {
+            throw new TarLimitException("number of xattrs of an entry", limits.maximumXattrs(), offset);
         }
     }
 

@@ -22,7 +22,11 @@ public record Call(
 
     /** Reads a frame; anything that is not a call is the end of a connection, as there is no reply to it. */
     public static Call parse(byte[] json) throws IOException {
-        JsonLimits limits = new JsonLimits(MAXIMUM_DEPTH, Math.max(json.length, 1), MAXIMUM_VALUES);
+        return parse(json, new JsonLimits(MAXIMUM_DEPTH, Math.max(json.length, 1), MAXIMUM_VALUES));
+    }
+
+    /** The same with limits of one's own. */
+    public static Call parse(byte[] json, JsonLimits limits) throws IOException {
         Map<String, @Nullable Object> call = Json.parseObject(json, limits);
         if (!(call.get("method") instanceof String method)) {
             throw new FrameException("call has no method");

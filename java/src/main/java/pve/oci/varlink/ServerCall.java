@@ -21,6 +21,9 @@ public final class ServerCall {
         TIMEOUT
     }
 
+    /** Clients get progress ten times a second at the most, however much there is of it. */
+    private static final long PROGRESS_INTERVAL_NANOS = 100_000_000;
+
     private final Call call;
     private final Frame frame;
     private final FrameChannel channel;
@@ -28,6 +31,7 @@ public final class ServerCall {
     private final long stallMillis;
     private final Poll poll = new Poll(2);
     private @Nullable Map<String, @Nullable Object> latestProgress;
+    private long progressSentNanos = System.nanoTime() - PROGRESS_INTERVAL_NANOS;
     private boolean answered;
 
     ServerCall(Call call, Frame frame, FrameChannel channel, Peer peer, long stallMillis) {
@@ -81,15 +85,29 @@ public final class ServerCall {
     }
 
     private void finish(Map<String, @Nullable Object> reply) throws IOException {
+        offerReply(Json.write(reply));
+        awaitReplyTaken();
+    }
+
+    /**
+     * The last reply as a whole frame, of which the client gets at once what it takes. {@link #awaitReplyTaken} has to
+     * follow, so that whoever answers can give back what it holds before a slow client has read all.
+     */
+    public void offerReply(byte[] reply) throws IOException {
         if (answered) {
             throw new IllegalStateException(method() + " is answered already");
         }
         answered = true;
+        latestProgress = null;
         frame.close();
         if (!call.oneway()) {
-            channel.offer(Json.write(reply));
-            channel.drain(stallMillis);
+            channel.offer(reply);
         }
+    }
+
+    /** Waits until the client has taken the last reply, or fails when it takes nothing for too long. */
+    public void awaitReplyTaken() throws IOException {
+        channel.drain(stallMillis);
     }
 
     public boolean isAnswered() {
@@ -119,10 +137,16 @@ public final class ServerCall {
     private void flush() throws IOException {
         channel.flush();
         Map<String, @Nullable Object> progress = latestProgress;
-        if (progress != null && !channel.hasOutgoing()) {
+        if (progress != null && !channel.hasOutgoing() && millisUntilProgress() == 0) {
             latestProgress = null;
+            progressSentNanos = System.nanoTime();
             channel.offer(Json.write(continuing(progress)));
         }
+    }
+
+    private long millisUntilProgress() {
+        long left = progressSentNanos + PROGRESS_INTERVAL_NANOS - System.nanoTime();
+        return left <= 0 ? 0 : left / 1_000_000 + 1;
     }
 
     private static Map<String, @Nullable Object> continuing(Map<String, @Nullable Object> parameters) {
@@ -148,14 +172,13 @@ public final class ServerCall {
             long left = Math.max(0, (deadline - System.nanoTime() + 999_999) / 1_000_000);
             int wanted = Poll.POLLRDHUP | (channel.hasOutgoing() ? Poll.POLLOUT : 0);
             poll.set(0, channel.socket().number(), wanted).set(1, fd, Poll.POLLIN);
-            poll.await(2, left);
+            boolean hasProgress = latestProgress != null && !channel.hasOutgoing();
+            poll.await(2, hasProgress ? Math.min(left, millisUntilProgress()) : left);
             // a client that has only ended its sending wants the call to end too, and waits for that
             if ((poll.result(0) & (Poll.POLLHUP | Poll.POLLRDHUP | Poll.POLLERR)) != 0) {
                 return Readiness.PEER_GONE;
             }
-            if ((poll.result(0) & Poll.POLLOUT) != 0) {
-                flush();
-            }
+            flush();
             if (poll.result(1) != 0) {
                 return Readiness.READY;
             }

@@ -109,6 +109,16 @@ public final class VarlinkServer {
         if (handler == null || call.upgrade()) {
             throw VarlinkException.methodNotImplemented(call.method());
         }
+        requireParameters(target.idl(), call);
         return handler;
+    }
+
+    /** A handler sees only what its method's definition allows. */
+    private static void requireParameters(Idl idl, Call call) throws VarlinkException {
+        Idl.Method method = idl.method(call.memberName());
+        String mismatch = new IdlChecker(idl).mismatch(method.input(), call.parameters(), "");
+        if (mismatch != null) {
+            throw VarlinkException.invalidParameter(mismatch);
+        }
     }
 }

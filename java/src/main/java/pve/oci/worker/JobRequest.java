@@ -6,17 +6,21 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import pve.oci.archive.Selector;
 import pve.oci.json.JsonLimits;
-import pve.oci.layer.LayerLimits;
 import pve.oci.layer.MappedIds;
+import pve.oci.layer.LayerLimits;
 import pve.oci.oci.Platform;
 import pve.oci.tar.TarLimits;
+import pve.oci.varlink.Idl;
+import pve.oci.varlink.IdlChecker;
+import pve.oci.varlink.VarlinkException;
 
 /**
- * What is to be done, as the daemon asks for it. The daemon has checked it; what is wrong with it is a mistake in the
- * program, so {@link IllegalArgumentException}.
+ * A call of io.pve.oci.worker, checked against that interface. Nothing has a default that would do more than was asked
+ * for: an ID map or a limit that is missing or malformed is an error.
  *
  * @param archiveName for messages
- * @param existing of a rootfs to be cleaned: what another worker found before it began
+ * @param uids empty but for an extraction into a user namespace
+ * @param existing what stays when a root directory is cleaned
  */
 public record JobRequest(
         Action action,
@@ -26,95 +30,150 @@ public record JobRequest(
         MappedIds gids,
         LayerLimits limits,
         JsonLimits jsonLimits,
-        @Nullable List<?> existing) {
+        List<?> existing) {
     /** What a worker can do. */
     public enum Action {
-        DETECT,
-        INSPECT,
-        VERIFY,
-        EXTRACT,
-        /** Takes back what a worker that died has left in a rootfs. */
-        CLEAN
+        DETECT("DetectArchive"),
+        INSPECT("InspectImage"),
+        VERIFY("VerifyImage"),
+        EXTRACT("ParseAndExtractImage"),
+        CLEAN("CleanRootDirectory");
+
+        private final String method;
+
+        Action(String method) {
+            this.method = method;
+        }
+
+        /** The method with its interface's name. */
+        public String method() {
+            return PREFIX + method;
+        }
+
+        static Action ofMethod(String method) throws VarlinkException {
+            for (Action action : values()) {
+                if (method.equals(action.method())) {
+                    return action;
+                }
+            }
+            throw VarlinkException.methodNotFound(method);
+        }
     }
+
+    private static final String PREFIX = "io.pve.oci.worker.";
+    private static final Idl IDL = Idl.ofResource("/io.pve.oci.worker.varlink");
+    private static final IdlChecker CHECKER = new IdlChecker(IDL);
+
+    /** user_namespaces(7): (uid_t) -1 is no ID. */
+    private static final long IDS = 0xffff_ffffL;
 
     public boolean isPrivileged() {
         return uids.isPrivileged();
     }
 
-    /** Reads the parameters of the call {@code io.pve.oci.worker.Run}. */
-    public static JobRequest of(Map<String, @Nullable Object> parameters) {
-        Map<?, ?> options = map(parameters.get("options"));
+    /**
+     * Reads a call.
+     *
+     * @param method with its interface's name
+     * @throws VarlinkException MethodNotFound, or InvalidParameter that names the first mistake
+     */
+    public static JobRequest of(String method, Map<String, @Nullable Object> parameters) throws VarlinkException {
+        Action action = Action.ofMethod(method);
+        String mismatch = CHECKER.mismatch(IDL.method(action.method).input(), parameters, "");
+        if (mismatch != null) {
+            throw VarlinkException.invalidParameter(mismatch);
+        }
+        Map<?, ?> limits = map(parameters.get("limits"));
         return new JobRequest(
-                Action.valueOf(string(parameters, "action", "").toUpperCase(java.util.Locale.ROOT)),
-                string(parameters, "archiveName", "archive"),
+                action,
+                parameters.get("archiveName") instanceof String name ? name : "root directory",
                 selector(map(parameters.get("selector"))),
-                idMap(parameters.get("uidMap")),
-                idMap(parameters.get("gidMap")),
-                limits(options),
-                jsonLimits(options),
-                parameters.get("existing") instanceof List<?> list ? list : null);
+                idMap(parameters, "uidMap"),
+                idMap(parameters, "gidMap"),
+                limits(limits),
+                jsonLimits(limits),
+                list(parameters.get("existing")));
     }
 
     private static Selector selector(Map<?, ?> json) {
-        String architecture = string(json, "architecture", "");
+        String architecture = optional(json, "architecture");
         return new Selector(
                 optional(json, "referenceName"),
-                architecture.isEmpty() ? Platform.hostArchitecture() : Platform.goArchitecture(architecture),
+                architecture == null ? Platform.hostArchitecture() : Platform.goArchitecture(architecture),
                 optional(json, "variant"),
                 optional(json, "manifestDigest"));
     }
 
-    private static MappedIds idMap(@Nullable Object json) {
+    private static MappedIds idMap(Map<String, @Nullable Object> parameters, String name) throws VarlinkException {
         List<MappedIds.Range> ranges = new ArrayList<>();
-        if (json instanceof List<?> list) {
-            for (Object item : list) {
-                Map<?, ?> range = map(item);
-                ranges.add(new MappedIds.Range(number(range, "inside", 0), number(range, "count", 0)));
+        for (Object item : list(parameters.get(name))) {
+            Map<?, ?> range = map(item);
+            long inside = number(range, "inside", -1);
+            long count = number(range, "count", -1);
+            if (inside < 0 || count <= 0 || inside >= IDS || count > IDS - inside) {
+                throw VarlinkException.invalidParameter(name + "[" + ranges.size() + "]");
             }
+            ranges.add(new MappedIds.Range(inside, count));
         }
         return new MappedIds(ranges);
     }
 
-    private static LayerLimits limits(Map<?, ?> options) {
+    private static LayerLimits limits(Map<?, ?> limits) throws VarlinkException {
         LayerLimits defaults = LayerLimits.DEFAULT;
         return new LayerLimits(
-                number(options, "maximumSize", defaults.maximumSize()),
-                number(options, "maximumEntries", defaults.maximumEntries()),
-                number(options, "maximumSteps", defaults.maximumSteps()),
-                number(options, "maximumRatio", defaults.maximumRatio()),
-                (int) number(options, "zstdWindowLog", defaults.zstdWindowLog()),
-                number(options, "bandwidthLimit", defaults.bandwidth()),
-                number(options, "readAhead", defaults.readAhead()),
-                tarLimits(options));
+                limit(limits, "maximumSize", defaults.maximumSize()),
+                limit(limits, "maximumEntries", defaults.maximumEntries()),
+                limit(limits, "maximumSteps", defaults.maximumSteps()),
+                limit(limits, "maximumRatio", defaults.maximumRatio()),
+                intLimit(limits, "zstdWindowLog", defaults.zstdWindowLog()),
+                limit(limits, "bandwidthLimit", defaults.bandwidthLimit()),
+                limit(limits, "readAhead", defaults.readAhead()),
+                tarLimits(limits));
     }
 
-    private static JsonLimits jsonLimits(Map<?, ?> options) {
+    private static JsonLimits jsonLimits(Map<?, ?> limits) throws VarlinkException {
         JsonLimits defaults = JsonLimits.DEFAULT;
         return new JsonLimits(
-                (int) number(options, "maximumJsonDepth", defaults.maximumDepth()),
-                (int) number(options, "maximumJsonSize", defaults.maximumSize()),
-                (int) number(options, "maximumJsonValues", defaults.maximumValues()));
+                intLimit(limits, "maximumJsonDepth", defaults.maximumDepth()),
+                intLimit(limits, "maximumJsonSize", defaults.maximumSize()),
+                intLimit(limits, "maximumJsonValues", defaults.maximumValues()));
     }
 
-    private static TarLimits tarLimits(Map<?, ?> options) {
+    private static TarLimits tarLimits(Map<?, ?> limits) throws VarlinkException {
         TarLimits defaults = TarLimits.DEFAULT;
         return new TarLimits(
-                (int) number(options, "maximumNameSize", defaults.nameSize()),
-                (int) number(options, "maximumLongNameSize", defaults.longNameSize()),
-                (int) number(options, "maximumPaxSize", defaults.paxSize()),
-                defaults.xattrNameSize(),
-                (int) number(options, "maximumXattrSize", defaults.xattrValueSize()),
-                (int) number(options, "maximumXattrs", defaults.xattrCount()),
-                (int) number(options, "maximumSparseRegions", defaults.sparseRegionCount()),
-                defaults.fileSize());
+                intLimit(limits, "maximumNameSize", defaults.maximumNameSize()),
+                defaults.maximumLongNameSize(),
+                intLimit(limits, "maximumPaxSize", defaults.maximumPaxSize()),
+                defaults.maximumXattrNameSize(),
+                intLimit(limits, "maximumXattrSize", defaults.maximumXattrSize()),
+                intLimit(limits, "maximumXattrs", defaults.maximumXattrs()),
+                intLimit(limits, "maximumSparseRegions", defaults.maximumSparseRegions()),
+                defaults.maximumFileSize());
+    }
+
+    private static int intLimit(Map<?, ?> limits, String name, int absent) throws VarlinkException {
+        long value = limit(limits, name, absent);
+        if (value > Integer.MAX_VALUE) {
+            throw VarlinkException.invalidParameter("limits." + name);
+        }
+        return (int) value;
+    }
+
+    private static long limit(Map<?, ?> limits, String name, long absent) throws VarlinkException {
+        long value = number(limits, name, absent);
+        if (value < 0) {
+            throw VarlinkException.invalidParameter("limits." + name);
+        }
+        return value;
     }
 
     private static Map<?, ?> map(@Nullable Object json) {
         return json instanceof Map<?, ?> map ? map : Map.of();
     }
 
-    private static String string(Map<?, ?> json, String name, String absent) {
-        return json.get(name) instanceof String text ? text : absent;
+    private static List<?> list(@Nullable Object json) {
+        return json instanceof List<?> list ? list : List.of();
     }
 
     private static @Nullable String optional(Map<?, ?> json, String name) {

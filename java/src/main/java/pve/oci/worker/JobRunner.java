@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import pve.oci.archive.Image;
 import pve.oci.archive.ImageArchive;
@@ -24,11 +25,12 @@ import pve.oci.text.Text;
 /** Runs one job from its request to the reply's parameters. The worker and the embedded engine both end here. */
 public final class JobRunner {
     private final JobRequest request;
-    private final JobListener listener;
+    private final Consumer<Map<String, @Nullable Object>> listener;
     private final Progress progress = new Progress();
     private final Steps steps;
 
-    public JobRunner(JobRequest request, JobListener listener) {
+    /** @param listener hears of the interface's events, but for progress */
+    public JobRunner(JobRequest request, Consumer<Map<String, @Nullable Object>> listener) {
         this.request = request;
         this.listener = listener;
         steps = new Steps(request.limits().maximumSteps());
@@ -190,10 +192,16 @@ public final class JobRunner {
     private Map<String, @Nullable Object> extract(Fd archive, Fd root) throws IOException {
         // everything is made with the mode that the image says
         Libc.umask(0);
-        try (Rootfs rootfs = open(root);
-                ImageArchive open = ImageArchive.open(archive, request.jsonLimits())) {
+        try (Rootfs rootfs = open(root)) {
+            // said before the first byte of the image is read: nothing can have made this process lie yet
+            listener.accept(Map.of("existing", rootfs.existing().toJson()));
+            return extract(archive, rootfs);
+        }
+    }
+
+    private Map<String, @Nullable Object> extract(Fd archive, Rootfs rootfs) throws IOException {
+        try (ImageArchive open = ImageArchive.open(archive, request.jsonLimits())) {
             Image image = open.images().select(request.selector());
-            listener.notify(Map.of("existing", rootfs.existing().toTexts()));
             begin(Progress.Phase.EXTRACTING, image);
             Map<String, @Nullable Object> result = new LinkedHashMap<>();
             result.put("manifestDigest", image.manifest().digest().toString());
@@ -215,13 +223,12 @@ public final class JobRunner {
         } catch (RootfsNotEmptyException e) {
             throw ImageException.of("RootDirectoryNotEmpty")
                     .cause(e)
-                    .message("root directory is not empty: " + e.getMessage());
+                    .message("root directory is not empty: " + e.reason());
         }
     }
 
     private Map<String, @Nullable Object> clean(Fd root) throws IOException {
-        List<?> existing = request.existing();
-        try (Rootfs rootfs = Rootfs.abandoned(root, existing == null ? List.of() : existing, steps)) {
+        try (Rootfs rootfs = Rootfs.abandoned(root, request.existing(), steps)) {
             rootfs.undo();
         }
         return Map.of();

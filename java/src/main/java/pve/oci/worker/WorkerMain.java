@@ -1,7 +1,6 @@
 package pve.oci.worker;
 
 import java.io.IOException;
-import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -16,17 +15,19 @@ import pve.oci.linux.Fd;
 import pve.oci.linux.UnixSocket;
 import pve.oci.oci.ImageException;
 import pve.oci.text.Text;
+import pve.oci.varlink.Call;
 import pve.oci.varlink.Frame;
 import pve.oci.varlink.FrameChannel;
+import pve.oci.varlink.VarlinkException;
 
 /**
- * Main class of the worker: created by the launcher inside its sandbox, with the connection to the daemon as descriptor 0.
- * Calls come one after the other, and the end of the connection is the end of the process.
+ * Main class of the worker. The launcher creates it inside its sandbox, with the connection to the daemon as descriptor
+ * 0. It answers calls of io.pve.oci.worker one after the other, and ends when the connection ends.
  */
 public final class WorkerMain {
     private static final String ERROR_PREFIX = "io.pve.oci.";
 
-    /** The daemon's requests are small; the list of entries that existed is the largest part of one. */
+    /** Requests are small; the list of entries that existed before is the largest part of one. */
     private static final JsonLimits REQUEST_LIMITS = new JsonLimits(16, 16 << 20, 200_000);
 
     private static final int REPORT_INTERVAL_MS = 100;
@@ -54,7 +55,7 @@ public final class WorkerMain {
         new WorkerMain().serve();
     }
 
-    /** Serves so many calls on descriptor 0, unannounced. */
+    /** Serves so many calls on descriptor 0 without saying first that it is ready. */
     public static void serve(int calls) throws IOException {
         WorkerMain worker = new WorkerMain();
         for (int i = 0; i < calls && worker.serveNext(); i++) {
@@ -63,7 +64,7 @@ public final class WorkerMain {
     }
 
     private void serve() throws IOException {
-        send(Map.of("ready", true), true);
+        sendEvent(Map.of("ready", true));
         while (serveNext()) {
             // a worker that goes on was only warmed: direct buffers are freed by the collector, and it waits lean
             System.gc();
@@ -75,27 +76,32 @@ public final class WorkerMain {
         if (frame == null) {
             return false;
         }
-        // each is closed by the job
-        Iterator<Fd> descriptors = frame.descriptors().iterator();
-        Fd archive = null;
-        Fd root = null;
-        Map<String, @Nullable Object> call = Json.parseObject(frame.json(), REQUEST_LIMITS);
-        if (!(call.get("parameters") instanceof Map<?, ?> parameters)) {
-            throw new IllegalArgumentException("a call without parameters");
+        try (frame) {
+            Call call = Call.parse(frame.json(), REQUEST_LIMITS);
+            JobRequest request = JobRequest.of(call.method(), call.parameters());
+            // both stay null unless the method has such a field
+            Fd archive = descriptor(frame, call, "archiveFileDescriptor");
+            Fd root = descriptor(frame, call, "rootDirectoryFileDescriptor");
+            run(request, archive, root);
+        } catch (VarlinkException e) {
+            sendLast(e.error(), e.parameters());
         }
-        JobRequest request = JobRequest.of(Json.asObject(parameters));
-        if (request.action() != JobRequest.Action.CLEAN && descriptors.hasNext()) {
-            archive = descriptors.next();
-        }
-        if (descriptors.hasNext()) {
-            root = descriptors.next();
-        }
-        run(request, archive, root);
         return true;
     }
 
+    /** The descriptor that the field names; the frame closes it, unless the job has done so. */
+    private static @Nullable Fd descriptor(Frame frame, Call call, String field) throws VarlinkException {
+        if (!(call.parameters().get(field) instanceof Number index)) {
+            return null;
+        }
+        if (index.longValue() < 0 || index.longValue() >= frame.descriptors().size()) {
+            throw VarlinkException.invalidParameter(field);
+        }
+        return frame.descriptors().get(index.intValue());
+    }
+
     private void run(JobRequest request, @Nullable Fd archive, @Nullable Fd root) {
-        JobRunner job = new JobRunner(request, parameters -> send(parameters, true));
+        JobRunner job = new JobRunner(request, this::sendEvent);
         Report report = new Report(job);
         ScheduledFuture<?> reporting =
                 reporter.scheduleWithFixedDelay(report, REPORT_INTERVAL_MS, REPORT_INTERVAL_MS, TimeUnit.MILLISECONDS);
@@ -108,7 +114,7 @@ public final class WorkerMain {
             reply = new LinkedHashMap<>(e.parameters());
             reply.put("message", String.valueOf(e.getMessage()));
             for (Throwable suppressed : e.getSuppressed()) {
-                log("err", "could not take back what was extracted: " + suppressed.getMessage());
+                logError("could not take back what was extracted: " + suppressed.getMessage());
             }
         } finally {
             reporting.cancel(false);
@@ -132,7 +138,7 @@ public final class WorkerMain {
         public synchronized void run() {
             Map<String, @Nullable Object> now = job.progress().toJson();
             if (!hasEnded && (!now.equals(last) || ++idle >= IDLE_REPORTS)) {
-                send(Map.of("progress", now), true);
+                sendEvent(Map.of("progress", now));
                 last = now;
                 idle = 0;
             }
@@ -144,16 +150,15 @@ public final class WorkerMain {
         }
     }
 
-    private void log(String level, String message) {
-        send(Map.of("log", Map.of("level", level, "message", Text.clean(message))), true);
+    private void logError(String message) {
+        sendEvent(Map.of("log", Map.of("level", "error", "message", Text.clean(message))));
     }
 
-    private void send(Map<String, ? extends @Nullable Object> parameters, boolean continues) {
+    /** Sends a reply that others follow; the interface's type Event. */
+    private void sendEvent(Map<String, @Nullable Object> event) {
         Map<String, @Nullable Object> frame = new LinkedHashMap<>();
-        frame.put("parameters", parameters);
-        if (continues) {
-            frame.put("continues", true);
-        }
+        frame.put("parameters", event);
+        frame.put("continues", true);
         write(frame);
     }
 

@@ -19,6 +19,7 @@ import pve.oci.linux.CString;
 import pve.oci.linux.Fd;
 import pve.oci.linux.Libc;
 import pve.oci.oci.ImageException;
+import pve.oci.varlink.VarlinkException;
 import pve.oci.worker.JobRequest;
 import pve.oci.worker.JobRunner;
 
@@ -94,17 +95,21 @@ class ConformanceTest {
 
     private static Map<String, @Nullable Object> extract(ConformanceCase conformanceCase, Path archive, Path rootfs)
             throws IOException {
-        List<Map<String, Integer>> map = List.of(Map.of("inside", 0, "outside", 100_000, "count", 65_536));
+        List<Map<String, Integer>> map = List.of(Map.of("inside", 0, "count", 65_536));
         Map<String, @Nullable Object> parameters = new LinkedHashMap<>();
-        parameters.put("action", "extract");
+        parameters.put("archiveFileDescriptor", 0);
+        parameters.put("rootDirectoryFileDescriptor", 1);
         parameters.put("archiveName", archive.toString());
         parameters.put("selector", conformanceCase.selector());
         parameters.put("uidMap", map);
         parameters.put("gidMap", map);
-        parameters.put("options", conformanceCase.options());
+        parameters.put("limits", conformanceCase.options());
         int umask = Libc.umask(0);
         try {
-            return new JobRunner(JobRequest.of(parameters), x -> {}).run(open(archive), detachedMount(rootfs));
+            JobRequest request = JobRequest.of(JobRequest.Action.EXTRACT.method(), parameters);
+            return new JobRunner(request, event -> {}).run(open(archive), detachedMount(rootfs));
+        } catch (VarlinkException e) {
+            throw new IllegalArgumentException(conformanceCase.name(), e);
         } finally {
             Libc.umask(umask);
         }

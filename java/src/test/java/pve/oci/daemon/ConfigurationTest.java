@@ -4,17 +4,31 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.io.IOException;
+import java.lang.reflect.RecordComponent;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import pve.oci.layer.LayerLimits;
 import pve.oci.tar.TarLimits;
+import pve.oci.varlink.Idl;
+import pve.oci.varlink.IdlType;
 
 class ConfigurationTest {
+    /** Limits that file systems and formats set, and the record that holds the others. */
+    private static final Set<String> ENGINE_ONLY =
+            Set.of("tar", "maximumLongNameSize", "maximumXattrNameSize", "maximumFileSize");
+
     @TempDir
     private Path directory;
 
@@ -91,16 +105,38 @@ class ConfigurationTest {
                 Map.entry(Setting.MAXIMUM_SIZE, layer.maximumSize()),
                 Map.entry(Setting.MAXIMUM_ENTRIES, layer.maximumEntries()),
                 Map.entry(Setting.MAXIMUM_RATIO, layer.maximumRatio()),
-                Map.entry(Setting.BANDWIDTH_LIMIT, layer.bandwidth()),
+                Map.entry(Setting.BANDWIDTH_LIMIT, layer.bandwidthLimit()),
                 Map.entry(Setting.READ_AHEAD, layer.readAhead()),
                 Map.entry(Setting.ZSTD_WINDOW_LOG, (long) layer.zstdWindowLog()),
-                Map.entry(Setting.MAXIMUM_NAME_SIZE, (long) tar.nameSize()),
-                Map.entry(Setting.MAXIMUM_PAX_SIZE, (long) tar.paxSize()),
-                Map.entry(Setting.MAXIMUM_XATTR_SIZE, (long) tar.xattrValueSize()),
-                Map.entry(Setting.MAXIMUM_XATTRS, (long) tar.xattrCount()),
-                Map.entry(Setting.MAXIMUM_SPARSE_REGIONS, (long) tar.sparseRegionCount()));
+                Map.entry(Setting.MAXIMUM_NAME_SIZE, (long) tar.maximumNameSize()),
+                Map.entry(Setting.MAXIMUM_PAX_SIZE, (long) tar.maximumPaxSize()),
+                Map.entry(Setting.MAXIMUM_XATTR_SIZE, (long) tar.maximumXattrSize()),
+                Map.entry(Setting.MAXIMUM_XATTRS, (long) tar.maximumXattrs()),
+                Map.entry(Setting.MAXIMUM_SPARSE_REGIONS, (long) tar.maximumSparseRegions()));
         engine.forEach((setting, value) ->
                 assertThat(setting.defaultValue).as(setting.key).isEqualTo(value));
+    }
+
+    @Test
+    void a_limit_has_one_name_from_the_setting_to_the_engine() {
+        Idl worker = Idl.ofResource("/io.pve.oci.worker.varlink");
+        Set<String> options = new TreeSet<>();
+        for (Setting setting : Setting.values()) {
+            if (setting.workerOption != null) {
+                Matcher words = Pattern.compile("-(.)").matcher(setting.key);
+                String name = words.replaceAll(word -> word.group(1).toUpperCase(Locale.ROOT));
+                assertThat(setting.workerOption).isEqualTo(name);
+                options.add(name);
+            }
+        }
+        assertThat(((IdlType.Struct) worker.types().get("Limits")).fields().keySet())
+                .isEqualTo(options);
+        for (Class<?> engine : List.of(TarLimits.class, LayerLimits.class)) {
+            Stream.of(engine.getRecordComponents())
+                    .map(RecordComponent::getName)
+                    .filter(name -> !ENGINE_ONLY.contains(name))
+                    .forEach(name -> assertThat(options).contains(name));
+        }
     }
 
     @Test

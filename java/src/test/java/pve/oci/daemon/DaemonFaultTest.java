@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
@@ -16,6 +18,7 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import pve.oci.varlink.TestClient;
 import pve.oci.varlink.Tree;
 
@@ -84,6 +87,112 @@ class DaemonFaultTest {
         assertThat(root.resolve("made")).doesNotExist();
         assertThat(root.resolve("lost+found")).isDirectory();
         assertThat(Files.getAttribute(root, "unix:uid")).isEqualTo(owner);
+    }
+
+    /** Whatever the worker says, and also when it says in order that it has failed. */
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "say {\"error\":\"io.pve.oci.BlobNotFound\",\"parameters\":{\"digest\":\"d\",\"message\":\"m\"}}",
+                "say {\"parameters\":{}}",
+                "say {\"parameters\":{\"result\":null,\"config\":{}}}",
+                "say {\"continues\":true}",
+                "die"
+            })
+    void a_fresh_worker_cleans_and_the_root_directory_is_given_back(String lastWord) throws Exception {
+        Path root = daemon.root();
+        Files.setPosixFilePermissions(root, PosixFilePermissions.fromString("rwxr-x---"));
+        Files.setLastModifiedTime(root, FileTime.fromMillis(5_000));
+        Path archive = daemon.archive(FakeReplies.existing("made"), "touch made", "chmod rwxrwxrwx", lastWord);
+        try (TestClient client = daemon.connect()) {
+            Map<String, @Nullable Object> reply = client.call(EXTRACT, DaemonFixture.extraction(archive, root));
+            assertThat(reply).containsKey("error");
+        }
+        assertThat(root).isEmptyDirectory();
+        assertThat(Files.getAttribute(root, "unix:uid")).isEqualTo(0);
+        assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(root)))
+                .isEqualTo("rwxr-x---");
+        assertThat(Files.getLastModifiedTime(root).toMillis()).isEqualTo(5_000);
+    }
+
+    @Test
+    void a_job_that_ends_before_it_runs_has_changed_nothing() throws Exception {
+        Path root = daemon.root();
+        Path waiting = daemon.root();
+        Path slow = daemon.archive("sleep 30000");
+        try (TestClient first = daemon.connect();
+                TestClient second = daemon.connect();
+                TestClient third = daemon.connect();
+                TestClient other = daemon.connect()) {
+            first.send(TestClient.more(EXTRACT, DaemonFixture.extraction(slow, root)));
+            await(() -> jobs().size() == 1);
+            Thread.sleep(50);
+            second.send(TestClient.more(EXTRACT, DaemonFixture.extraction(slow, waiting)));
+            String id = Tree.at(second.receive(), "parameters", "jobId").toString();
+            Thread.sleep(50);
+            Map<String, @Nullable Object> refused = third.call(EXTRACT, DaemonFixture.extraction(slow, daemon.root()));
+            assertThat(Tree.at(refused, "error")).isEqualTo("io.pve.oci.TooManyJobs");
+            other.call("io.pve.oci.CancelJob", Map.of("id", id));
+            assertThat(Tree.at(second.receive(), "error")).isEqualTo("io.pve.oci.Cancelled");
+            assertThat(Files.getAttribute(waiting, "unix:uid")).isEqualTo(0);
+        }
+    }
+
+    @Test
+    void refuses_a_second_job_on_the_same_directory_and_on_one_above_or_below() throws Exception {
+        daemon.close();
+        daemon = DaemonFixture.start(directory);
+        Path root = daemon.root();
+        Path below = Files.createDirectories(root.resolve("a/b"));
+        Path link = Files.createSymbolicLink(directory.resolve("link"), root.resolve("a"));
+        Path slow = daemon.archive("sleep 30000");
+        try (TestClient first = daemon.connect();
+                TestClient second = daemon.connect()) {
+            first.send(TestClient.more(EXTRACT, DaemonFixture.extraction(slow, root.resolve("a"))));
+            String id = Tree.at(first.receive(), "parameters", "jobId").toString();
+            Map<Path, String> where = Map.of(
+                    root.resolve("a"),
+                    "into it",
+                    link,
+                    "into it",
+                    below,
+                    "into a directory above it",
+                    root,
+                    "into a directory below it");
+            where.forEach((path, words) -> {
+                Map<String, @Nullable Object> reply = call(second, DaemonFixture.extraction(slow, path));
+                assertThat(Tree.at(reply, "error")).isEqualTo("io.pve.oci.RootDirectoryInUse");
+                assertThat(Tree.at(reply, "parameters", "message"))
+                        .isEqualTo("root directory " + path + " is in use: job " + id + " extracts " + words);
+            });
+        }
+        await(() -> jobs().isEmpty());
+        try (TestClient client = daemon.connect()) {
+            Map<String, @Nullable Object> reply = client.call(
+                    EXTRACT, DaemonFixture.extraction(daemon.archive(FakeReplies.DETECTED), root.resolve("a")));
+            assertThat(Tree.at(reply, "error")).isEqualTo("io.pve.oci.WorkerFailed");
+        }
+    }
+
+    @Test
+    void a_worker_that_never_stops_talking_is_ended_and_the_clients_end_is_seen() throws Exception {
+        String event = FakeReplies.progress(1);
+        Map<String, @Nullable Object> reply = extract(daemon.archive("repeat " + event), daemon.root());
+        assertThat(Tree.at(reply, "parameters", "message")).isEqualTo("worker sends more than 100 events a second");
+    }
+
+    private Map<String, @Nullable Object> extract(Path archive, Path root) throws IOException {
+        try (TestClient client = daemon.connect()) {
+            return call(client, DaemonFixture.extraction(archive, root));
+        }
+    }
+
+    private static Map<String, @Nullable Object> call(TestClient client, Map<String, Object> parameters) {
+        try {
+            return client.call(EXTRACT, parameters);
+        } catch (IOException e) {
+            throw new IllegalStateException(e);
+        }
     }
 
     @Test

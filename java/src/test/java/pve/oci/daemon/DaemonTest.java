@@ -7,16 +7,20 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import pve.oci.json.Json;
+import pve.oci.layer.LayerLimits;
 import pve.oci.linux.CString;
 import pve.oci.linux.Fd;
 import pve.oci.linux.Libc;
 import pve.oci.varlink.TestClient;
 import pve.oci.varlink.Tree;
+import pve.oci.worker.JobRequest;
 
 /** The daemon as its clients see it, with workers that do what the test's archive says. */
 class DaemonTest {
@@ -54,15 +58,19 @@ class DaemonTest {
                     client.call("io.pve.oci.ParseAndExtractImage", DaemonFixture.extraction(archive, root));
             assertThat(reply).doesNotContainKey("error");
             Object request = parameter(reply, "config");
-            List<Map<String, Long>> map = List.of(Map.of("inside", 0L, "outside", 100000L, "count", 65536L));
-            assertThat(Tree.at(request, "method")).isEqualTo("io.pve.oci.worker.Run");
-            assertThat(Tree.at(request, "parameters", "action")).isEqualTo("extract");
-            assertThat(Tree.at(request, "parameters", "archiveName")).isEqualTo(archive.toString());
-            assertThat(Tree.at(request, "parameters", "archiveIsDirectory")).isEqualTo(false);
-            assertThat(Tree.at(request, "parameters", "uidMap")).isEqualTo(map);
-            assertThat(Tree.at(request, "parameters", "gidMap")).isEqualTo(map);
-            assertThat(Tree.at(request, "parameters", "selector")).isEqualTo(Map.of());
-            assertThat(Tree.at(request, "parameters", "options")).isEqualTo(Map.of());
+            String method = String.valueOf(Tree.at(request, "method"));
+            assertThat(method).isEqualTo("io.pve.oci.worker.ParseAndExtractImage");
+            Map<String, @Nullable Object> parameters =
+                    Json.asObject((Map<?, ?>) Objects.requireNonNull(Tree.at(request, "parameters")));
+            assertThat(parameters)
+                    .containsEntry("archiveFileDescriptor", 0L)
+                    .containsEntry("rootDirectoryFileDescriptor", 1L)
+                    .containsEntry("archiveName", archive.toString());
+            // the other side of the contract understands it
+            JobRequest understood = JobRequest.of(method, parameters);
+            assertThat(understood.uids()).hasToString("0-65535");
+            assertThat(understood.gids()).hasToString("0-65535");
+            assertThat(understood.limits()).isEqualTo(LayerLimits.DEFAULT);
         }
         assertThat(root.resolve("made")).exists();
         assertThat(Files.getAttribute(root, "unix:uid")).isEqualTo(100000);

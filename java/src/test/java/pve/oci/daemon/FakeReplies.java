@@ -32,11 +32,14 @@ final class FakeReplies {
                 + "\"entriesWritten\":" + entries + ",\"bytesWritten\":4}},\"continues\":true}";
     }
 
-    /** The first progress of an extraction, which tells what directories stood in the root directory. */
+    /** What a worker says that it has found in the root directory: names of directories. */
     static String existing(String... names) {
-        return "say {\"parameters\":{\"progress\":{\"phase\":\"extracting\",\"bytesRead\":0,\"bytesTotal\":2,"
-                + "\"entriesWritten\":0,\"bytesWritten\":0},\"existing\":["
+        return "say {\"parameters\":{\"existing\":["
                 + String.join(
-                        ",", List.of(names).stream().map(n -> '"' + n + '"').toList()) + "]},\"continues\":true}";
+                        ",",
+                        List.of(names).stream()
+                                .map(n -> "{\"path\":\"" + n + "\",\"isDirectory\":false}")
+                                .toList())
+                + "]},\"continues\":true}";
     }
 }

@@ -4,6 +4,8 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
@@ -22,12 +24,12 @@ public final class FakeWorker {
 
     public static void main(String[] arguments) throws Exception {
         FrameChannel channel = FrameChannel.of(ChannelSocket.connect(arguments[0]), 1 << 20);
-        say(channel, Map.of("parameters", Map.of("ready", true, "pid", 1, "version", "test"), "continues", true));
+        say(channel, Map.of("parameters", Map.of("ready", true), "continues", true));
         for (Frame frame = channel.receive(); frame != null; frame = channel.receive()) {
             Map<String, @Nullable Object> call = Json.parseObject(frame.json(), new JsonLimits(80, 1 << 20, 1 << 20));
             Map<?, ?> parameters = (Map<?, ?>) call.get("parameters");
-            if (parameters != null && "clean".equals(parameters.get("action"))) {
-                clean(channel, frame, (List<?>) parameters.get("existing"));
+            if ("io.pve.oci.worker.CleanRootDirectory".equals(call.get("method"))) {
+                clean(channel, frame, parameters);
             } else {
                 play(channel, frame, call);
             }
@@ -39,11 +41,14 @@ public final class FakeWorker {
         return Path.of("/proc/self/fd/" + frame.descriptors().get(index).number());
     }
 
-    private static void clean(FrameChannel channel, Frame frame, @Nullable List<?> existing) throws IOException {
-        Path root = path(frame, 0);
-        try (var files = Files.newDirectoryStream(root)) {
+    private static void clean(FrameChannel channel, Frame frame, @Nullable Map<?, ?> parameters) throws IOException {
+        List<Object> stay = new ArrayList<>();
+        if (parameters != null && parameters.get("existing") instanceof List<?> existing) {
+            existing.forEach(entry -> stay.add(((Map<?, ?>) entry).get("path")));
+        }
+        try (var files = Files.newDirectoryStream(path(frame, 0))) {
             for (Path file : files) {
-                if (existing == null || !existing.contains(file.getFileName().toString())) {
+                if (!stay.contains(file.getFileName().toString())) {
                     Files.delete(file);
                 }
             }
@@ -59,6 +64,12 @@ public final class FakeWorker {
                 case "say" -> sayRaw(channel, rest);
                 case "echo" -> // the request, where an image's configuration would be
                     say(channel, Map.of("parameters", Map.of("config", call, "result", FakeReplies.EXTRACT_RESULT)));
+                case "chmod" -> Files.setPosixFilePermissions(path(frame, 1), PosixFilePermissions.fromString(rest));
+                case "repeat" -> {
+                    while (true) {
+                        sayRaw(channel, rest);
+                    }
+                }
                 case "touch" -> Files.createFile(path(frame, 1).resolve(rest));
                 case "sleep" -> Thread.sleep(Long.parseLong(rest));
                 case "exit" -> Runtime.getRuntime().halt(Integer.parseInt(rest));

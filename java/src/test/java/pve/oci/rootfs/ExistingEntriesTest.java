@@ -28,11 +28,7 @@ class ExistingEntriesTest {
     void directories_and_lost_and_found_may_be_there() throws IOException {
         root.shell("mkdir -p var/lib/data lost+found/x; touch lost+found/fragment");
         try (Rootfs rootfs = new Rootfs(root.open(), new Steps(1_000_000))) {
-            assertThat(rootfs.existing().toTexts())
-                    .hasSize(7)
-                    .first()
-                    .asString()
-                    .contains("\"path\":\"\"");
+            assertThat(rootfs.existing().toJson()).hasSize(7).first().asString().startsWith("{path=, isDirectory=true");
         }
     }
 
@@ -50,6 +46,39 @@ class ExistingEntriesTest {
         assertThatThrownBy(() -> new Rootfs(root.open(), new Steps(1_000_000)).close())
                 .isInstanceOf(RootfsNotEmptyException.class)
                 .hasMessage("it holds more than 10000 entries");
+    }
+
+    @Test
+    void volumes_mounted_below_may_hold_anything() throws IOException {
+        root.shell("mkdir small large; mount -t tmpfs x small; mount -t tmpfs x large; echo 1 > small/f; mkdir large/d");
+        root.shell("cd large/d; seq 1100 | xargs touch");
+        try {
+            try (Rootfs rootfs = new Rootfs(root.openWithVolumes(), new Steps(1_000_000))) {
+                rootfs.beginLayer(true, true);
+                EntryPath made = path("small/made/deep");
+                rootfs.makeSymbolicLink(
+                        rootfs.makeParent(made), made, "x".getBytes(UTF_8), 1, metadata(0777, 0, 0));
+                assertThatThrownBy(() -> rootfs.makeParent(path("large/made")))
+                        .isInstanceOf(ProtectedEntryException.class);
+                rootfs.makeDirectory(rootfs.root(), path("large"), metadata(0700, 0, 0), false);
+                assertThatThrownBy(() -> rootfs.makeParent(path("large/d/made")))
+                        .isInstanceOf(ProtectedEntryException.class)
+                        .hasMessageContaining("which is in the mount point large");
+                rootfs.undo();
+            }
+            assertThat(root.shell("find . -path './large/d/*' | wc -l; find small; stat -c %a large"))
+                    .isEqualTo("1100\nsmall\nsmall/f\n1777\n");
+        } finally {
+            root.shell("umount small large");
+        }
+    }
+
+    @Test
+    void the_error_says_what_may_be_there() throws IOException {
+        root.shell("mkdir -p a/lost+found; touch a/lost+found/f");
+        assertThatThrownBy(() -> new Rootfs(root.open(), new Steps(1_000_000)).close())
+                .hasMessage("it holds a/lost+found/f;"
+                        + " only lost+found and volumes mounted below it may hold anything but directories");
     }
 
     @Test
@@ -83,12 +112,12 @@ class ExistingEntriesTest {
     void another_process_can_undo_by_their_texts() throws IOException {
         root.shell(
                 "mkdir -p var/lib; chmod 2711 var; chown 5:6 var; setfattr -n user.a -v b var; touch -d @7 var var/lib .");
-        List<String> texts;
+        List<?> json;
         try (Rootfs rootfs = new Rootfs(root.open(), new Steps(1_000_000))) {
-            texts = rootfs.existing().toTexts();
+            json = rootfs.existing().toJson();
             makeThings(rootfs);
         }
-        try (Rootfs rootfs = Rootfs.abandoned(root.open(), texts, new Steps(0))) {
+        try (Rootfs rootfs = Rootfs.abandoned(root.open(), json, new Steps(0))) {
             rootfs.undo();
         }
         checkUnchanged();

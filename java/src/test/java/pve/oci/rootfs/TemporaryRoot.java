@@ -34,8 +34,17 @@ public final class TemporaryRoot implements AutoCloseable {
 
     /** A new descriptor of the detached mount, to be owned by the caller. */
     public Fd open() throws IOException {
+        return clone(0);
+    }
+
+    /** The same with what is mounted below the root directory. */
+    public Fd openWithVolumes() throws IOException {
+        return clone(Libc.AT_RECURSIVE);
+    }
+
+    private Fd clone(int flags) throws IOException {
         CString name = CString.of(folder.toString().getBytes(UTF_8));
-        return new Fd(Libc.openTree(AT_FDCWD, name.address(), Libc.OPEN_TREE_CLONE | Libc.OPEN_TREE_CLOEXEC));
+        return new Fd(Libc.openTree(AT_FDCWD, name.address(), Libc.OPEN_TREE_CLONE | Libc.OPEN_TREE_CLOEXEC | flags));
     }
 
     /** A file or directory as any program would open it. */

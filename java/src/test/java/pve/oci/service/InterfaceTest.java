@@ -17,6 +17,7 @@ import pve.oci.varlink.IdlType;
 /** The interface definition against the code. */
 class InterfaceTest {
     private static final Idl IDL = Idl.ofResource("/io.pve.oci.varlink");
+    private static final Idl WORKER = Idl.ofResource("/io.pve.oci.worker.varlink");
     private static final Path SOURCES = Path.of("java/src/main/java/pve/oci");
 
     @Test
@@ -71,10 +72,20 @@ class InterfaceTest {
     }
 
     @Test
-    void every_method_that_works_on_an_image_has_its_action() {
-        for (Action action : Action.values()) {
-            assertThat(Action.ofMethod(action.method())).isEqualTo(action);
-            assertThat(IDL.method(action.method()).output().fields().keySet()).containsAll(action.requiredInReply());
+    void every_method_that_works_on_an_image_has_the_workers_method() {
+        for (ImageMethod method : ImageMethod.values()) {
+            assertThat(ImageMethod.ofName(method.method())).isEqualTo(method);
+            assertThat(IDL.method(method.method()).output().fields().keySet()).containsAll(method.requiredInReply());
+            assertThat(WORKER.methods()).containsKey(method.method());
         }
+    }
+
+    @Test
+    void types_that_both_interfaces_have_are_the_same() {
+        Set<String> shared = new TreeSet<>(WORKER.types().keySet());
+        shared.retainAll(IDL.types().keySet());
+        assertThat(shared).containsExactly("ImageSelector", "Progress");
+        shared.forEach(type ->
+                assertThat(WORKER.types().get(type)).isEqualTo(IDL.types().get(type)));
     }
 }

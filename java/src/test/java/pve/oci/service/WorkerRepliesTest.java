@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.nio.charset.StandardCharsets;
+import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -49,7 +51,18 @@ class WorkerRepliesTest {
                         + "\"bytesTotal\":1,\"entriesWritten\":1,\"bytesWritten\":1}}}",
                 "{\"continues\":true,\"parameters\":{\"existing\":\"a\"}}",
                 "{\"continues\":true,\"parameters\":{\"existing\":[1]}}",
+                "{\"continues\":true,\"parameters\":{\"existing\":[{\"path\":\"a\"}]}}",
                 "{\"continues\":true,\"parameters\":{\"log\":{\"level\":1}}}",
+                "{\"continues\":true,\"parameters\":{\"log\":{\"level\":\"err\",\"message\":\"a\"}}}",
+                "{\"continues\":true,\"parameters\":{\"ready\":1}}",
+                "{\"continues\":true,\"parameters\":{\"ready\":true,\"pid\":1}}",
+                "{\"continues\":true,\"parameters\":{\"format\":\"tar\"}}",
+                "{\"continues\":true,\"parameters\":{}}",
+                "{\"continues\":true}",
+                "{\"continues\":1,\"parameters\":{\"format\":\"tar\"}}",
+                "{\"continues\":false,\"parameters\":{\"format\":\"tar\"}}",
+                "{\"parameters\":{\"format\":\"tar\"},\"upgraded\":true}",
+                "{\"error\":\"org.varlink.service.InvalidParameter\",\"parameters\":{\"parameter\":\"uidMap\"}}",
             })
     void refuses(String json) {
         assertThatThrownBy(() -> read(json))
@@ -70,11 +83,46 @@ class WorkerRepliesTest {
 
     @Test
     void long_texts_are_cut() throws Exception {
-        WorkerReplies.Message message = read("{\"continues\":true,\"parameters\":{\"log\":{\"level\":\"warn\","
-                + "\"message\":\"" + "x".repeat(100_000) + "\"}}}");
-        assertThat(message)
-                .isInstanceOfSatisfying(
-                        WorkerReplies.LogMessage.class,
-                        log -> assertThat(log.text()).hasSizeLessThan(10_000));
+        WorkerReplies.Message message = read("""
+                {"continues": true, "parameters": {"log": {"level": "warning", "message": "%s"}}}""".formatted("x".repeat(100_000)));
+        assertThat(message).isInstanceOfSatisfying(WorkerReplies.Event.class, event -> {
+            assertThat(event.log().text()).hasSizeLessThan(10_000);
+            assertThat(event.log().isProblem()).isTrue();
+        });
+    }
+
+    /** The most important line that a worker can say: what it could not take back. */
+    @Test
+    void errors_in_the_log_are_problems() throws Exception {
+        for (String level : List.of("info", "warning", "error")) {
+            WorkerReplies.Message message = read("""
+                    {"continues": true, "parameters": {"log": {"level": "%s", "message": "m"}}}""".formatted(level));
+            assertThat(message)
+                    .isInstanceOfSatisfying(
+                            WorkerReplies.Event.class,
+                            event -> assertThat(event.log().isProblem()).isEqualTo(!level.equals("info")));
+        }
+    }
+
+    @Test
+    void a_configuration_is_passed_on_as_it_is_and_not_kept() throws Exception {
+        byte[] frame = """
+                {"parameters": {"images": [], "manifest": {"mediaType": "m", "digest": "d", "size": 1},
+                "platform": {"architecture": "a", "os": "o"}, "layers": [],
+                "config": {"a": [{"b": 1}, "\\u0041"], "a": {}}, "rawConfig": "\\"x"}}""".getBytes(StandardCharsets.UTF_8);
+        WorkerReplies.Message message =
+                new WorkerReplies(IDL).read(frame, IDL.method("InspectImage").output());
+
+        assertThat(message).isInstanceOfSatisfying(WorkerReplies.Reply.class, reply -> {
+            assertThat(reply.frame()).isSameAs(frame);
+            assertThat(reply.parameters()).containsEntry("config", Map.of()).containsEntry("rawConfig", "");
+        });
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"\"config\": 1", "\"config\": {\"a\": }", "\"config\": {\"a\": [}", "\"rawConfig\": 1"})
+    void a_configuration_is_valid_json_all_the_same(String member) {
+        String frame = "{\"parameters\": {\"format\": \"tar\", " + member + "}}";
+        assertThatThrownBy(() -> read(frame)).isInstanceOf(VarlinkException.class);
     }
 }

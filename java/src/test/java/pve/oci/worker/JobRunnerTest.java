@@ -9,6 +9,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
@@ -22,6 +23,7 @@ import pve.oci.conformance.ImageBuilder;
 import pve.oci.linux.Fd;
 import pve.oci.oci.ImageException;
 import pve.oci.rootfs.TemporaryRoot;
+import pve.oci.varlink.VarlinkException;
 
 class JobRunnerTest {
     private static final String IMAGE =
@@ -75,14 +77,33 @@ class JobRunnerTest {
     }
 
     private Map<String, @Nullable Object> run(String action, Path archive, Map<String, ?> more) throws IOException {
-        Map<String, @Nullable Object> parameters = new LinkedHashMap<>(more);
-        parameters.put("action", action);
-        parameters.put("archiveName", "ARCHIVE");
-        parameters.put("selector", Map.of("architecture", "amd64"));
-        boolean hasRoot = action.equals("extract") || action.equals("clean");
+        Map<String, @Nullable Object> parameters = new LinkedHashMap<>();
+        JobRequest.Action task = JobRequest.Action.valueOf(action.toUpperCase(Locale.ROOT));
+        boolean hasRoot = task == JobRequest.Action.EXTRACT || task == JobRequest.Action.CLEAN;
+        boolean hasArchive = task != JobRequest.Action.CLEAN;
+        if (hasArchive) {
+            parameters.put("archiveFileDescriptor", 0);
+            parameters.put("archiveName", "ARCHIVE");
+            parameters.put("limits", Map.of());
+        }
+        if (hasArchive && task != JobRequest.Action.DETECT) {
+            parameters.put("selector", Map.of("architecture", "amd64"));
+        }
+        if (hasRoot) {
+            parameters.put("rootDirectoryFileDescriptor", 1);
+        }
+        if (task == JobRequest.Action.EXTRACT) {
+            parameters.put("uidMap", List.of());
+            parameters.put("gidMap", List.of());
+        }
+        parameters.putAll(more);
         @Nullable Fd rootFd = hasRoot ? root.open() : null;
-        @Nullable Fd archiveFd = action.equals("clean") ? null : TemporaryRoot.open(archive);
-        return new JobRunner(JobRequest.of(parameters), notices::add).run(archiveFd, rootFd);
+        @Nullable Fd archiveFd = hasArchive ? TemporaryRoot.open(archive) : null;
+        try {
+            return new JobRunner(JobRequest.of(task.method(), parameters), notices::add).run(archiveFd, rootFd);
+        } catch (VarlinkException e) {
+            throw new IllegalArgumentException(e);
+        }
     }
 
     private static Map<?, ?> map(Map<?, ?> of, String name) {

@@ -2,41 +2,34 @@ package pve.oci.service;
 
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
-/** What a worker is asked to do, by the method that asks for it. */
-enum Action {
+/** A method that works on an image. A worker's method that does the work has the same name. */
+enum ImageMethod {
     DETECT("DetectArchive"),
     INSPECT("InspectImage"),
     VERIFY("VerifyImage"),
     EXTRACT("ParseAndExtractImage");
 
-    private static final Map<String, Action> BY_METHOD =
-            Map.of(DETECT.method, DETECT, INSPECT.method, INSPECT, VERIFY.method, VERIFY, EXTRACT.method, EXTRACT);
+    private static final Map<String, ImageMethod> BY_NAME =
+            Stream.of(values()).collect(Collectors.toMap(ImageMethod::method, Function.identity()));
 
     private final String method;
 
-    Action(String method) {
+    ImageMethod(String method) {
         this.method = method;
     }
 
-    static @Nullable Action ofMethod(String method) {
-        return BY_METHOD.get(method);
+    static @Nullable ImageMethod ofName(String method) {
+        return BY_NAME.get(method);
     }
 
-    /** The method's name in the interface. */
+    /** The name in the interface. */
     String method() {
         return method;
-    }
-
-    /** The name in requests to workers. */
-    String request() {
-        return switch (this) {
-            case DETECT -> "detect";
-            case INSPECT -> "inspect";
-            case VERIFY -> "verify";
-            case EXTRACT -> "extract";
-        };
     }
 
     /** Fields that are optional only because replies with progress have not got them yet. */

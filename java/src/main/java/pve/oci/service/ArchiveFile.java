@@ -17,11 +17,11 @@ import pve.oci.varlink.VarlinkException;
  *
  * @param name as shown in messages
  */
-record ImageArchive(Fd fd, String name, boolean isDirectory) implements AutoCloseable {
+record ArchiveFile(Fd fd, String name, boolean isDirectory) implements AutoCloseable {
     private static final long MOUNT_ATTRIBUTES =
             Libc.MOUNT_ATTR_RDONLY | Libc.MOUNT_ATTR_NOSUID | Libc.MOUNT_ATTR_NODEV | Libc.MOUNT_ATTR_NOEXEC;
 
-    static ImageArchive open(ServerCall call, JobParameters parameters) throws VarlinkException {
+    static ArchiveFile open(ServerCall call, JobParameters parameters) throws VarlinkException {
         String path = parameters.archivePath();
         Long index = parameters.archiveFileDescriptor();
         OpenFiles.requireExactlyOne("archivePath", path, "archiveFileDescriptor", index);
@@ -47,13 +47,13 @@ record ImageArchive(Fd fd, String name, boolean isDirectory) implements AutoClos
         }
     }
 
-    private static ImageArchive open(ServerCall call, String parameter, Fd fd, String name) throws VarlinkException {
+    private static ArchiveFile open(ServerCall call, String parameter, Fd fd, String name) throws VarlinkException {
         try {
             int type = new FileStatus().read(fd.number()).type();
             if (type == Libc.S_IFDIR) {
                 PeerRules.requireRoot(call.peer(), "a directory as an archive");
                 PeerRules.requireOurMountNamespace(call.peer(), parameter);
-                return new ImageArchive(Mounts.cloneTree(fd, MOUNT_ATTRIBUTES), name, true);
+                return new ArchiveFile(Mounts.cloneTree(fd, MOUNT_ATTRIBUTES), name, true);
             }
             if (type != Libc.S_IFREG) {
                 throw OciErrors.invalidArgument(
@@ -62,7 +62,7 @@ record ImageArchive(Fd fd, String name, boolean isDirectory) implements AutoClos
             // opened through the mount: it is the mount of an open file that makes fchmod(2) and the like fail; and
             // position, flags and locks are not the client's
             try (Fd mount = Mounts.cloneTree(fd, MOUNT_ATTRIBUTES)) {
-                return new ImageArchive(OpenFiles.reopen(mount, Libc.O_RDONLY | Libc.O_NONBLOCK), name, false);
+                return new ArchiveFile(OpenFiles.reopen(mount, Libc.O_RDONLY | Libc.O_NONBLOCK), name, false);
             }
         } catch (ErrnoException e) {
             if (e.errno() == Errno.EINVAL && e.call().equals("open_tree")) {
