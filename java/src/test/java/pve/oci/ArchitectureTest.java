@@ -48,7 +48,7 @@ class ArchitectureTest {
             Map.entry("archive", List.of("tar", "compress", "oci", "linux", "json", "text")),
             // a layer is read where the archive has its blob
             Map.entry("layer", List.of("archive", "tar", "compress", "rootfs", "oci", "linux", "text")),
-            Map.entry("rootfs", List.of("linux", "json", "text")),
+            Map.entry("rootfs", List.of("linux", "text")),
             Map.entry("compress", List.of("linux")),
             Map.entry("oci", List.of("json", "text")),
             Map.entry("text", List.of()),

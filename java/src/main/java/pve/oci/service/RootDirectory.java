@@ -142,7 +142,7 @@ final class RootDirectory implements AutoCloseable {
     void restore() {
         try {
             existing.restore(tree);
-        } catch (ErrnoException e) {
+        } catch (IOException e) {
             // the failure that is being answered is what the client has to know
             LOG.warn("root directory not given back root={} reason=\"{}\"", Text.clean(name), e.getMessage());
         }
