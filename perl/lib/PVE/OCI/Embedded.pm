@@ -12,7 +12,6 @@ use Errno qw(EINTR EINVAL EPERM);
 use Fcntl
     qw(F_GETFL F_SETFL O_ACCMODE O_DIRECTORY O_NOCTTY O_NONBLOCK O_RDONLY O_WRONLY S_ISBLK S_ISCHR
     S_ISDIR S_ISFIFO S_ISREG S_ISSOCK);
-use JSON;
 use POSIX qw(WNOHANG);
 use Socket qw(AF_UNIX MSG_NOSIGNAL PF_UNSPEC SOCK_STREAM);
 use Time::HiRes qw(sleep time);
@@ -20,32 +19,25 @@ use Time::HiRes qw(sleep time);
 use PVE::OCI::Error;
 use PVE::OCI::IdMap;
 use PVE::OCI::JVM;
+use PVE::OCI::RootDirectory;
 use PVE::OCI::Settings;
 use PVE::OCI::Text;
 use PVE::OCI::Varlink;
+use PVE::OCI::WorkerRequest;
 
 # How long the engine may be silent, in seconds, as a worker of the daemon.
 our $PATIENCE = 60;
 
-my $WORKER_METHOD = 'io.pve.oci.worker.Run';
 my $O_PATH = 0x200000; # Fcntl does not know it
-my $MAX_DEPTH = 64;
 my $MAX_LOG_SIZE = 64 * 1024;
 my $MAX_LOG_LINES = 1000;
 
 # Values of one reply. The images' own documents have at most maximum-json-values of them.
-my $MAX_VALUES = 100_000;
+my $MAX_VALUES = 200_000;
 my $MAX_JSON_VALUES = 200_000;
 
 # How long the end of an engine may take, in seconds. It was killed; only the kernel keeps it, in a call.
 our $END_PATIENCE = 10;
-
-my $ACTIONS = {
-    DetectArchive => 'detect',
-    InspectImage => 'inspect',
-    VerifyImage => 'verify',
-    ParseAndExtractImage => 'extract',
-};
 
 # By their numbers, those of signal(7) without the real-time ones.
 my @SIGNALS = (split(/ /, $Config{sig_name}))[0 .. 31];
@@ -114,7 +106,7 @@ my sub read_only ($handle, $name, $is_directory) {
     return $file;
 }
 
-# { handle, name, is_directory }
+# { handle, name }
 my sub open_archive ($parameters, $descriptors) {
     my $name = 'archive';
     my $path = $parameters->{archivePath};
@@ -146,21 +138,7 @@ my sub open_archive ($parameters, $descriptors) {
     }
     my $is_directory = S_ISDIR($mode) ? 1 : 0;
     $handle = read_only($handle, $name, $is_directory);
-    return { handle => $handle, name => $name, is_directory => $is_directory };
-}
-
-# The first entry that is no directory, relative to the top. A directory that may not be read is
-# left to the engine.
-my sub first_file ($top, $path, $depth) {
-    opendir(my $directory, "$top/$path") or return;
-    for my $entry (grep { $_ ne '.' && $_ ne '..' } readdir($directory)) {
-        my $relative = $path eq '' ? $entry : "$path/$entry";
-        my @status = lstat("$top/$relative") or next;
-        return $relative if !S_ISDIR($status[2]) || $depth >= $MAX_DEPTH;
-        my $found = __SUB__->($top, $relative, $depth + 1);
-        return $found if defined($found);
-    }
-    return;
+    return { handle => $handle, name => $name };
 }
 
 # The host's root, or a directory above the engine's own files, whatever name it goes by.
@@ -179,7 +157,7 @@ my sub require_unprotected ($handle, $name, $settings) {
     return;
 }
 
-# { handle, path, owner }: owner is set when it was changed.
+# { handle, link, before }: before are the attributes to be given back after a failure.
 my sub open_root ($parameters, $descriptors, $settings, $maps) {
     my $path = $parameters->{rootDirectory};
     my $name = defined($path) ? PVE::OCI::Text::one_line($path) : 'root directory';
@@ -194,32 +172,30 @@ my sub open_root ($parameters, $descriptors, $settings, $maps) {
     require_unprotected($handle, $name, $settings);
     my $tree = clone_mount($handle, $name, 0);
     my $link = '/proc/self/fd/' . fileno($tree);
-    if (defined(my $found = first_file($link, '', 0))) {
+    if (defined(my $reason = PVE::OCI::RootDirectory::obstacle($link))) {
         fail(
             'RootDirectoryNotEmpty',
-            "root directory $name is not empty: it holds " . PVE::OCI::Text::one_line($found),
+            "root directory $name is not empty: $reason",
             { rootDirectory => $path },
         );
     }
-    my $root = { handle => $tree, link => $link };
-    if ($maps->{is_own} || $status[4] == $maps->{uid} && $status[5] == $maps->{gid}) {
-        return $root;
-    }
+    my $before = PVE::OCI::RootDirectory::attributes($handle);
     # the engine may write where its own root is the owner
-    chown($maps->{uid}, $maps->{gid}, $link) or system_error($name, $path, 'fchownat');
-    $root->{owner} = [@status[4, 5]];
-    return $root;
+    if (!$maps->{is_own} && ($status[4] != $maps->{uid} || $status[5] != $maps->{gid})) {
+        chown($maps->{uid}, $maps->{gid}, $link) or system_error($name, $path, 'fchownat');
+    }
+    return { handle => $tree, link => $link, before => $before };
 }
 
 # ID maps of the call, or those of the user namespace that this process is in already.
-my sub id_maps ($action, $parameters, $allows_any) {
+my sub id_maps ($is_extracting, $parameters, $allows_any) {
     my $is_own = !PVE::OCI::IdMap::is_initial_namespace();
     my ($uid_map, $gid_map) =
           $is_own ? map { PVE::OCI::IdMap::own($_) } qw(uid_map gid_map)
-        : $action eq 'extract' ? map { $_ // [] } $parameters->@{qw(uidMap gidMap)}
+        : $is_extracting ? map { $_ // [] } $parameters->@{qw(uidMap gidMap)}
         : (PVE::OCI::IdMap::of_reading()) x 2;
     PVE::OCI::IdMap::check_both($uid_map, $gid_map, $allows_any)
-        if !$is_own && $action eq 'extract';
+        if !$is_own && $is_extracting;
     return {
         uid_map => $uid_map,
         gid_map => $gid_map,
@@ -235,8 +211,7 @@ my sub is_setgroups_denied() {
 }
 
 # What PVE::OCI::JVM::start has to know of this process and of the call.
-my sub complete_settings ($settings, $action, $maps) {
-    my $is_extracting = $action eq 'extract';
+my sub complete_settings ($settings, $is_extracting, $maps) {
     if ($is_extracting && $> != 0) {
         fail(
             'PermissionDenied',
@@ -327,20 +302,21 @@ my sub fail_without_answer ($error, $status, $lines) {
     );
 }
 
-# One engine from its start to its end. Returns the reply, or dies. $state->{mask} is the signal
+# One engine from its start to its end. The request is { method, parameters, handles }. Returns the
+# reply, or dies. $state->{mask} is the signal
 # mask to listen with; signals are blocked before and after.
-my sub hold ($settings, $request, $handles, $on_reply, $state) {
+my sub hold ($settings, $request, $on_reply, $state) {
     my $engine;
     my $reply = eval {
         $engine = start_engine($settings);
         PVE::OCI::JVM::restore_signals($state->{mask}) if $state->{mask};
         PVE::OCI::Varlink::exchange(
             $engine->{connection},
-            $WORKER_METHOD,
-            $request,
+            $request->{method},
+            $request->{parameters},
             {
                 more => 1,
-                descriptors => [map { fileno($_) } $handles->@*],
+                descriptors => [map { fileno($_) } $request->{handles}->@*],
                 on_reply => $on_reply,
             },
         );
@@ -358,20 +334,14 @@ my sub hold ($settings, $request, $handles, $on_reply, $state) {
     fail_without_answer($error, $status, $lines);
 }
 
-# Another engine removes what one that died has made, with signals blocked.
-my sub clean ($settings, $maps, $root, $existing) {
-    my $request = {
-        action => 'clean',
-        existing => $existing,
-        uidMap => $maps->{uid_map},
-        gidMap => $maps->{gid_map},
-    };
-    eval { hold($settings, $request, [$root->{handle}], undef, {}); 1 }
+# Another engine removes what one has left, with signals blocked.
+my sub clean ($settings, $root, $existing) {
+    eval { hold($settings, PVE::OCI::WorkerRequest::clean($root, $existing), undef, {}); 1 }
         or warn "pve-oci: root directory not cleaned: $@";
     return;
 }
 
-my sub run ($settings, $request, $maps, $archive, $root, $on_reply) {
+my sub run ($settings, $request, $root, $on_reply) {
     my $state = { mask => PVE::OCI::JVM::block_signals() };
     # a reaper, or none, would take the engine's exit status away
     local $SIG{CHLD} = 'DEFAULT';
@@ -384,14 +354,14 @@ my sub run ($settings, $request, $maps, $archive, $root, $on_reply) {
         }
         $on_reply->($reply) if $on_reply && $reply->{progress};
     };
-    my @handles = map { $_->{handle} } grep { defined } $archive, $root;
-    my $reply = eval { hold($settings, $request, \@handles, $listen, $state) };
+    my $reply = eval { hold($settings, $request, $listen, $state) };
     my $error = $@;
     if (!defined($reply) && $root) {
-        clean($settings, $maps, $root, $existing) if $existing && !$state->{is_answered};
-        chown($root->{owner}->@*, $root->{link}) if $root->{owner};
+        # whatever the engine said: an image may have taken it over
+        clean($settings, $root, $existing) if $existing;
+        PVE::OCI::RootDirectory::restore($root->{link}, $root->{before});
     }
-    close($_) for @handles;
+    close($_) for $request->{handles}->@*;
     PVE::OCI::JVM::restore_signals($state->{mask}); # a handler that waited runs now, and may die
     die $error if !defined($reply);
     return $reply;
@@ -407,31 +377,24 @@ sub unavailable ($options = {}) {
 # on_reply; java and home for PVE::OCI::JVM::settings.
 sub call ($method, $parameters, $call_options = {}) {
     PVE::OCI::Error::forget();
-    my $action = $ACTIONS->{$method};
+    my $is_extracting = $method eq 'ParseAndExtractImage';
     my $settings = eval { PVE::OCI::JVM::settings($call_options) }
         // PVE::OCI::Varlink::fail('EngineUnavailable', "$@");
     my $configured = PVE::OCI::Settings::read_file();
     $settings->{hang} = $configured->{hang};
     $settings->{json_values} = $configured->{'maximum-json-values'};
     $settings->{data} = PVE::OCI::JVM::data_limit($configured->{'zstd-window-log'});
-    my $maps = id_maps($action, $parameters, $configured->{'allow-any-id-map'});
+    my $maps = id_maps($is_extracting, $parameters, $configured->{'allow-any-id-map'});
     my $descriptors = $call_options->{descriptors} // [];
-    $settings = complete_settings($settings, $action, $maps);
+    $settings = complete_settings($settings, $is_extracting, $maps);
     my $archive = open_archive($parameters, $descriptors);
-    my $root =
-        $action eq 'extract' ? open_root($parameters, $descriptors, $settings, $maps) : undef;
-    my $request = {
-        action => $action,
-        archiveName => $archive->{name},
-        archiveIsDirectory => $archive->{is_directory} ? JSON::true : JSON::false,
-        selector => $parameters->{selector} // {},
-        options =>
-            PVE::OCI::Settings::engine_options($configured, $parameters->{options} // {}),
-        limits => {},
-        uidMap => $maps->{uid_map},
-        gidMap => $maps->{gid_map},
-    };
-    return run($settings, $request, $maps, $archive, $root, $call_options->{on_reply});
+    my $root = $is_extracting ? open_root($parameters, $descriptors, $settings, $maps) : undef;
+    my $limits = PVE::OCI::Settings::engine_options($configured, $parameters->{options} // {});
+    my $request = PVE::OCI::WorkerRequest::job(
+        $method, $archive, $root, $maps, $parameters->{selector},
+        $limits
+    );
+    return run($settings, $request, $root, $call_options->{on_reply});
 }
 
 1;

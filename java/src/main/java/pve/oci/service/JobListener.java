@@ -10,6 +10,7 @@ import pve.oci.varlink.ServerCall;
 
 /** Passes a worker's progress on to the job table and to the client, and its messages to the log. */
 final class JobListener implements WorkerConversation.Listener {
+    private static final long PROGRESS_INTERVAL_MILLIS = 100;
     private static final int MAXIMUM_LOG_LINES = 100;
     private static final Logger LOG = LoggerFactory.getLogger(JobListener.class);
 
@@ -45,7 +46,7 @@ final class JobListener implements WorkerConversation.Listener {
             Map<String, @Nullable Object> reply = new LinkedHashMap<>();
             reply.put("progress", progress);
             try {
-                call.offerProgress(reply);
+                call.offerProgress(reply, PROGRESS_INTERVAL_MILLIS);
             } catch (IOException e) {
                 peerGone();
             }

@@ -123,7 +123,7 @@ public final class OciService {
             jobs.throwIfShuttingDown();
             if (version != jobs.version()) {
                 version = jobs.version();
-                call.offerProgress(describeJobs(call));
+                call.offerProgress(describeJobs(call), LIST_INTERVAL_MILLIS);
             }
             if (call.await(-1, LIST_INTERVAL_MILLIS) == ServerCall.Readiness.PEER_GONE) {
                 throw OciErrors.cancelled("", "the client closed its connection");

@@ -116,8 +116,7 @@ public final class WorkerConversation {
     }
 
     /** Waits for the worker's next frame; the client's end is noticed too, however much the worker says. */
-    private void awaitNext(Worker worker, Listener listener, long timeoutMillis)
-            throws VarlinkException, IOException {
+    private void awaitNext(Worker worker, Listener listener, long timeoutMillis) throws VarlinkException, IOException {
         if (worker.channel().hasEnded()) {
             throw died(worker);
         }

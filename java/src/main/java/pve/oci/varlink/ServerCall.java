@@ -21,9 +21,6 @@ public final class ServerCall {
         TIMEOUT
     }
 
-    /** Clients get progress ten times a second at the most, however much there is of it. */
-    private static final long PROGRESS_INTERVAL_NANOS = 100_000_000;
-
     private final Call call;
     private final Frame frame;
     private final FrameChannel channel;
@@ -31,7 +28,8 @@ public final class ServerCall {
     private final long stallMillis;
     private final Poll poll = new Poll(2);
     private @Nullable Map<String, @Nullable Object> latestProgress;
-    private long progressSentNanos = System.nanoTime() - PROGRESS_INTERVAL_NANOS;
+    private long nextProgressNanos = System.nanoTime();
+    private long progressIntervalNanos;
     private boolean answered;
 
     ServerCall(Call call, Frame frame, FrameChannel channel, Peer peer, long stallMillis) {
@@ -121,10 +119,15 @@ public final class ServerCall {
         channel.drain(stallMillis);
     }
 
-    /** A reply that others follow, and that the next one may replace. Never waits. Only if {@link #wantsMore}. */
-    public void offerProgress(Map<String, @Nullable Object> parameters) throws IOException {
+    /**
+     * A reply that others follow, and that the next one may replace. Never waits. Only if {@link #wantsMore}.
+     *
+     * @param intervalMillis how long after it the client gets no other one; only the latest one offered is sent then
+     */
+    public void offerProgress(Map<String, @Nullable Object> parameters, long intervalMillis) throws IOException {
         requireMore();
         latestProgress = parameters;
+        progressIntervalNanos = intervalMillis * 1_000_000;
         flush();
     }
 
@@ -139,13 +142,13 @@ public final class ServerCall {
         Map<String, @Nullable Object> progress = latestProgress;
         if (progress != null && !channel.hasOutgoing() && millisUntilProgress() == 0) {
             latestProgress = null;
-            progressSentNanos = System.nanoTime();
+            nextProgressNanos = System.nanoTime() + progressIntervalNanos;
             channel.offer(Json.write(continuing(progress)));
         }
     }
 
     private long millisUntilProgress() {
-        long left = progressSentNanos + PROGRESS_INTERVAL_NANOS - System.nanoTime();
+        long left = nextProgressNanos - System.nanoTime();
         return left <= 0 ? 0 : left / 1_000_000 + 1;
     }
 

@@ -95,7 +95,7 @@ class VarlinkServerTest {
         long count = ((Number) Tree.at(call.parameters(), "count")).longValue();
         String text = "x".repeat(((Number) Tree.at(call.parameters(), "size")).intValue());
         for (long i = 0; i < count; i++) {
-            call.offerProgress(Map.of("number", i, "text", text));
+            call.offerProgress(Map.of("number", i, "text", text), 0);
         }
         call.reply(Map.of("text", text));
     }

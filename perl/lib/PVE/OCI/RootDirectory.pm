@@ -1,0 +1,78 @@
+package PVE::OCI::RootDirectory;
+
+# What a root directory may hold before an image is extracted into it, for the embedded engine's
+# caller. The daemon and the engine have the same rule, in the same words, in
+# pve.oci.rootfs.ExistingEntries; t/62-root-directory.t holds both to it.
+
+use v5.36;
+
+use Fcntl qw(O_NOFOLLOW S_ISDIR);
+
+use PVE::OCI::Text;
+
+my $O_PATH = 0x200000; # Fcntl does not know it
+my $MAX_ENTRIES = 10_000;
+
+# The number of the mount that an open file was reached through: proc_pid_fdinfo(5).
+my sub mount_id ($handle) {
+    open(my $info, '<', '/proc/self/fdinfo/' . fileno($handle)) or return -1;
+    while (my $line = readline($info)) {
+        return $1 if $line =~ /\Amnt_id:\s*([0-9]+)/;
+    }
+    return -1;
+}
+
+# A file can be a mount point too.
+my sub is_on_mount ($path, $mount) {
+    sysopen(my $handle, $path, $O_PATH | O_NOFOLLOW) or return 1;
+    return mount_id($handle) == $mount;
+}
+
+# Why the directory at $top cannot be used, as it follows "root directory NAME is not empty: ";
+# undef when it can. Directories may stand in it, mount points of volumes among them. What
+# lost+found and volumes mounted below hold is not looked at, however much it is. A directory that
+# may not be read is left to the engine.
+sub obstacle ($top) {
+    my @pending = ('');
+    my ($count, $mount) = (0);
+    while (defined(my $path = shift @pending)) {
+        opendir(my $directory, "$top/$path") or next;
+        $mount //= mount_id($directory);
+        next if mount_id($directory) != $mount;
+        while (defined(my $entry = readdir($directory))) {
+            next if $entry eq '.' || $entry eq '..';
+            return "it holds more than $MAX_ENTRIES entries" if ++$count > $MAX_ENTRIES;
+            my $relative = $path eq '' ? $entry : "$path/$entry";
+            my @status = lstat("$top/$relative") or next;
+            if (S_ISDIR($status[2])) {
+                push @pending, $relative if $relative ne 'lost+found';
+            } elsif (is_on_mount("$top/$relative", $mount)) {
+                return
+                      'it holds '
+                    . PVE::OCI::Text::clean($relative)
+                    . '; only lost+found and volumes mounted below it may hold anything but'
+                    . ' directories';
+            }
+        }
+    }
+    return;
+}
+
+# Owner, mode and times of the directory, to be given to restore later.
+sub attributes ($handle) {
+    my @status = stat($handle) or return;
+    return { uid => $status[4], gid => $status[5], mode => $status[2] & 07777, time => $status[9] };
+}
+
+# Gives a directory its owner, mode and time back. What cannot be changed was not changed by us.
+sub restore ($link, $attributes) {
+    my @status = stat($link) or return;
+    my ($uid, $gid, $mode, $time) = $attributes->@{qw(uid gid mode time)};
+    chown($uid, $gid, $link) if $status[4] != $uid || $status[5] != $gid;
+    # chmod also changes the mask of an ACL, so only when it has to
+    chmod($mode, $link) if ((stat($link))[2] & 07777) != $mode;
+    utime($time, $time, $link);
+    return;
+}
+
+1;
