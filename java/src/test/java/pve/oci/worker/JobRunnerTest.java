@@ -7,7 +7,6 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -23,7 +22,6 @@ import pve.oci.conformance.ImageBuilder;
 import pve.oci.linux.Fd;
 import pve.oci.oci.ImageException;
 import pve.oci.rootfs.TemporaryRoot;
-import pve.oci.varlink.VarlinkException;
 
 class JobRunnerTest {
     private static final String IMAGE =
@@ -77,33 +75,11 @@ class JobRunnerTest {
     }
 
     private Map<String, @Nullable Object> run(String action, Path archive, Map<String, ?> more) throws IOException {
-        Map<String, @Nullable Object> parameters = new LinkedHashMap<>();
         JobRequest.Action task = JobRequest.Action.valueOf(action.toUpperCase(Locale.ROOT));
         boolean hasRoot = task == JobRequest.Action.EXTRACT || task == JobRequest.Action.CLEAN;
-        boolean hasArchive = task != JobRequest.Action.CLEAN;
-        if (hasArchive) {
-            parameters.put("archiveFileDescriptor", 0);
-            parameters.put("archiveName", "ARCHIVE");
-            parameters.put("limits", Map.of());
-        }
-        if (hasArchive && task != JobRequest.Action.DETECT) {
-            parameters.put("selector", Map.of("architecture", "amd64"));
-        }
-        if (hasRoot) {
-            parameters.put("rootDirectoryFileDescriptor", 1);
-        }
-        if (task == JobRequest.Action.EXTRACT) {
-            parameters.put("uidMap", List.of());
-            parameters.put("gidMap", List.of());
-        }
-        parameters.putAll(more);
         @Nullable Fd rootFd = hasRoot ? root.open() : null;
-        @Nullable Fd archiveFd = hasArchive ? TemporaryRoot.open(archive) : null;
-        try {
-            return new JobRunner(JobRequest.of(task.method(), parameters), notices::add).run(archiveFd, rootFd);
-        } catch (VarlinkException e) {
-            throw new IllegalArgumentException(e);
-        }
+        @Nullable Fd archiveFd = task == JobRequest.Action.CLEAN ? null : TemporaryRoot.open(archive);
+        return new JobRunner(Requests.of(task, more), notices::add).run(archiveFd, rootFd);
     }
 
     private static Map<?, ?> map(Map<?, ?> of, String name) {

@@ -14,6 +14,7 @@ import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.zip.GZIPOutputStream;
@@ -67,13 +68,12 @@ class ProducersTest {
     private Map<String, @Nullable Object> run(String action, byte[] archive, Map<String, ?> selector)
             throws IOException {
         Path file = Files.write(folder.resolve("archive"), archive);
-        Map<String, @Nullable Object> parameters = new LinkedHashMap<>();
-        parameters.put("action", action);
-        parameters.put("archiveName", "ARCHIVE");
         Map<String, Object> wanted = new LinkedHashMap<>(selector);
         wanted.put("architecture", "amd64");
-        parameters.put("selector", wanted);
-        return new JobRunner(JobRequest.of(parameters), x -> {}).run(TemporaryRoot.open(file), null);
+        JobRequest.Action task = JobRequest.Action.valueOf(action.toUpperCase(Locale.ROOT));
+        JobRequest request =
+                Requests.of(task, task == JobRequest.Action.DETECT ? Map.of() : Map.of("selector", wanted));
+        return new JobRunner(request, x -> {}).run(TemporaryRoot.open(file), null);
     }
 
     /** Detected as an image, inspected, and verified to the last byte. */
@@ -302,11 +302,9 @@ class ProducersTest {
     @Test
     void a_directory_without_a_layout_is_unknown() throws IOException {
         Path directory = Files.createDirectory(folder.resolve("directory"));
-        Map<String, @Nullable Object> parameters = new LinkedHashMap<>();
-        parameters.put("action", "detect");
-        parameters.put("archiveName", "ARCHIVE");
+        JobRequest request = Requests.of(JobRequest.Action.DETECT, Map.of());
 
-        assertThat(new JobRunner(JobRequest.of(parameters), x -> {}).run(TemporaryRoot.open(directory), null))
+        assertThat(new JobRunner(request, x -> {}).run(TemporaryRoot.open(directory), null))
                 .hasToString("{format=unknown}");
     }
 }
