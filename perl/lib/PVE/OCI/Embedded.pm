@@ -205,11 +205,6 @@ my sub id_maps ($is_extracting, $parameters, $allows_any) {
     };
 }
 
-my sub is_setgroups_denied() {
-    open(my $handle, '<', '/proc/self/setgroups') or return 0;
-    return (readline($handle) // '') =~ /\Adeny/ ? 1 : 0;
-}
-
 # What PVE::OCI::JVM::start has to know of this process and of the call.
 my sub complete_settings ($settings, $is_extracting, $maps) {
     if ($is_extracting && $> != 0) {
@@ -232,7 +227,7 @@ my sub complete_settings ($settings, $is_extracting, $maps) {
         # whoever only reads is root of a user namespace of its own, in which he has no capability
         only_reads => $is_extracting ? 0 : 1,
         needs_namespace => $> != 0 || !$is_extracting && $maps->{is_own} ? 1 : 0,
-        keeps_groups => is_setgroups_denied(),
+        keeps_groups => PVE::OCI::IdMap::is_setgroups_denied(),
     };
 }
 

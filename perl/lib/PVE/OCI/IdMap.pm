@@ -118,4 +118,10 @@ sub is_initial_namespace() {
     return $ranges->@* == 1 && text_of($ranges->[0]) eq '0 0 4294967295';
 }
 
+# Whether the user namespace that this process is in keeps it from changing its groups.
+sub is_setgroups_denied() {
+    open(my $handle, '<', '/proc/self/setgroups') or return 0;
+    return (readline($handle) // '') =~ /\Adeny/ ? 1 : 0;
+}
+
 1;

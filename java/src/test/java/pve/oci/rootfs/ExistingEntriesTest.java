@@ -50,14 +50,14 @@ class ExistingEntriesTest {
 
     @Test
     void volumes_mounted_below_may_hold_anything() throws IOException {
-        root.shell("mkdir small large; mount -t tmpfs x small; mount -t tmpfs x large; echo 1 > small/f; mkdir large/d");
+        root.shell(
+                "mkdir small large; mount -t tmpfs x small; mount -t tmpfs x large; echo 1 > small/f; mkdir large/d");
         root.shell("cd large/d; seq 1100 | xargs touch");
         try {
             try (Rootfs rootfs = new Rootfs(root.openWithVolumes(), new Steps(1_000_000))) {
                 rootfs.beginLayer(true, true);
                 EntryPath made = path("small/made/deep");
-                rootfs.makeSymbolicLink(
-                        rootfs.makeParent(made), made, "x".getBytes(UTF_8), 1, metadata(0777, 0, 0));
+                rootfs.makeSymbolicLink(rootfs.makeParent(made), made, "x".getBytes(UTF_8), 1, metadata(0777, 0, 0));
                 assertThatThrownBy(() -> rootfs.makeParent(path("large/made")))
                         .isInstanceOf(ProtectedEntryException.class);
                 rootfs.makeDirectory(rootfs.root(), path("large"), metadata(0700, 0, 0), false);
