@@ -24,6 +24,7 @@ our $LIMITS = {
     'maximum-ratio' => ['count', 1, 1 << 30],
     'maximum-size' => ['bytes', 1, 1 << 60],
     'maximum-sparse-regions' => ['count', 0, 1 << 24],
+    'maximum-steps' => ['count', 1000, 1 << 40],
     'maximum-xattr-size' => ['bytes', 1, 64 << 10],
     'maximum-xattrs' => ['count', 0, 100_000],
     'read-ahead' => ['bytes', 4 << 20, 128 << 20],

@@ -79,6 +79,14 @@ enum Setting {
             10_000_000,
             "entries of all layers of one image",
             "maximumEntries"),
+    MAXIMUM_STEPS(
+            "maximum-steps",
+            Unit.COUNT,
+            1000,
+            1L << 40,
+            20_000_000,
+            "components of paths walked, links followed and names listed for one image",
+            "maximumSteps"),
     MAXIMUM_RATIO(
             "maximum-ratio",
             Unit.COUNT,

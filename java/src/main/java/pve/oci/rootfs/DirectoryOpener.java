@@ -51,7 +51,7 @@ final class DirectoryOpener {
         try {
             status.read(fd.number());
             if (layerEntries.isClosed(status.mountId())) {
-                throw layerEntries.refusal(path);
+                throw ProtectedEntryException.onClosedVolume(path);
             }
             // new files have root's group unless the directory hands on another: by its set-group-ID bit, or on a file
             // system that is mounted with "grpid" always

@@ -99,11 +99,6 @@ final class LayerEntries implements TreeRemoval.Survivors {
         return existing.isClosed(mountId);
     }
 
-    /** The error for an image's entry in a closed volume. */
-    ProtectedEntryException refusal(byte[] path) {
-        return existing.refusal(path);
-    }
-
     @Override
     public boolean survives(long device, long inode, byte[] bytes) throws IOException {
         long key = EntryKeys.key(device, inode, bytes);

@@ -10,4 +10,15 @@ public final class ProtectedEntryException extends IOException {
     ProtectedEntryException(byte[] path, String reason) {
         super("would replace " + Text.name(path) + ", " + reason + "; an image must not replace what was there before");
     }
+
+    private ProtectedEntryException(String message) {
+        super(message);
+    }
+
+    /** @param path a directory on a volume that {@link ExistingWalk} has closed */
+    static ProtectedEntryException onClosedVolume(byte[] path) {
+        return new ProtectedEntryException(
+                "would write into " + Text.name(path) + ", which is on a mounted volume with more" + " than "
+                        + ExistingWalk.MAXIMUM_IN_VOLUME + " entries; an image may write into new volumes only");
+    }
 }

@@ -104,6 +104,7 @@ class ConfigurationTest {
         Map<Setting, Long> engine = Map.ofEntries(
                 Map.entry(Setting.MAXIMUM_SIZE, layer.maximumSize()),
                 Map.entry(Setting.MAXIMUM_ENTRIES, layer.maximumEntries()),
+                Map.entry(Setting.MAXIMUM_STEPS, layer.maximumSteps()),
                 Map.entry(Setting.MAXIMUM_RATIO, layer.maximumRatio()),
                 Map.entry(Setting.BANDWIDTH_LIMIT, layer.bandwidthLimit()),
                 Map.entry(Setting.READ_AHEAD, layer.readAhead()),
