@@ -8,9 +8,6 @@ package PVE::OCI;
 
 use v5.36;
 
-use Fcntl qw(O_DIRECTORY O_NONBLOCK O_RDONLY);
-use File::Spec ();
-
 use PVE::OCI::Error;
 use PVE::OCI::IdMap;
 use PVE::OCI::Text;
@@ -144,9 +141,24 @@ my sub path_characters ($path) {
     return utf8::decode($characters) ? $characters : undef;
 }
 
+my sub absolute_path ($path) {
+    return $path if $path =~ m{\A/};
+    require Cwd; # not above: most paths are absolute
+    return Cwd::getcwd() . "/$path";
+}
+
+# Opens a file or directory for reading; a FIFO does not block.
+my sub opened ($path, $is_directory) {
+    require Fcntl; # not above: root's calls name paths
+    my $flag = $is_directory ? Fcntl::O_DIRECTORY() : Fcntl::O_NONBLOCK();
+    sysopen(my $handle, $path, Fcntl::O_RDONLY() | $flag)
+        or PVE::OCI::Varlink::fail('OpenFailed', "cannot open '$path': $!", { errno => $! + 0 });
+    return $handle;
+}
+
 # Puts a file or directory into the parameters, by path or by descriptor. $opened keeps open what
 # was opened here until the call is done.
-my sub add_object ($parameters, $name, $object, $call_options, $opened, $flags, $by_descriptor) {
+my sub add_object ($parameters, $name, $object, $call_options, $opened, $by_descriptor = 0) {
     invalid("no $name given") if !defined($object) || $object eq '';
     my $fd;
     if (ref($object) || ref(\$object) eq 'GLOB') {
@@ -156,15 +168,13 @@ my sub add_object ($parameters, $name, $object, $call_options, $opened, $flags, 
         $fd = $1 + 0;
     } else {
         invalid("path of $name holds a NUL") if $object =~ /\0/;
-        my $path = File::Spec->rel2abs($object);
+        my $path = absolute_path($object);
         my $characters = path_characters($path);
         if (defined($characters) && !$by_descriptor) {
             $parameters->{ $PATH_FIELDS->{$name} } = $characters;
             return;
         }
-        sysopen(my $handle, $path, O_RDONLY | $flags)
-            or
-            PVE::OCI::Varlink::fail('OpenFailed', "cannot open '$path': $!", { errno => $! + 0 });
+        my $handle = opened($path, $name eq 'rootDirectory');
         push $opened->@*, $handle;
         $fd = fileno($handle);
     }
@@ -175,7 +185,7 @@ my sub add_object ($parameters, $name, $object, $call_options, $opened, $flags, 
 
 # Only root may name paths to the daemon; anyone else opens the archive with his own rights.
 my sub add_archive ($parameters, $archive, $call_options, $opened) {
-    add_object($parameters, 'archive', $archive, $call_options, $opened, O_NONBLOCK, $> != 0);
+    add_object($parameters, 'archive', $archive, $call_options, $opened, $> != 0);
     return;
 }
 
@@ -311,7 +321,7 @@ sub extract_image ($archive, $rootdir, $options = {}) {
     $parameters->{options} = extract_options($options);
     add_selector($parameters, $options);
     add_archive($parameters, $archive, $call_options, $opened);
-    add_object($parameters, 'rootDirectory', $rootdir, $call_options, $opened, O_DIRECTORY, 0);
+    add_object($parameters, 'rootDirectory', $rootdir, $call_options, $opened);
     my $reply = call_for_image('ParseAndExtractImage', $parameters, $options, $call_options);
     invalid_reply('no result in the last reply') if ref($reply->{result}) ne 'HASH';
     invalid_reply('no image configuration in the last reply') if ref($reply->{config}) ne 'HASH';

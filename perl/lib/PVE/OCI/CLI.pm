@@ -7,11 +7,8 @@ use v5.36;
 
 use Errno ();
 use Getopt::Long ();
-use IO::Handle;
 
 use PVE::OCI;
-use PVE::OCI::CLI::Output;
-use PVE::OCI::CLI::Progress;
 use PVE::OCI::CLI::Verbs;
 use PVE::OCI::Text;
 
@@ -140,6 +137,7 @@ my sub is_pretty ($given) { return ($given->{'output-format'} // '') eq 'json-pr
 my sub shown_json ($json) { return -t STDOUT ? PVE::OCI::Text::ascii_json($json) : $json }
 
 my sub format_reply ($verb, $reply, $given) {
+    require PVE::OCI::CLI::Output;
     return '' if $given->{quiet} && $verb->{progress} && !is_json($given);
     return PVE::OCI::CLI::Output::prometheus($reply->{metrics}) if $given->{prometheus};
     return shown_json(PVE::OCI::CLI::Output::json($reply->{config}, is_pretty($given)))
@@ -155,13 +153,16 @@ my sub format_reply ($verb, $reply, $given) {
 my sub watch ($verb, $given, $options) {
     my $say = sub ($line) { report($verb->{name}, $line) };
     my @warnings;
+    require PVE::OCI::CLI::Progress;
     my ($show, $clear) = PVE::OCI::CLI::Progress::display(\*STDERR, -t STDERR);
     my $wants_lines = -t STDERR || !is_json($given) || $given->{verbose};
     if (!$given->{quiet}) {
         $options->{progress} = $show if $wants_lines;
         $options->{on_warning} = sub ($line, $warning) { push @warnings, "warning: $line" };
-        $options->{on_job} = sub ($id) { $say->("job $id") }
-            if $given->{verbose};
+        $options->{on_job} = sub ($id) {
+            $say->("job $id") if $given->{verbose};
+            require PVE::OCI::CLI::Output; # while the job is at work there is time to load it
+        };
     }
     $options->{on_abort} = $say;
     return ($clear, sub () { $say->($_) for @warnings });
@@ -204,8 +205,8 @@ my sub call_verb ($verb, $arguments, $options) {
 }
 
 my sub print_text ($text) {
-    print STDOUT $text;
-    STDOUT->flush() && !STDOUT->error() or die "cannot write to standard output: $!\n";
+    local $| = 1;   # so that print tells whether it could write
+    print STDOUT $text or die "cannot write to standard output: $!\n";
     return $PVE::OCI::CLI::Verbs::EXIT_DONE;
 }
 

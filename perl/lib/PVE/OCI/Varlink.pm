@@ -8,11 +8,8 @@ package PVE::OCI::Varlink;
 
 use v5.36;
 
-use Config;
 use Errno qw(EINTR);
-use JSON;
 use Socket qw(MSG_NOSIGNAL PF_UNIX SCM_RIGHTS SHUT_WR SOCK_STREAM SOL_SOCKET);
-use Time::HiRes ();
 
 use PVE::OCI::Error;
 
@@ -27,11 +24,17 @@ our $ABORT_SILENCE = 30;
 # SIGINT from timeout(1) to the group and to the process. A later one ends the waiting.
 our $SAME_REQUEST = 2;
 
+# The module JSON would choose the same, and takes longer to load than all the rest.
+my $JSON = eval { require JSON::XS; 'JSON::XS' } // do { require JSON::PP; 'JSON::PP' };
+
 my $READ_SIZE = 64 * 1024;
 my $MAX_SOCKET_PATH = 107; # sockaddr_un.sun_path, less the NUL
 
 # The number of sendmsg(2), by the first part of $Config{archname}.
 my $SENDMSG = { x86_64 => 46, aarch64 => 211, riscv64 => 211 };
+
+# A new encoder and decoder, with the methods of JSON::XS.
+sub json () { return $JSON->new }
 
 # Dies with an error object.
 sub fail ($name, $message, $parameters = {}) {
@@ -87,7 +90,8 @@ my sub send_all ($connection, $bytes) {
 # Sends one byte with the descriptors. Only this byte goes through syscall(), which would refuse the
 # tainted paths in the rest of the frame.
 my sub send_with_descriptors ($connection, $byte, $descriptors) {
-    my ($machine) = $Config{archname} =~ /^([a-z0-9_]+)/;
+    require Config; # not above, as few calls need it; the same holds for Time::HiRes
+    my ($machine) = $Config::Config{archname} =~ /^([a-z0-9_]+)/;
     my $number = $SENDMSG->{$machine}
         // fail('Unsupported', "cannot pass file descriptors on '$machine'");
     my @fds = map { /\A([0-9]+)\z/ ? $1 + 0 : fail('InvalidArgument', 'no file descriptor') }
@@ -117,8 +121,8 @@ my sub send_with_descriptors ($connection, $byte, $descriptors) {
 
 my sub send_call ($connection, $method, $parameters, $options) {
     my $call = { method => $method, parameters => $parameters };
-    $call->{more} = JSON::true if $options->{more};
-    my $frame = JSON->new->utf8->canonical->encode($call) . "\0";
+    $call->{more} = \1 if $options->{more};
+    my $frame = json()->utf8->canonical->encode($call) . "\0";
     if (my @descriptors = ($options->{descriptors} // [])->@*) {
         my $first = '{';
         send_with_descriptors($connection, $first, \@descriptors);
@@ -130,6 +134,7 @@ my sub send_call ($connection, $method, $parameters, $options) {
 
 # Waits until there is something to read, at most for the seconds of $connection->{patience}.
 my sub await_bytes ($connection) {
+    require Time::HiRes;
     my $deadline = Time::HiRes::time() + $connection->{patience};
     while ((my $rest = $deadline - Time::HiRes::time()) > 0) {
         vec(my $readable = '', fileno($connection->{socket}), 1) = 1;
@@ -190,7 +195,7 @@ my sub parse_reply ($connection, $frame) {
         if $limit
         && length($frame) > 2 * $limit
         && ($frame =~ s/"(?:[^"\\]++|\\.)*+"//gr) =~ tr/,[{// > $limit;
-    my $reply = eval { JSON->new->utf8->decode($frame) };
+    my $reply = eval { json()->utf8->decode($frame) };
     $invalid->('a reply is not JSON') if $@;
     $invalid->('a reply is not an object') if ref($reply) ne 'HASH';
     $reply->{parameters} //= {};
@@ -223,6 +228,7 @@ my sub drain ($connection) {
 # before, for the signal that aborted the call, so its exception is known and nothing is lost with
 # this one.
 my sub hang_up ($connection) {
+    require Time::HiRes;
     my $start = Time::HiRes::time();
     shutdown($connection->{socket}, SHUT_WR) or return;
     while (1) {

@@ -4,14 +4,13 @@ package PVE::OCI::CLI::Output;
 
 use v5.36;
 
-use JSON;
-
 use PVE::OCI::Text;
+use PVE::OCI::Varlink;
 
 my $SHORT_DIGEST = 12;
 
 sub json ($data, $is_pretty = 0) {
-    my $json = JSON->new->canonical->allow_nonref;
+    my $json = PVE::OCI::Varlink::json()->canonical->allow_nonref;
     return $is_pretty ? $json->pretty->encode($data) : $json->encode($data) . "\n";
 }
 

@@ -5,8 +5,6 @@ package PVE::OCI::CLI::Progress;
 
 use v5.36;
 
-use Time::HiRes ();
-
 use PVE::OCI::Text;
 
 our $LINE_INTERVAL = 5; # seconds, where there is no terminal
@@ -94,14 +92,16 @@ my $END = "\e[J\e[?7h\r";    # what is below is erased, wrapping is on again
 
 # Returns two functions: one that takes a Progress hash and one to call at the end, whatever it was.
 sub display ($handle, $is_tty) {
-    my $start = Time::HiRes::time();
-    my $state = { layer => 0, time => $start, is_drawn => 0 };
+    my ($start, $state);
     my $clear = sub () {
-        print {$handle} "\r\e[2K" if $state->{is_drawn};
+        print {$handle} "\r\e[2K" if $state && $state->{is_drawn};
         $state->{is_drawn} = 0;
     };
     my $draw = sub ($progress) {
+        require Time::HiRes; # not above: while the job is at work there is time to load it
         my $now = Time::HiRes::time();
+        $state //= { layer => 0, time => $now, is_drawn => 0 };
+        $start //= $now;
         if (!$is_tty) {
             my $line = line($progress, $state, $now);
             print {$handle} "$line\n" if defined($line);
@@ -111,7 +111,6 @@ sub display ($handle, $is_tty) {
         my $columns = columns($handle) - 1;
         print {$handle} $BEGIN, bar($progress, $now - $start, $columns > 0 ? $columns : 1),
             $END;
-        $handle->flush();
         $state->{is_drawn} = 1;
     };
     return ($draw, $clear);
