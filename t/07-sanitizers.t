@@ -1,6 +1,7 @@
 #!/usr/bin/perl
-# The launcher and the Perl bridge, built with AddressSanitizer and UndefinedBehaviorSanitizer: their own tests once
-# more, and the launcher with random arguments. PVE_OCI_TEST_FUZZ_SECONDS: for how long (5).
+# The launcher and the Perl bridge, built with AddressSanitizer and UndefinedBehaviorSanitizer:
+# their own tests once more, and the launcher with random arguments. PVE_OCI_TEST_FUZZ_SECONDS: for
+# how long (5).
 use v5.36;
 
 use FindBin;
@@ -14,8 +15,8 @@ use Time::HiRes qw(time);
 
 use TestSupport qw(home jdks root status_of);
 
-# Neither sanitizer may miss the first fault, and the virtual machine keeps SIGSEGV for itself. What Perl does
-# not free at its end is no leak of ours.
+# Neither sanitizer may miss the first fault, and the virtual machine keeps SIGSEGV for itself. What
+# Perl does not free at its end is no leak of ours.
 $ENV{ASAN_OPTIONS} =
     'handle_segv=0:allow_user_segv_handler=1:detect_leaks=0:use_sigaltstack=0:abort_on_error=0:exitcode=99';
 $ENV{UBSAN_OPTIONS} = 'print_stacktrace=1:halt_on_error=1:exitcode=99';
@@ -75,8 +76,8 @@ subtest 'launcher' => sub {
     passes($_, $^X, "$FindBin::Bin/$_") for qw(05-sandbox.t 06-launcher.t);
 };
 
-# A copy of the tree, because the module looks for its C part beside itself. The sanitizers' shadow memory counts as
-# data, 16 TiB of it: without the limit.
+# A copy of the tree, because the module looks for its C part beside itself. The sanitizers' shadow
+# memory counts as data, 16 TiB of it: without the limit.
 subtest 'bridge' => sub {
     my $tree = "$DIRECTORY/tree";
     mkdir($tree) or die "mkdir: $!\n";

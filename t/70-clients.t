@@ -26,6 +26,14 @@ my @files =
     map { read($random, my $noise, 65536); entry('0', "file$_", content => $noise) } 1 .. 16;
 my $IMAGE = write_image("$DIRECTORY/image.tar", { Cmd => ['/bin/sh'] }, join('', @files));
 
+# Large enough for progress without a limit.
+read($random, my $much, 96 << 20);
+my $LARGE_IMAGE = write_image(
+    "$DIRECTORY/large.tar", { Cmd => ['/bin/sh'] },
+    entry('0', 'file1', content => $much) . entry('0', 'file2', content => 'x'),
+);
+undef $much;
+
 my @MAP = ({ inside => 0, outside => 100000, count => 65536 });
 my $daemon = RealDaemon->start();
 my $address = "unix:$daemon->{socket}";
@@ -151,6 +159,77 @@ subtest 'varlink-go' => sub {
         system($generator, "$DIRECTORY/io.pve.oci.varlink"), 0,
         'its generator takes our interface'
     );
+};
+
+# The examples: each command line as a user types it, with the verb and its words to follow.
+# junixsocket's native library is in a jar of its own, or beside the daemon's others.
+sub java_example () {
+    my ($library) = glob(home() . '/native/libjunixsocket*.so');
+    my @options = defined($library) ? ("-Dorg.newsclub.net.unix.library.override=$library") : ();
+    return ['java', @options, '-cp', class_path(), root() . '/examples/clients/Client.java'];
+}
+
+my $EXAMPLES = root() . '/examples/clients';
+my %examples = (
+    'Python' => sub () { ["$EXAMPLES/client.py"] },
+    'shell' => sub () {
+        my @varlinkctl = varlinkctl();
+        return if !@varlinkctl || system('sh', '-c', 'command -v jq >/dev/null') != 0;
+        $ENV{VARLINKCTL} = "@varlinkctl";
+        return ["$EXAMPLES/client.sh"];
+    },
+    'Java' => sub () { java_example() },
+    'C' => sub () {
+        my @command = ('gcc', '-Wall', '-Wextra', '-Werror', '-o', "$DIRECTORY/client");
+        is(system(@command, "$EXAMPLES/client.c"), 0, 'compiles without warnings');
+        return ["$DIRECTORY/client"];
+    },
+);
+
+for my $name (sort keys %examples) {
+    subtest "example in $name" => sub {
+        local $ENV{PVE_OCI_SOCKET} = $daemon->{socket};
+        my $command = $examples{$name}->();
+        plan(skip_all => "cannot be run here") if !$command;
+        my ($status, $output) = output_of($command->@*, 'inspect', $IMAGE);
+        is($status, 0, 'inspect');
+        like($output, qr{/bin/sh}, 'shows the configuration');
+
+        my $rootfs = "$DIRECTORY/example-$name";
+        mkdir($rootfs) or die $!;
+        ($status, $output) = output_of($command->@*, 'extract', $LARGE_IMAGE, $rootfs);
+        is($status, 0, 'extract');
+        like(
+            $output, qr/(?:job|jobId)\W+[0-9]+.*extracting.*(?:entries|Written)\W+2/s,
+            'tells all'
+        );
+        has_owner("$rootfs/file1");
+
+        # a job that lasts, cancelled by the example
+        my $slow = "$DIRECTORY/slow-$name";
+        mkdir($slow) or die $!;
+        my $child = RealDaemon::in_child(sub {
+            PVE::OCI::extract_image(
+                $IMAGE, $slow, { socket => $daemon->{socket}, bwlimit => 16 },
+            );
+        });
+        my $job = $daemon->wait_for_job(sub ($job) {
+            ($job->{rootDirectory} // '') eq $slow;
+        });
+        ($status) = output_of($command->@*, 'cancel', $job->{id});
+        is($status, 0, 'cancel');
+        my $error = RealDaemon::result_of($child)->{name};
+        is($error, 'io.pve.oci.Cancelled', 'ends the job');
+    };
+}
+
+subtest 'examples are short' => sub {
+    for my $file (glob("$EXAMPLES/*")) {
+        open(my $handle, '<', $file) or die $!;
+        my @lines = <$handle>;
+        cmp_ok(scalar(@lines), '<', 60, $file =~ s{.*/}{}r);
+        is_deeply([grep { length($_) > 121 } @lines], [], 'columns');
+    }
 };
 
 done_testing();

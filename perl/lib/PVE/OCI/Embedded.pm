@@ -36,7 +36,8 @@ my $MAX_LOG_LINES = 1000;
 my $MAX_VALUES = 200_000;
 my $MAX_JSON_VALUES = 200_000;
 
-# How long the end of an engine may take, in seconds. It was killed; only the kernel keeps it, in a call.
+# How long the end of an engine may take, in seconds. It was killed; only the kernel keeps it, in a
+# call.
 our $END_PATIENCE = 10;
 
 # By their numbers, those of signal(7) without the real-time ones.

@@ -142,9 +142,9 @@ sub load() {
     return;
 }
 
-# Bytes of memory that the engine may write: heap and direct memory as java_options() has them, windows of
-# two zstd decompressors, and what the machine itself takes, measured as 90 MiB with all its threads. By
-# default a zstd frame may ask for 128 MiB.
+# Bytes of memory that the engine may write: heap and direct memory as java_options() has them,
+# windows of two zstd decompressors, and what the machine itself takes, measured as 90 MiB with all
+# its threads. By default a zstd frame may ask for 128 MiB.
 sub data_limit ($window_log) {
     $window_log //= 27;
     return ((64 + 160 + 256) << 20) + (2 << $window_log);
