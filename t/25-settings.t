@@ -32,7 +32,7 @@ my @VALUES = (
     ['maximum-size', '20G', 20 << 30], ['maximum-size', ' 1T ', 1 << 40],
     ['maximum-size', '1048576T', 1 << 60],
     ['maximum-size', '7', 7], ['maximum-entries', '12', 12], ['bandwidth-limit', '0', 0],
-    ['daemon-only', 'Yes', 1], ['daemon-only', 'off', 0], ['hang', '5', 5],
+    ['daemon-only', 'Yes', 1], ['daemon-only', 'off', 0], ['hang', '50', 50], ['hang', '9', undef],
     ['maximum-size', '20GB', undef], ['maximum-size', '20g', undef],
     ['maximum-size', '0', undef], ['maximum-size', '', undef], ['maximum-size', '-1', undef],
     ['maximum-size', '1048577T', undef],
@@ -55,13 +55,13 @@ for my $case (@VALUES) {
 subtest 'lines that are wrong' => sub {
     read_settings('maximum-size');
     is($@, "$file:1: not of the form key = value\n", 'no value');
-    read_settings('hang = 1', 'hang = 2');
+    read_settings('hang = 10', 'hang = 20');
     is($@, "$file:2: hang is set a second time\n", 'twice');
     is($@->{name}, 'InvalidSettings', 'its name');
 };
 
 subtest 'limits of the caller' => sub {
-    my $settings = read_settings('maximum-size = 100', 'bandwidth-limit = 0', 'hang = 3');
+    my $settings = read_settings('maximum-size = 100', 'bandwidth-limit = 0', 'hang = 30');
     is_deeply(
         PVE::OCI::Settings::engine_options($settings, {}),
         { maximumSize => 100, bandwidthLimit => 0 },

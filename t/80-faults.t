@@ -44,7 +44,7 @@ my $LARGE = write_image(
 );
 my $BANDWIDTH = 1024; # KiB/s
 
-my $daemon = RealDaemon->start('--hang', 3, '--queue', 100);
+my $daemon = RealDaemon->start('--hang', 10, '--queue', 100);
 my $serial = 0;
 my @mounted;
 
@@ -313,10 +313,10 @@ subtest 'worker stopped' => sub {
     kill STOP => busy_worker();
     my $result = result_of($child);
     is_error(
-        'worker stopped (SIGSTOP, hang = 3)', $result, 'io.pve.oci.WorkerFailed',
+        'worker stopped (SIGSTOP, hang = 10)', $result, 'io.pve.oci.WorkerFailed',
         qr/worker/
     );
-    cmp_ok(time() - $start, '<', 15, 'the limit of hanging counts');
+    cmp_ok(time() - $start, '<', 25, 'the limit of hanging counts');
     nothing_left('worker stopped', $root);
     serves_on('worker stopped');
 };

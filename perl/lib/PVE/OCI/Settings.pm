@@ -35,7 +35,7 @@ our $LIMITS = {
 my $OTHERS = {
     'allow-any-id-map' => ['flag'],
     'daemon-only' => ['flag'],
-    'hang' => ['count', 1, 86_400],
+    'hang' => ['count', 10, 86_400],
 };
 
 my $FLAGS =

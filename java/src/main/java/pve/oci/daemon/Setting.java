@@ -29,10 +29,11 @@ enum Setting {
     HANG(
             "hang",
             Unit.SECONDS,
-            1,
+            // a worker that works says so every four seconds
+            10,
             86_400,
             ServiceSettings.DEFAULT_HANG_MILLIS / 1000,
-            "a worker that is silent for so long is killed"),
+            "a worker that gets nothing done for so long is killed"),
     SPARE_IDLE(
             "spare-idle",
             Unit.SECONDS,
@@ -69,7 +70,8 @@ enum Setting {
             1,
             1L << 60,
             1L << 40,
-            "what one image may write, sparse files counted expanded",
+            "what one image may write: content, sparse files counted expanded, and beyond 64 KiB its names, link"
+                    + " targets and extended attributes",
             "maximumSize"),
     MAXIMUM_ENTRIES(
             "maximum-entries",
@@ -85,7 +87,7 @@ enum Setting {
             1000,
             1L << 40,
             20_000_000,
-            "components of paths walked, links followed and names listed for one image",
+            "components of paths walked, links followed and names listed for one image; bounds its time",
             "maximumSteps"),
     MAXIMUM_RATIO(
             "maximum-ratio",

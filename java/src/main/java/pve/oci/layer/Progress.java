@@ -44,6 +44,11 @@ public final class Progress {
         bytesTotal = bytesRead.get() + bytes;
     }
 
+    /** The archive is being opened: nothing is counted yet, and other limits bound what that takes. */
+    public boolean isParsing() {
+        return phase == Phase.PARSING;
+    }
+
     public void phase(Phase next) {
         phase = next;
     }

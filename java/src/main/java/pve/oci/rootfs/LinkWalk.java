@@ -25,7 +25,7 @@ import pve.oci.linux.NativeBuffer;
  * shortens the way that was walked so far, which is opened again from the root; at the root it changes nothing. So a race
  * can make the walk fail or find another directory of this root, and that is all.
  *
- * <p>Why it ends soon: the kernel walks as many components at once as there is no link in, which is found by halving; the
+ * <p>Why it ends soon: the kernel walks as many components at once as there is no link in, which is found by trying fewer; the
  * number of links is bounded as in the kernel; and all components count as {@link Steps}.
  */
 final class LinkWalk {
@@ -112,7 +112,8 @@ final class LinkWalk {
 
     /** Walks as many components as the kernel does in one go, or follows the link, or makes the directory that is next. */
     private Fd advance(Directory root, Fd current, boolean makes) throws IOException {
-        List<byte[]> run = run();
+        List<byte[]> whole = run();
+        List<byte[]> run = whole;
         while (true) {
             try {
                 checkLength(run);
@@ -121,7 +122,9 @@ final class LinkWalk {
                 return next;
             } catch (ErrnoException e) {
                 if (run.size() > 1) {
-                    run = run.subList(0, run.size() / 2);
+                    // mostly the last component is the link that leads on
+                    boolean isFirstTry = run == whole;
+                    run = run.subList(0, isFirstTry ? run.size() - 1 : run.size() / 2);
                 } else if (e.errno() == Errno.ELOOP) {
                     return follow(root, current);
                 } else if (e.errno() == Errno.ENOENT && makes) {

@@ -123,10 +123,15 @@ public final class WorkerMain {
         sendLast(error, reply);
     }
 
-    /** Progress ten times a second when there is any, every few seconds when there is none: a sign of life. */
+    /**
+     * Tells of progress ten times a second. While a job works without progress that shows, it sends a sign of life every
+     * few seconds. A job that gets nothing done is silent, and the daemon kills it in the end.
+     */
     private final class Report implements Runnable {
         private final JobRunner job;
         private @Nullable Object last;
+        private long workSeen;
+        private boolean hasWorked;
         private int idle;
         private boolean hasEnded;
 
@@ -137,10 +142,15 @@ public final class WorkerMain {
         @Override
         public synchronized void run() {
             Map<String, @Nullable Object> now = job.progress().toJson();
-            if (!hasEnded && (!now.equals(last) || ++idle >= IDLE_REPORTS)) {
+            long work = job.workDone();
+            hasWorked |= work != workSeen || job.progress().isParsing();
+            workSeen = work;
+            boolean isDue = !now.equals(last) || (++idle >= IDLE_REPORTS && hasWorked);
+            if (!hasEnded && isDue) {
                 sendEvent(Map.of("progress", now));
                 last = now;
                 idle = 0;
+                hasWorked = false;
             }
         }
 
