@@ -218,14 +218,34 @@ for my $case (@ERRORS) {
     is("$code|$out|$err", "$expected||pve-oci: extract: $message\n", "$name: exit code $expected");
 }
 
+subtest 'an ID map that is not allowed' => sub {
+    my $message =
+        "invalid ID map: range '0 200000 65536' is not within root's ranges in /etc/subuid";
+    my $error = {
+        error => 'io.pve.oci.InvalidArgument',
+        parameters => { message => $message, parameter => 'uidMap' },
+    };
+    my ($daemon, $code, $out, $err) = run_with([['reply', $error]], qw(extract a b));
+    is($code, 2, 'exit code');
+    is(
+        $err,
+        "pve-oci: extract: $message\n"
+            . 'pve-oci: extract: add the line root:200000:65536 to /etc/subuid,'
+            . " or set allow-any-id-map = yes in /etc/pve-ocid.conf and reload pve-ocid\n",
+        'what to do about it',
+    );
+};
+
 subtest 'no daemon' => sub {
     my ($code, $out, $err) = run('info', '--socket', "$DIRECTORY/none");
     is($code, 69, 'exit code');
     is(
         $err,
         "pve-oci: info: cannot connect to pve-ocid at '$DIRECTORY/none':"
-            . " No such file or directory\n",
-        'line'
+            . " No such file or directory\n"
+            . 'pve-oci: info: is pve-ocid.socket started?'
+            . " See systemctl status pve-ocid.socket, journalctl -u pve-ocid\n",
+        'lines'
     );
     my $daemon;
     ($daemon, $code, $out, $err) = run_with([['raw', 'x']], 'info');
@@ -288,7 +308,8 @@ subtest 'a second, later signal' => sub {
         $CLEANING
             . 'pve-oci: extract: pve-ocid was not waited for:'
             . " it may still be removing files of the image\n"
-            . "pve-oci: extract: b still holds files of the image, such as left\n",
+            . "pve-oci: extract: b still holds files of the image, such as left;"
+            . " empty it before it is used again\n",
         'says what is left',
     );
     unlink("$DIRECTORY/b/left");

@@ -184,8 +184,10 @@ my sub opened_archive ($verb, $name) {
 # died, or may not have been waited for.
 my sub report_leftovers ($verb, $rootdir, $before) {
     my $found = PVE::OCI::Leftovers::find($rootdir, $before);
-    report($verb->{name}, "$rootdir still holds files of the image, such as $found")
-        if defined($found);
+    report(
+        $verb->{name},
+        "$rootdir still holds files of the image, such as $found; empty it before it is used again"
+    ) if defined($found);
     report($verb->{name}, "$rootdir is as it was before") if $interrupt && !defined($found);
     return;
 }
@@ -237,6 +239,19 @@ my sub exit_code_of ($error) {
             if $errno == Errno::EACCES || $errno == Errno::EPERM;
     }
     return $PVE::OCI::CLI::Verbs::ERROR_EXIT_CODES->{$name} // $PVE::OCI::CLI::Verbs::EXIT_FAILED;
+}
+
+# What the user can do about an error, undef if nothing is known.
+my sub hint ($error) {
+    return
+        'is pve-ocid.socket started? See systemctl status pve-ocid.socket, journalctl -u pve-ocid'
+        if $error->{name} eq 'ConnectFailed'
+        && ($error->{parameters}->{errnoName} // '') ne 'EACCES';
+    my ($first, $count, $file) =
+        $error->{message} =~ /range '[0-9]+ ([0-9]+) ([0-9]+)' is not within root's ranges in (\S+)/
+        or return;
+    return "add the line root:$first:$count to $file, or set allow-any-id-map = yes"
+        . ' in /etc/pve-ocid.conf and reload pve-ocid';
 }
 
 my sub dispatch ($name, $arguments, $given) {
@@ -297,7 +312,11 @@ sub main (@words) {
     report($name, $error) if !$interrupt || $error ne "interrupted\n" || !$is_ending;
     return $PVE::OCI::CLI::Verbs::EXIT_SIGNAL + $SIGNALS->{ $interrupt->{name} } if $interrupt;
     my $caught = PVE::OCI::Error::caught($error);
-    report($name, "error $caught->{name}") if $caught && $given->{verbose};
+    if ($caught) {
+        my $hint = hint($caught);
+        report($name, $hint) if defined($hint);
+        report($name, "error $caught->{name}") if $given->{verbose};
+    }
     return exit_code_of($caught);
 }
 
