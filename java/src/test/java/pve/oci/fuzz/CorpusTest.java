@@ -12,6 +12,7 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.TestFactory;
 import pve.oci.service.WorkerReplyFuzz;
+import pve.oci.worker.WorkerRequestFuzz;
 
 /**
  * The inputs that are kept, those that found something among them, and a few thousand made from each by chance. A
@@ -34,6 +35,7 @@ class CorpusTest {
             case "Zstd" -> ZstdFuzz::fuzzerTestOneInput;
             case "Json" -> JsonFuzz::fuzzerTestOneInput;
             case "Frame" -> FrameFuzz::fuzzerTestOneInput;
+            case "WorkerRequest" -> WorkerRequestFuzz::fuzzerTestOneInput;
             case "WorkerReply" -> WorkerReplyFuzz::fuzzerTestOneInput;
             case "EntryPath" -> EntryPathFuzz::fuzzerTestOneInput;
             default -> throw new IllegalArgumentException(name);
