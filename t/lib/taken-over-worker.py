@@ -34,7 +34,7 @@ def receive(connection):
         frame += data
         for _, _, numbers in ancillary:
             descriptors.frombytes(numbers[:len(numbers) - len(numbers) % 4])
-    return json.loads(frame.split(b'\0')[0])['parameters'], descriptors
+    return json.loads(frame.split(b'\0')[0]), descriptors
 
 
 def attempt(name, descriptor):
@@ -51,12 +51,13 @@ if '--socket' in sys.argv:
     connection.sendall(b'{"parameters":{"ready":true},"continues":true}\0')
 else:
     connection = socket.socket(fileno=0)
-request, descriptors = receive(connection)
-if request['action'] != 'clean':
+call, descriptors = receive(connection)
+if 'archiveFileDescriptor' in call['parameters']:
+    archive = descriptors[call['parameters']['archiveFileDescriptor']]
     with open(os.environ['PVE_OCI_TEST_ATTEMPTS'], 'a', encoding='ascii') as log:
-        log.write(f"access mode: {fcntl.fcntl(descriptors[0], fcntl.F_GETFL) & os.O_ACCMODE}\n")
+        log.write(f"access mode: {fcntl.fcntl(archive, fcntl.F_GETFL) & os.O_ACCMODE}\n")
         for name in TRIES:
-            log.write(f'{name}: {attempt(name, descriptors[0])}\n')
+            log.write(f'{name}: {attempt(name, archive)}\n')
 connection.sendall(b'{"error":"io.pve.oci.NotAnOciArchive","parameters":{"format":"tar","message":"no"}}\0')
 connection.settimeout(1)
 try:
