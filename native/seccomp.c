@@ -73,7 +73,7 @@ static const int changing[] = {
     SCMP_SYS(mkdir), SCMP_SYS(mkdirat), SCMP_SYS(rmdir), SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(symlinkat),
     SCMP_SYS(linkat), SCMP_SYS(rename), SCMP_SYS(renameat), SCMP_SYS(renameat2), SCMP_SYS(fchmodat), NR_FCHMODAT2,
     SCMP_SYS(fchownat), SCMP_SYS(utimensat), SCMP_SYS(fchmod), SCMP_SYS(fchown), SCMP_SYS(ftruncate),
-    SCMP_SYS(fallocate), SCMP_SYS(sync_file_range), SCMP_SYS(copy_file_range), SCMP_SYS(setxattr),
+    SCMP_SYS(fallocate), SCMP_SYS(syncfs), SCMP_SYS(sync_file_range), SCMP_SYS(copy_file_range), SCMP_SYS(setxattr),
     SCMP_SYS(lsetxattr), SCMP_SYS(fsetxattr), NR_SETXATTRAT, SCMP_SYS(removexattr), SCMP_SYS(lremovexattr),
     SCMP_SYS(fremovexattr), NR_REMOVEXATTRAT,
 };

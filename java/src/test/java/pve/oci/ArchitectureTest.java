@@ -35,6 +35,8 @@ class ArchitectureTest {
             Map.entry(
                     "worker",
                     List.of(
+                            "update",
+                            "mtree",
                             "archive",
                             "layer",
                             "rootfs",
@@ -51,6 +53,8 @@ class ArchitectureTest {
             Map.entry("rootfs", List.of("linux", "text")),
             Map.entry("compress", List.of("linux")),
             Map.entry("oci", List.of("json", "text")),
+            Map.entry("mtree", List.of("rootfs", "compress", "oci", "linux", "text")),
+            Map.entry("update", List.of("mtree", "rootfs", "linux", "json", "text")),
             Map.entry("text", List.of()),
             Map.entry("tar", List.of()),
             Map.entry("json", List.of()),

@@ -72,6 +72,11 @@ public final class FileStatus {
         return memory.buffer().getLong(144);
     }
 
+    /** Of a device node, the device that it stands for. */
+    public long deviceOfNode() {
+        return ((long) memory.buffer().getInt(128) << 32) | (memory.buffer().getInt(132) & 0xffffffffL);
+    }
+
     /** The file system's device number, major and minor in one. */
     public long device() {
         return ((long) memory.buffer().getInt(136) << 32) | (memory.buffer().getInt(140) & 0xffffffffL);

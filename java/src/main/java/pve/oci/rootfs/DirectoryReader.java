@@ -9,7 +9,7 @@ import pve.oci.linux.Libc;
 import pve.oci.linux.NativeBuffer;
 
 /** Lists a directory by getdents64(2), "." and ".." left out. One listing at a time; one thread owns it. */
-final class DirectoryReader {
+public final class DirectoryReader {
     private static final int DT_UNKNOWN = 0;
     private static final int NAME_MAX = 255;
 
@@ -18,7 +18,7 @@ final class DirectoryReader {
     private final FileStatus status = new FileStatus();
 
     /** What is done with each name. */
-    interface Visitor {
+    public interface Visitor {
         /**
          * Returns whether to go on.
          *
@@ -32,7 +32,7 @@ final class DirectoryReader {
      *
      * @return whether all were visited
      */
-    boolean list(Fd fd, Visitor visitor) throws IOException {
+    public boolean list(Fd fd, Visitor visitor) throws IOException {
         while (true) {
             int length = (int) Libc.getdents64(fd.number(), buffer.address(), buffer.size());
             if (length == 0) {

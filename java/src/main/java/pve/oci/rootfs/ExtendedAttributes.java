@@ -14,7 +14,7 @@ import pve.oci.linux.Libc;
 import pve.oci.linux.NativeBuffer;
 
 /** Extended attributes (xattr(7)) of open files, and of those that cannot be opened. One thread owns it. */
-final class ExtendedAttributes implements AutoCloseable {
+public final class ExtendedAttributes implements AutoCloseable {
     static final CString ACL_ACCESS = CString.of("system.posix_acl_access");
     static final CString ACL_DEFAULT = CString.of("system.posix_acl_default");
 
@@ -30,7 +30,7 @@ final class ExtendedAttributes implements AutoCloseable {
     private final CString fileName = new CString(255);
     private final NativeBuffer value = NativeBuffer.allocate(SIZE_MAX);
 
-    void set(Fd fd, byte[] attribute, byte[] content) throws ErrnoException {
+    public void set(Fd fd, byte[] attribute, byte[] content) throws ErrnoException {
         value.buffer().put(0, content);
         Libc.fsetxattr(fd.number(), name.set(attribute), value.address(), content.length, 0);
     }
@@ -96,7 +96,7 @@ final class ExtendedAttributes implements AutoCloseable {
     }
 
     /** Removes all that can be removed: labels of security modules stay. */
-    void clear(Fd fd) throws ErrnoException {
+    public void clear(Fd fd) throws ErrnoException {
         for (byte[] attribute : names(fd)) {
             try {
                 Libc.fremovexattr(fd.number(), name.set(attribute));
@@ -110,7 +110,7 @@ final class ExtendedAttributes implements AutoCloseable {
     }
 
     /** All of a file, name and value as bytes in ISO 8859-1. */
-    Map<String, String> read(Fd fd) throws ErrnoException {
+    public Map<String, String> read(Fd fd) throws ErrnoException {
         Map<String, String> attributes = new LinkedHashMap<>();
         for (byte[] attribute : names(fd)) {
             int length = (int) Libc.fgetxattr(fd.number(), name.set(attribute), value.address(), value.size());

@@ -10,13 +10,13 @@ import pve.oci.linux.NativeBuffer;
  * Opens directories by their paths below a root. No symbolic link is followed and no path leads above the root,
  * whatever others do to the tree meanwhile: openat2(2) refuses both in the kernel. One thread owns it.
  */
-final class PathOpener {
+public final class PathOpener {
     private static final byte[] SELF = {'.'};
 
     private final CString path = new CString(EntryPath.PATH_MAX);
     private final NativeBuffer openHow = NativeBuffer.allocate(24);
 
-    PathOpener() {
+    public PathOpener() {
         // struct open_how: flags, mode, resolve
         openHow.buffer()
                 .putLong(0, Libc.O_RDONLY | Libc.O_DIRECTORY | Libc.O_NOFOLLOW | Libc.O_CLOEXEC)
@@ -25,7 +25,7 @@ final class PathOpener {
     }
 
     /** @param bytes the path; empty: the root itself */
-    Fd directory(Fd root, byte[] bytes) throws ErrnoException {
+    public Fd directory(Fd root, byte[] bytes) throws ErrnoException {
         byte[] named = bytes.length == 0 ? SELF : bytes;
         return new Fd(Libc.openat2(root.number(), path.set(named), openHow.address()));
     }

@@ -113,6 +113,16 @@ public final class Rootfs implements AutoCloseable {
         return resolver.find(path, path.length());
     }
 
+    /** The job's steps. */
+    public Steps steps() {
+        return steps;
+    }
+
+    /** The root directory, open for reading; closed by {@link #close}. */
+    public Fd directory() {
+        return rootFd;
+    }
+
     public Directory root() {
         return resolver.root();
     }

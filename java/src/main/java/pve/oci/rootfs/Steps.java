@@ -25,7 +25,7 @@ public final class Steps {
     }
 
     /** Counts on, but ends nothing: what a job has made is taken back whatever it takes. */
-    Steps withoutLimit() {
+    public Steps withoutLimit() {
         return new Steps(Long.MAX_VALUE, done);
     }
 
@@ -43,7 +43,7 @@ public final class Steps {
         }
     }
 
-    void take(long count) throws ExceededException {
+    public void take(long count) throws ExceededException {
         done.lazySet(done.get() + count);
         left -= count;
         if (left < 0) {

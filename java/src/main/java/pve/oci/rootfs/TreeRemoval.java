@@ -18,7 +18,7 @@ import pve.oci.linux.Libc;
  * and the memory is bounded. The walk returns through "..", and checks that this is the directory it came from. So it
  * cannot leave the tree even if somebody moved a directory meanwhile; but nobody does: the container does not run yet.
  */
-final class TreeRemoval {
+public final class TreeRemoval {
     /** Decides what stays; a directory that holds something that stays, stays too. */
     interface Survivors {
         boolean survives(long device, long inode, byte[] name) throws IOException;
@@ -87,6 +87,35 @@ final class TreeRemoval {
 
         long key(byte[] name) {
             return EntryKeys.key(device, inode, name);
+        }
+    }
+
+    /** Removes all that is on one mount. */
+    public static TreeRemoval ofMount(Fd directory, Steps steps) throws IOException {
+        long mountId = new FileStatus().read(directory.number()).mountId();
+        return new TreeRemoval(
+                new Survivors() {
+                    @Override
+                    public boolean survives(long device, long inode, byte[] bytes) {
+                        return false;
+                    }
+
+                    @Override
+                    public boolean isClosed(long other) {
+                        return other != mountId;
+                    }
+                },
+                steps);
+    }
+
+    /** Removes a name of a directory with all that is below it, if it is there. */
+    public void removeIfThere(Fd parent, byte[] target) throws IOException {
+        try {
+            remove(parent, target);
+        } catch (ErrnoException e) {
+            if (e.errno() != Errno.ENOENT) {
+                throw e;
+            }
         }
     }
 

@@ -8,4 +8,5 @@ import org.jspecify.annotations.Nullable;
 record ExtractOptions(
         @Nullable Long maximumSize,
         @Nullable Long maximumEntries,
-        @Nullable Long bandwidthLimit) {}
+        @Nullable Long bandwidthLimit,
+        @Nullable Boolean record) {}

@@ -50,9 +50,9 @@ final class ImageJob implements AutoCloseable {
 
     /** Runs the job and returns its last reply. When it returns, another job may have the slot. */
     WorkerReplies.Reply run() throws VarlinkException, IOException {
-        try (ArchiveFile archive = ArchiveFile.open(call, parameters);
-                RootDirectory root = method == ImageMethod.EXTRACT
-                        ? RootDirectory.open(call, parameters, job.id(), context)
+        try (ArchiveFile archive = method.hasArchive() ? ArchiveFile.open(call, parameters) : null;
+                RootDirectory root = method.hasRoot()
+                        ? RootDirectory.open(call, parameters, job.id(), context, method.isUpdate())
                         : null) {
             if (call.wantsMore() && method.hasProgress()) {
                 call.replyContinues(Map.of("jobId", job.id()));
@@ -74,7 +74,7 @@ final class ImageJob implements AutoCloseable {
     }
 
     /** On every way out that is not success the root directory is given back as it was. */
-    private WorkerReplies.Reply extract(ArchiveFile archive, RootDirectory root) throws VarlinkException {
+    private WorkerReplies.Reply extract(@Nullable ArchiveFile archive, RootDirectory root) throws VarlinkException {
         boolean isDone = false;
         try {
             root.giveTo(maps);
@@ -88,7 +88,8 @@ final class ImageJob implements AutoCloseable {
         }
     }
 
-    private WorkerReplies.Reply converse(ArchiveFile archive, @Nullable RootDirectory root) throws VarlinkException {
+    private WorkerReplies.Reply converse(@Nullable ArchiveFile archive, @Nullable RootDirectory root)
+            throws VarlinkException {
         Worker worker = await(context.workers().take(maps));
         boolean hasRoot = false;
         try {
@@ -180,13 +181,21 @@ final class ImageJob implements AutoCloseable {
      * directory, and nothing may hold it.
      */
     private void clean(RootDirectory root) {
-        if (isUnread()) {
+        if (isUnread() || method == ImageMethod.COMPARE) {
             return;
         }
         try (Worker worker = awaitCleaner(context.workers().take(maps))) {
             job.assignCleaner(worker);
             new WorkerConversation(context.idl(), context.settings().cleanMillis())
-                    .run(worker, WorkerRequest.ofClean(root), NOTHING, new CleaningListener());
+                    .run(
+                            worker,
+                            method.isUpdate() ? WorkerRequest.ofAbandon(root) : WorkerRequest.ofClean(root),
+                            method.isUpdate()
+                                    ? context.idl()
+                                            .method(ImageMethod.APPLY.method())
+                                            .output()
+                                    : NOTHING,
+                            new CleaningListener());
         } catch (VarlinkException e) {
             LOG.warn(
                     "root directory not cleaned job={} reason=\"{}\"",

@@ -12,7 +12,10 @@ enum ImageMethod {
     DETECT("DetectArchive"),
     INSPECT("InspectImage"),
     VERIFY("VerifyImage"),
-    EXTRACT("ParseAndExtractImage");
+    EXTRACT("ParseAndExtractImage"),
+    COMPARE("CompareRootDirectory"),
+    STAGE("StageUpdate"),
+    APPLY("ApplyUpdate");
 
     private static final Map<String, ImageMethod> BY_NAME =
             Stream.of(values()).collect(Collectors.toMap(ImageMethod::method, Function.identity()));
@@ -35,14 +38,30 @@ enum ImageMethod {
     /** Fields that are optional only because replies with progress have not got them yet. */
     List<String> requiredInReply() {
         return switch (this) {
-            case DETECT, INSPECT -> List.of();
+            case DETECT, INSPECT, APPLY -> List.of();
             case VERIFY -> List.of("verified");
-            case EXTRACT -> List.of("result", "config");
+            case EXTRACT, STAGE -> List.of("result", "config");
+            case COMPARE -> List.of("comparison");
         };
     }
 
     /** Whether the method's replies have fields for a job's number and progress. */
     boolean hasProgress() {
-        return this == VERIFY || this == EXTRACT;
+        return this != DETECT && this != INSPECT;
+    }
+
+    /** Whether the method works on an archive. */
+    boolean hasArchive() {
+        return this != COMPARE && this != APPLY;
+    }
+
+    /** Whether the method works on a root directory. */
+    boolean hasRoot() {
+        return this == EXTRACT || isUpdate();
+    }
+
+    /** Whether the root directory holds a container's system, and belongs to its root. */
+    boolean isUpdate() {
+        return this == COMPARE || this == STAGE || this == APPLY;
     }
 }

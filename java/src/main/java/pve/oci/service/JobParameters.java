@@ -12,4 +12,7 @@ record JobParameters(
         @Nullable ImageSelector selector,
         @Nullable List<IdMapRange> uidMap,
         @Nullable List<IdMapRange> gidMap,
-        @Nullable ExtractOptions options) {}
+        @Nullable ExtractOptions options,
+        @Nullable List<String> keep,
+        @Nullable Boolean discardChanges,
+        @Nullable String step) {}

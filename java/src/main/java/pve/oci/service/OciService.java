@@ -30,14 +30,17 @@ public final class OciService {
     public VarlinkInterface asInterface() {
         return new VarlinkInterface(
                 context.idl(),
-                Map.of(
-                        "DetectArchive", this::runJob,
-                        "InspectImage", this::runJob,
-                        "VerifyImage", this::runJob,
-                        "ParseAndExtractImage", this::runJob,
-                        "ListJobs", this::listJobs,
-                        "CancelJob", this::cancelJob,
-                        "GetMetrics", this::getMetrics));
+                Map.ofEntries(
+                        Map.entry("DetectArchive", this::runJob),
+                        Map.entry("InspectImage", this::runJob),
+                        Map.entry("VerifyImage", this::runJob),
+                        Map.entry("ParseAndExtractImage", this::runJob),
+                        Map.entry("CompareRootDirectory", this::runJob),
+                        Map.entry("StageUpdate", this::runJob),
+                        Map.entry("ApplyUpdate", this::runJob),
+                        Map.entry("ListJobs", this::listJobs),
+                        Map.entry("CancelJob", this::cancelJob),
+                        Map.entry("GetMetrics", this::getMetrics)));
     }
 
     /** For jobs that begin after it. */
@@ -60,8 +63,8 @@ public final class OciService {
             throw VarlinkException.methodNotFound(call.method());
         }
         IdMaps maps = IdMaps.READING;
-        if (method == ImageMethod.EXTRACT) {
-            PeerRules.requireRoot(call.peer(), "extraction");
+        if (method.hasRoot()) {
+            PeerRules.requireRoot(call.peer(), method.isUpdate() ? method.method() : "extraction");
             maps = IdMaps.checked(orEmpty(bound.uidMap()), orEmpty(bound.gidMap()), context.settings());
         }
         Job job = jobs.add(method.method(), bound, call.peer().credentials());

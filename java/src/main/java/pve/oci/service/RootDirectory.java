@@ -5,6 +5,7 @@ import java.lang.ref.Reference;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import pve.oci.linux.CString;
@@ -33,10 +34,12 @@ final class RootDirectory implements AutoCloseable {
 
     private final Fd tree;
     private final String name;
-    private final ExistingEntries existing;
+    /** Null for an update: what stands in it is a container's system. */
+    private final @Nullable ExistingEntries existing;
+
     private final RootClaims.Claim claim;
 
-    private RootDirectory(Fd tree, String name, ExistingEntries existing, RootClaims.Claim claim) {
+    private RootDirectory(Fd tree, String name, @Nullable ExistingEntries existing, RootClaims.Claim claim) {
         this.tree = tree;
         this.name = name;
         this.existing = existing;
@@ -44,7 +47,8 @@ final class RootDirectory implements AutoCloseable {
     }
 
     /** Opens the directory that the call names. Nothing in it is changed yet. */
-    static RootDirectory open(ServerCall call, JobParameters parameters, String jobId, JobContext context)
+    static RootDirectory open(
+            ServerCall call, JobParameters parameters, String jobId, JobContext context, boolean holdsSystem)
             throws VarlinkException {
         PeerRules.requireRoot(call.peer(), "extraction");
         String path = parameters.rootDirectory();
@@ -52,15 +56,16 @@ final class RootDirectory implements AutoCloseable {
         OpenFiles.requireExactlyOne("rootDirectory", path, "rootDirectoryFileDescriptor", index);
         if (path != null) {
             try (Fd directory = OpenFiles.path(call, "rootDirectory", path, Libc.O_DIRECTORY)) {
-                return open(directory, "rootDirectory", path, jobId, context);
+                return open(directory, "rootDirectory", path, jobId, context, holdsSystem);
             }
         }
         Fd passed = OpenFiles.descriptor(call, "rootDirectoryFileDescriptor", index == null ? -1 : index);
         PeerRules.requireOurMountNamespace(call.peer(), "rootDirectoryFileDescriptor");
-        return open(passed, "rootDirectoryFileDescriptor", "root directory", jobId, context);
+        return open(passed, "rootDirectoryFileDescriptor", "root directory", jobId, context, holdsSystem);
     }
 
-    private static RootDirectory open(Fd directory, String parameter, String name, String jobId, JobContext context)
+    private static RootDirectory open(
+            Fd directory, String parameter, String name, String jobId, JobContext context, boolean holdsSystem)
             throws VarlinkException {
         RootClaims.Claim claim = null;
         Fd tree = null;
@@ -72,7 +77,8 @@ final class RootDirectory implements AutoCloseable {
             requireUnprotected(status, parameter, name, context.settings().protectedPaths());
             claim = context.claims().claim(directory, name, jobId);
             tree = Mounts.cloneTree(directory, MOUNT_ATTRIBUTES);
-            RootDirectory opened = new RootDirectory(tree, name, ExistingEntries.read(tree), claim);
+            RootDirectory opened =
+                    new RootDirectory(tree, name, holdsSystem ? null : ExistingEntries.read(tree), claim);
             claim = null;
             tree = null;
             return opened;
@@ -126,6 +132,10 @@ final class RootDirectory implements AutoCloseable {
      * at IDs that are not mapped.
      */
     void giveTo(IdMaps maps) throws VarlinkException {
+        if (existing == null) {
+            // it is the container's already; whose is not, must not become it by an update
+            return;
+        }
         int uid = (int) maps.uid().mappedRoot();
         int gid = (int) maps.gid().mappedRoot();
         try {
@@ -140,6 +150,9 @@ final class RootDirectory implements AutoCloseable {
 
     /** After a failure: owner, mode, times and extended attributes, ACLs among them, are what they were. */
     void restore() {
+        if (existing == null) {
+            return;
+        }
         try {
             existing.restore(tree);
         } catch (IOException e) {
@@ -148,8 +161,11 @@ final class RootDirectory implements AutoCloseable {
         }
     }
 
-    /** What stood in it when it was opened. */
+    /** What stood in it when it was opened, before an extraction. */
     ExistingEntries existing() {
+        if (existing == null) {
+            throw new IllegalStateException("of a container's system nothing is recorded");
+        }
         return existing;
     }
 

@@ -16,30 +16,58 @@ import pve.oci.linux.Fd;
 public record WorkerRequest(String method, Map<String, @Nullable Object> parameters, List<Fd> descriptors) {
     private static final String PREFIX = "io.pve.oci.worker.";
 
-    /** For a method that works on an image. */
+    /** For a method that works on an image or on a root directory. */
     static WorkerRequest ofJob(
             ImageMethod method,
-            ArchiveFile archive,
+            @Nullable ArchiveFile archive,
             @Nullable RootDirectory root,
             JobParameters parameters,
             IdMaps maps,
             ServiceSettings settings) {
-        WorkerRequest request = ofArchive(method, archive.fd(), archive.name());
-        request.parameters.put("limits", limits(parameters.options(), settings.workerLimits()));
-        if (method != ImageMethod.DETECT) {
-            request.parameters.put(
-                    "selector", parameters.selector() == null ? Map.of() : Parameters.tree(parameters.selector()));
+        WorkerRequest request = of(method);
+        if (archive != null) {
+            request.addArchive(archive.fd(), archive.name());
+            request.parameters.put("limits", limits(parameters.options(), settings.workerLimits()));
+            if (method != ImageMethod.DETECT) {
+                request.parameters.put(
+                        "selector", parameters.selector() == null ? Map.of() : Parameters.tree(parameters.selector()));
+            }
         }
         if (root != null) {
             request.addRoot(root.tree());
-            request.addMaps(maps);
+        }
+        switch (method) {
+            case EXTRACT -> {
+                request.addMaps(maps);
+                request.parameters.put("record", wantsRecord(parameters.options()));
+            }
+            case STAGE -> {
+                request.addMaps(maps);
+                request.parameters.put("keep", orEmpty(parameters.keep()));
+                request.parameters.put("discardChanges", Boolean.TRUE.equals(parameters.discardChanges()));
+            }
+            case COMPARE -> request.parameters.put("keep", orEmpty(parameters.keep()));
+            case APPLY -> request.parameters.put("step", parameters.step());
+            default -> {
+                // they have an archive only
+            }
         }
         return request;
     }
 
+    private static boolean wantsRecord(@Nullable ExtractOptions options) {
+        return options != null && Boolean.TRUE.equals(options.record());
+    }
+
+    private static List<String> orEmpty(@Nullable List<String> list) {
+        return list == null ? List.of() : list;
+    }
+
     /** For a spare worker, on an image of our own. */
     public static WorkerRequest ofWarmUp(Fd archive, Fd root, IdMaps maps) {
-        WorkerRequest request = ofArchive(ImageMethod.EXTRACT, archive, "warm-up");
+        WorkerRequest request = of(ImageMethod.EXTRACT);
+        request.addArchive(archive, "warm-up");
+        request.parameters.put("record", false);
         request.parameters.put("limits", Map.of());
         request.parameters.put("selector", Map.of());
         request.addRoot(root);
@@ -56,12 +84,22 @@ public record WorkerRequest(String method, Map<String, @Nullable Object> paramet
         return request;
     }
 
-    private static WorkerRequest ofArchive(ImageMethod method, Fd archive, String name) {
-        WorkerRequest request = new WorkerRequest(PREFIX + method.method(), new LinkedHashMap<>(), new ArrayList<>());
-        request.parameters.put("archiveFileDescriptor", 0);
-        request.parameters.put("archiveName", name);
-        request.descriptors.add(archive);
+    /** To take back an update that a worker has begun. */
+    static WorkerRequest ofAbandon(RootDirectory root) {
+        WorkerRequest request = of(ImageMethod.APPLY);
+        request.addRoot(root.tree());
+        request.parameters.put("step", "abandon");
         return request;
+    }
+
+    private static WorkerRequest of(ImageMethod method) {
+        return new WorkerRequest(PREFIX + method.method(), new LinkedHashMap<>(), new ArrayList<>());
+    }
+
+    private void addArchive(Fd archive, String name) {
+        parameters.put("archiveFileDescriptor", descriptors.size());
+        parameters.put("archiveName", name);
+        descriptors.add(archive);
     }
 
     private void addRoot(Fd root) {

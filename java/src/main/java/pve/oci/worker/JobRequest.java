@@ -21,6 +21,8 @@ import pve.oci.varlink.VarlinkException;
  * @param archiveName for messages
  * @param uids empty but for an extraction into a user namespace
  * @param existing what stays when a root directory is cleaned
+ * @param keep paths that are of no concern to a comparison, and that an update leaves alone
+ * @param step of an update
  */
 public record JobRequest(
         Action action,
@@ -30,13 +32,20 @@ public record JobRequest(
         MappedIds gids,
         LayerLimits limits,
         JsonLimits jsonLimits,
-        List<?> existing) {
+        List<?> existing,
+        List<String> keep,
+        boolean discardsChanges,
+        boolean writesRecord,
+        String step) {
     /** What a worker can do. */
     public enum Action {
         DETECT("DetectArchive"),
         INSPECT("InspectImage"),
         VERIFY("VerifyImage"),
         EXTRACT("ParseAndExtractImage"),
+        COMPARE("CompareRootDirectory"),
+        STAGE("StageUpdate"),
+        APPLY("ApplyUpdate"),
         CLEAN("CleanRootDirectory");
 
         private final String method;
@@ -92,7 +101,11 @@ public record JobRequest(
                 idMap(parameters, "gidMap"),
                 limits(limits),
                 jsonLimits(limits),
-                list(parameters.get("existing")));
+                list(parameters.get("existing")),
+                list(parameters.get("keep")).stream().map(String::valueOf).toList(),
+                Boolean.TRUE.equals(parameters.get("discardChanges")),
+                Boolean.TRUE.equals(parameters.get("record")),
+                parameters.get("step") instanceof String step ? step : "");
     }
 
     private static Selector selector(Map<?, ?> json) {

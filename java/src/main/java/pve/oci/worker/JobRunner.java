@@ -61,6 +61,9 @@ public final class JobRunner {
                 case INSPECT -> inspect(require(archive));
                 case VERIFY -> verify(require(archive));
                 case EXTRACT -> extract(require(archive), require(root));
+                case COMPARE -> compare(require(root));
+                case STAGE -> stage(require(archive), require(root));
+                case APPLY -> apply(require(root));
                 case CLEAN -> clean(require(root));
             };
         } catch (ImageException e) {
@@ -195,25 +198,48 @@ public final class JobRunner {
         try (Rootfs rootfs = open(root)) {
             // said before the first byte of the image is read: nothing can have made this process lie yet
             listener.accept(Map.of("existing", rootfs.existing().toJson()));
-            return extract(archive, rootfs);
+            try (ImageArchive open = ImageArchive.open(archive, request.jsonLimits())) {
+                return extract(open, open.images().select(request.selector()), rootfs);
+            }
         }
     }
 
-    private Map<String, @Nullable Object> extract(Fd archive, Rootfs rootfs) throws IOException {
-        try (ImageArchive open = ImageArchive.open(archive, request.jsonLimits())) {
+    private Map<String, @Nullable Object> extract(ImageArchive open, Image image, Rootfs rootfs) throws IOException {
+        begin(Progress.Phase.EXTRACTING, image);
+        Map<String, @Nullable Object> result = new LinkedHashMap<>();
+        result.put("manifestDigest", image.manifest().digest().toString());
+        result.put("configDigest", image.configDescriptor().digest().toString());
+        result.put("platform", image.platform().toJson());
+        result.put("referenceName", image.referenceName());
+        result.putAll(new Extraction(request, rootfs, image, open.isStream(), progress).run());
+        Map<String, @Nullable Object> reply = new LinkedHashMap<>();
+        reply.put("progress", progress.toJson());
+        reply.put("result", result);
+        reply.put("config", config(image));
+        return reply;
+    }
+
+    private Map<String, @Nullable Object> compare(Fd mount) throws IOException {
+        try (Fd root = UpdateJob.reopen(mount)) {
+            return new UpdateJob(request, root, steps).compare();
+        }
+    }
+
+    private Map<String, @Nullable Object> stage(Fd archive, Fd mount) throws IOException {
+        try (Fd root = UpdateJob.reopen(mount);
+                ImageArchive open = ImageArchive.open(archive, request.jsonLimits())) {
             Image image = open.images().select(request.selector());
-            begin(Progress.Phase.EXTRACTING, image);
-            Map<String, @Nullable Object> result = new LinkedHashMap<>();
-            result.put("manifestDigest", image.manifest().digest().toString());
-            result.put("configDigest", image.configDescriptor().digest().toString());
-            result.put("platform", image.platform().toJson());
-            result.put("referenceName", image.referenceName());
-            result.putAll(new Extraction(request, rootfs, image, open.isStream(), progress).run());
-            Map<String, @Nullable Object> reply = new LinkedHashMap<>();
-            reply.put("progress", progress.toJson());
-            reply.put("result", result);
-            reply.put("config", config(image));
-            return reply;
+            return new UpdateJob(request, root, steps).stage(image, (which, directory) -> {
+                try (Rootfs rootfs = open(directory)) {
+                    return extract(open, which, rootfs);
+                }
+            });
+        }
+    }
+
+    private Map<String, @Nullable Object> apply(Fd mount) throws IOException {
+        try (Fd root = UpdateJob.reopen(mount)) {
+            return new UpdateJob(request, root, steps).apply();
         }
     }
 

@@ -13,7 +13,8 @@ class JobTableTest {
     private static final PeerCredentials ROOT = new PeerCredentials(1, 0, 0);
     private static final PeerCredentials ALICE = new PeerCredentials(2, 1000, 1000);
     private static final PeerCredentials BOB = new PeerCredentials(3, 1001, 1001);
-    private static final JobParameters NOTHING = new JobParameters(null, null, null, null, null, null, null, null);
+    private static final JobParameters NOTHING =
+            new JobParameters(null, null, null, null, null, null, null, null, null, null, null);
 
     private final JobTable jobs = new JobTable();
 

@@ -1,0 +1,64 @@
+package pve.oci.linux;
+
+import com.sun.jna.Native;
+import com.sun.jna.NativeLibrary;
+
+/**
+ * System calls that only records and updates need, beside {@link Libc}: each bound function costs time when its class is
+ * loaded, and most workers never load this one.
+ */
+public final class UpdateCalls {
+    private UpdateCalls() {}
+
+    /** {@code ssize_t llistxattr(const char *path, char *list, size_t size)} */
+    public static long llistxattr(long path, long list, long size) throws ErrnoException {
+        return check("llistxattr", C.llistxattr(path, list, size));
+    }
+
+    /** {@code ssize_t lgetxattr(const char *path, const char *name, void *value, size_t size)} */
+    public static long lgetxattr(long path, long name, long value, long size) throws ErrnoException {
+        return check("lgetxattr", C.lgetxattr(path, name, value, size));
+    }
+
+    /** {@code int fsync(int fd)} */
+    public static void fsync(int fd) throws ErrnoException {
+        check("fsync", C.fsync(fd));
+    }
+
+    /** {@code int syncfs(int fd)} */
+    public static void syncfs(int fd) throws ErrnoException {
+        check("syncfs", C.syncfs(fd));
+    }
+
+    /** {@code int fstatfs(int fd, struct statfs *buf)} */
+    public static void fstatfs(int fd, long buffer) throws ErrnoException {
+        check("fstatfs", C.fstatfs(fd, buffer));
+    }
+
+    /** None of these is interrupted by a signal. */
+    private static long check(String call, long result) throws ErrnoException {
+        if (result < 0) {
+            throw new ErrnoException(call, Native.getLastError());
+        }
+        return result;
+    }
+
+    private static final class C {
+        static {
+            // glibc is part of the process already: in the worker's tree there is no file to load it from
+            Native.register(C.class, NativeLibrary.getProcess());
+        }
+
+        private C() {}
+
+        static native long llistxattr(long path, long list, long size);
+
+        static native long lgetxattr(long path, long name, long value, long size);
+
+        static native int fsync(int fd);
+
+        static native int syncfs(int fd);
+
+        static native int fstatfs(int fd, long buffer);
+    }
+}

@@ -1,0 +1,121 @@
+package pve.oci.mtree;
+
+import java.nio.charset.StandardCharsets;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.HexFormat;
+import java.util.Map;
+import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
+import pve.oci.linux.CString;
+import pve.oci.linux.Errno;
+import pve.oci.linux.ErrnoException;
+import pve.oci.linux.Fd;
+import pve.oci.linux.Libc;
+import pve.oci.linux.NativeBuffer;
+import pve.oci.linux.UpdateCalls;
+
+/**
+ * Digest of those extended attributes that an image can have (layer.XattrPolicy): labels of the host's security modules
+ * are not the image's. The calls that read them relative to a directory are new in Linux 6.13, so the process enters each
+ * directory; {@link #close} goes back.
+ */
+final class AttributeDigest implements AutoCloseable {
+    /** XATTR_LIST_MAX and XATTR_SIZE_MAX of linux/limits.h */
+    private static final int SIZE_MAX = 1 << 16;
+
+    private final CString name = new CString(255);
+    private final CString attribute = new CString(255);
+    private final NativeBuffer list = NativeBuffer.allocate(SIZE_MAX);
+    private final NativeBuffer value = NativeBuffer.allocate(SIZE_MAX);
+    private final Fd workingDirectory;
+
+    AttributeDigest() throws ErrnoException {
+        byte[] self = {'.'};
+        int flags = Libc.O_PATH | Libc.O_DIRECTORY | Libc.O_CLOEXEC;
+        workingDirectory = new Fd(Libc.openat(Libc.AT_FDCWD, name.set(self, 0, 1), flags, 0));
+    }
+
+    void enter(Fd directory) throws ErrnoException {
+        Libc.fchdir(directory.number());
+    }
+
+    /** Of a name in the directory that was entered; null where there are none. */
+    @Nullable
+    String of(byte[] file) throws ErrnoException {
+        long address = name.set(file, 0, file.length);
+        int length = read(() -> UpdateCalls.llistxattr(address, list.address(), SIZE_MAX));
+        if (length <= 0) {
+            return null;
+        }
+        Map<String, byte[]> attributes = new TreeMap<>();
+        int start = 0;
+        for (int i = 0; i < length; i++) {
+            if (list.buffer().get(i) == 0) {
+                byte[] bytes = new byte[i - start];
+                list.buffer().get(start, bytes);
+                start = i + 1;
+                String text = new String(bytes, StandardCharsets.ISO_8859_1);
+                if (isOfImage(text)) {
+                    attributes.put(text, value(address, bytes));
+                }
+            }
+        }
+        return attributes.isEmpty() ? null : digest(attributes);
+    }
+
+    private static boolean isOfImage(String text) {
+        return text.startsWith("user.")
+                || text.equals("security.capability")
+                || text.equals("system.posix_acl_access")
+                || text.equals("system.posix_acl_default");
+    }
+
+    private byte[] value(long file, byte[] bytes) throws ErrnoException {
+        long key = attribute.set(bytes, 0, bytes.length);
+        int length = read(() -> UpdateCalls.lgetxattr(file, key, value.address(), SIZE_MAX));
+        byte[] content = new byte[Math.max(length, 0)];
+        value.buffer().get(0, content);
+        return content;
+    }
+
+    private interface Call {
+        long run() throws ErrnoException;
+    }
+
+    /** A file system without attributes, or an attribute that is gone meanwhile: none. */
+    private static int read(Call call) throws ErrnoException {
+        try {
+            return (int) call.run();
+        } catch (ErrnoException e) {
+            if (e.errno() == Errno.EOPNOTSUPP || e.errno() == Errno.ENODATA || e.errno() == Errno.EACCES) {
+                return -1;
+            }
+            throw e;
+        }
+    }
+
+    private static String digest(Map<String, byte[]> attributes) {
+        MessageDigest digest;
+        try {
+            digest = MessageDigest.getInstance("SHA-256");
+        } catch (NoSuchAlgorithmException e) {
+            throw new IllegalStateException(e);
+        }
+        attributes.forEach((key, content) -> {
+            digest.update(key.getBytes(StandardCharsets.ISO_8859_1));
+            digest.update((byte) 0);
+            digest.update(Integer.toString(content.length).getBytes(StandardCharsets.US_ASCII));
+            digest.update((byte) 0);
+            digest.update(content);
+        });
+        return HexFormat.of().formatHex(digest.digest());
+    }
+
+    @Override
+    public void close() throws ErrnoException {
+        try (workingDirectory) {
+            Libc.fchdir(workingDirectory.number());
+        }
+    }
+}

@@ -1,0 +1,143 @@
+package pve.oci.mtree;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+import pve.oci.text.Text;
+
+/** What differs between a tree and its record: all are counted, the first are listed. */
+public final class Changes {
+    /** So many are listed. */
+    public static final int MAXIMUM_LISTED = 10_000;
+
+    private final PathSet kept;
+    private final List<Object> listed = new ArrayList<>();
+    private final List<String> mountPoints = new ArrayList<>();
+    private final List<String> hostFiles = new ArrayList<>();
+    private long added;
+    private long changed;
+    private long removed;
+    private long expected;
+    private long compared;
+
+    /** @param kept paths whose changes are of no concern: volumes, and what an update is to keep */
+    public Changes(PathSet kept) {
+        this.kept = kept;
+    }
+
+    void added(TreeEntry entry) {
+        if (note(entry, "added", List.of())) {
+            added++;
+        }
+    }
+
+    void compared(TreeEntry entry, List<String> differences) {
+        compared++;
+        if (!differences.isEmpty() && note(entry, "changed", differences)) {
+            changed++;
+        }
+    }
+
+    void removed(TreeEntry entry) {
+        String path = PathSet.text(entry.path());
+        // what a mounted volume hides is still there; its directory came before what is in it
+        if (!isBelowMountPoint(path) && note(entry, "removed", List.of())) {
+            removed++;
+        }
+    }
+
+    /** Without a record: only what the host may have written is of interest. */
+    void unknown(TreeEntry entry) {
+        String path = PathSet.text(entry.path());
+        if (Expected.of(path) == Expected.HOST && !kept.covers(path) && hostFiles.size() < MAXIMUM_LISTED) {
+            hostFiles.add(path);
+        }
+    }
+
+    private boolean isBelowMountPoint(String path) {
+        return mountPoints.stream().anyMatch(x -> path.startsWith(x + "/"));
+    }
+
+    void mountPoint(TreeEntry entry) {
+        mountPoints.add(PathSet.text(entry.path()));
+    }
+
+    /** Whether it counts as somebody's change. */
+    private boolean note(TreeEntry entry, String kind, List<String> differences) {
+        String path = PathSet.text(entry.path());
+        String reason = null;
+        if (kept.covers(path)) {
+            reason = "kept";
+        } else {
+            Expected match = Expected.of(path);
+            if (match != null) {
+                reason = match.name().toLowerCase(Locale.ROOT);
+                if (match == Expected.HOST && !kind.equals("removed") && hostFiles.size() < MAXIMUM_LISTED) {
+                    hostFiles.add(path);
+                }
+            }
+        }
+        if (reason != null) {
+            expected++;
+        }
+        list(entry, kind, differences, reason);
+        return reason == null;
+    }
+
+    private void list(TreeEntry entry, String kind, List<String> differences, @Nullable String reason) {
+        if (listed.size() >= MAXIMUM_LISTED) {
+            return;
+        }
+        Map<String, @Nullable Object> json = new LinkedHashMap<>();
+        json.put("path", "/" + Text.name(entry.path()));
+        json.put("kind", kind);
+        json.put("isDirectory", entry.isDirectory());
+        if (!differences.isEmpty()) {
+            json.put("differences", differences);
+        }
+        if (reason != null) {
+            json.put("expected", reason);
+        }
+        listed.add(json);
+    }
+
+    /** Nothing was changed by anybody. */
+    public boolean isEmpty() {
+        return added + changed + removed == 0;
+    }
+
+    /** How many were changed by somebody. */
+    public long count() {
+        return added + changed + removed;
+    }
+
+    /** Where other volumes are mounted. */
+    public List<String> mountPoints() {
+        return mountPoints;
+    }
+
+    /** What Proxmox VE has written, as far as it differs from the image. */
+    public List<String> hostFiles() {
+        return hostFiles;
+    }
+
+    /** The first changes, as the interface has them. */
+    public List<Object> listed() {
+        return listed;
+    }
+
+    /** The fields of the interface's type Comparison. */
+    public Map<String, @Nullable Object> toJson() {
+        Map<String, @Nullable Object> json = new LinkedHashMap<>();
+        json.put("added", added);
+        json.put("changed", changed);
+        json.put("removed", removed);
+        json.put("expected", expected);
+        json.put("compared", compared);
+        json.put("changes", listed);
+        return json;
+    }
+}

@@ -1,0 +1,60 @@
+package pve.oci.mtree;
+
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/** Changes that a container has without anybody's doing, or whose keeping is somebody else's business. */
+enum Expected {
+    /** Proxmox VE or LXC wrote it for this container; an update keeps it. */
+    HOST(
+            "etc/hosts",
+            "etc/hostname",
+            "etc/resolv.conf",
+            "etc/network/interfaces",
+            "etc/network/interfaces.d",
+            "etc/systemd/network",
+            "etc/localtime",
+            "etc/timezone",
+            "etc/crontab",
+            "etc/inittab",
+            "etc/machine-id",
+            "etc/securetty",
+            "etc/shadow",
+            "etc/ssh/ssh_host_ecdsa_key",
+            "etc/ssh/ssh_host_ecdsa_key.pub",
+            "etc/ssh/ssh_host_ed25519_key",
+            "etc/ssh/ssh_host_ed25519_key.pub",
+            "etc/ssh/ssh_host_rsa_key",
+            "etc/ssh/ssh_host_rsa_key.pub",
+            "root/.ssh/authorized_keys"),
+    /** Made anew at any time; an update does not keep it. */
+    TEMPORARY(
+            "dev",
+            "proc",
+            "run",
+            "sys",
+            "tmp",
+            "var/cache",
+            "var/lock",
+            "var/log",
+            "var/run",
+            "var/tmp",
+            "etc/ld.so.cache",
+            "etc/mtab");
+
+    private final PathSet paths;
+
+    Expected(String... paths) {
+        this.paths = new PathSet(List.of(paths));
+    }
+
+    /** What the change of this path is expected for; null: it is somebody's change. */
+    static @Nullable Expected of(String path) {
+        for (Expected expected : values()) {
+            if (expected.paths.covers(path)) {
+                return expected;
+            }
+        }
+        return null;
+    }
+}

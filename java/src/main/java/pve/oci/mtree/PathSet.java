@@ -1,0 +1,59 @@
+package pve.oci.mtree;
+
+import java.nio.charset.StandardCharsets;
+import java.util.Collection;
+import java.util.Iterator;
+import java.util.TreeSet;
+
+/** Paths in a root file system, without a leading slash, as bytes in ISO 8859-1; what lies below one belongs to it. */
+public final class PathSet {
+    private final TreeSet<String> paths = new TreeSet<>();
+
+    /** A path below another one of the set is left out: the outer one covers it. */
+    public PathSet(Collection<String> paths) {
+        for (String path : paths) {
+            this.paths.add(path + "/");
+        }
+        String outer = null;
+        for (Iterator<String> each = this.paths.iterator(); each.hasNext(); ) {
+            String path = each.next();
+            if (outer != null && path.startsWith(outer)) {
+                each.remove();
+            } else {
+                outer = path;
+            }
+        }
+    }
+
+    /** The path is in the set, or lies below one that is. */
+    public boolean covers(String path) {
+        String floor = paths.floor(path + "/");
+        return floor != null && (path + "/").startsWith(floor);
+    }
+
+    /** Something of the set lies below this path. */
+    public boolean isAbove(String path) {
+        String next = paths.higher(path + "/");
+        return next != null && next.startsWith(path + "/");
+    }
+
+    /** The path itself is in the set. */
+    public boolean contains(String path) {
+        return paths.contains(path + "/");
+    }
+
+    /** In order, without those that another one covers. */
+    public Iterable<String> paths() {
+        return paths.stream().map(x -> x.substring(0, x.length() - 1)).toList();
+    }
+
+    /** A path's bytes as this class has them. */
+    public static String text(byte[] path) {
+        return new String(path, StandardCharsets.ISO_8859_1);
+    }
+
+    /** The bytes of such a path. */
+    public static byte[] bytes(String path) {
+        return path.getBytes(StandardCharsets.ISO_8859_1);
+    }
+}

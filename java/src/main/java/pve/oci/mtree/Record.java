@@ -1,0 +1,165 @@
+package pve.oci.mtree;
+
+import java.io.BufferedOutputStream;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import org.jspecify.annotations.Nullable;
+import pve.oci.compress.ZstdStreams;
+import pve.oci.linux.CString;
+import pve.oci.linux.Errno;
+import pve.oci.linux.ErrnoException;
+import pve.oci.linux.Fd;
+import pve.oci.linux.FdInputStream;
+import pve.oci.linux.FdOutputStream;
+import pve.oci.linux.FileStatus;
+import pve.oci.linux.Libc;
+import pve.oci.linux.Timespec;
+import pve.oci.rootfs.Steps;
+import pve.oci.rootfs.TreeRemoval;
+
+/**
+ * The file that says what an image made of a root file system: written from the finished tree, by one walk, so that it says
+ * what is there and not what was meant to be.
+ */
+public final class Record {
+    /** Of the file, in the root directory. */
+    public static final String NAME = ".pve.oci.mtree.zst";
+
+    /** An image has no more entries than this by default; a record with more is not one of ours. */
+    private static final long MAXIMUM_LINES = 20_000_000;
+
+    private static final byte[] FILE = NAME.getBytes(StandardCharsets.US_ASCII);
+
+    private Record() {}
+
+    /**
+     * Writes the record of the tree into its root directory, in place of whatever has its name.
+     *
+     * @param root the root directory, open for reading
+     * @param steps count what is done
+     */
+    public static void write(Fd root, Steps steps) throws IOException {
+        FileStatus status = new FileStatus().read(root.number());
+        long seconds = status.modifiedSeconds();
+        int nanos = status.modifiedNanos();
+        try {
+            writeFile(root, steps);
+        } finally {
+            // the record is no reason for the root directory to have another time than the image's
+            Libc.futimens(root.number(), new Timespec().set(seconds, nanos));
+        }
+    }
+
+    private static void writeFile(Fd root, Steps steps) throws IOException {
+        TreeRemoval.ofMount(root, steps).removeIfThere(root, FILE);
+        int flags = Libc.O_WRONLY | Libc.O_CREAT | Libc.O_EXCL | Libc.O_NOFOLLOW | Libc.O_CLOEXEC;
+        CString name = CString.of(FILE);
+        Fd fd = new Fd(Libc.openat(root.number(), name.address(), flags, 0600));
+        try (MtreeWriter writer =
+                new MtreeWriter(new BufferedOutputStream(ZstdStreams.compressing(new FdOutputStream(fd)), 1 << 16))) {
+            new TreeWalk(root, steps).run((entry, isMountPoint) -> {
+                if (!isMountPoint) {
+                    writer.write(entry);
+                }
+            });
+        }
+    }
+
+    /**
+     * Compares the tree with its record. Both are read as streams, side by side.
+     *
+     * @throws RecordException there is no record, or none that can be used
+     */
+    public static void compare(Fd root, Changes changes, Steps steps) throws IOException {
+        try (MtreeReader record = open(root)) {
+            Merge merge = new Merge(record, changes);
+            new TreeWalk(root, steps).run(merge::present);
+            merge.finish();
+        }
+    }
+
+    /** For a tree without a record: its mount points, and the files of the host that are there. */
+    public static void findMountPoints(Fd root, Changes changes, Steps steps) throws IOException {
+        new TreeWalk(root, steps).run((entry, isMountPoint) -> {
+            if (isMountPoint) {
+                changes.mountPoint(entry);
+            } else {
+                changes.unknown(entry);
+            }
+        });
+    }
+
+    private static MtreeReader open(Fd root) throws IOException {
+        CString name = CString.of(FILE);
+        Fd fd;
+        try {
+            int flags = Libc.O_RDONLY | Libc.O_NOFOLLOW | Libc.O_NONBLOCK | Libc.O_CLOEXEC;
+            fd = new Fd(Libc.openat(root.number(), name.address(), flags, 0));
+        } catch (ErrnoException e) {
+            if (e.errno() == Errno.ENOENT) {
+                throw RecordException.missing();
+            }
+            throw RecordException.damaged(0, "cannot be read: " + Errno.describe(e.errno()));
+        }
+        try {
+            FileStatus status = new FileStatus().read(fd.number());
+            // O_NONBLOCK: a FIFO that was planted here is not waited for
+            if (status.type() != Libc.S_IFREG) {
+                throw RecordException.damaged(0, "is no file");
+            }
+            return new MtreeReader(ZstdStreams.decompressing(new FdInputStream(fd)), MAXIMUM_LINES);
+        } catch (IOException | RuntimeException e) {
+            fd.close();
+            throw e;
+        }
+    }
+
+    /** Goes through two sequences in the same order. */
+    private static final class Merge {
+        private final MtreeReader record;
+        private final Changes changes;
+        private @Nullable TreeEntry recorded;
+
+        Merge(MtreeReader record, Changes changes) throws IOException {
+            this.record = record;
+            this.changes = changes;
+            recorded = record.next();
+        }
+
+        void present(TreeEntry entry, boolean isMountPoint) throws IOException {
+            int order = skipTo(entry);
+            if (order == 0 && recorded != null) {
+                if (isMountPoint) {
+                    changes.mountPoint(entry);
+                } else {
+                    changes.compared(entry, recorded.differences(entry));
+                }
+                recorded = record.next();
+            } else if (isMountPoint) {
+                changes.mountPoint(entry);
+            } else {
+                changes.added(entry);
+            }
+        }
+
+        /** What the record has before this entry is no longer there. */
+        private int skipTo(TreeEntry entry) throws IOException {
+            while (recorded != null) {
+                int order = recorded.compareTo(entry);
+                if (order >= 0) {
+                    return order;
+                }
+                changes.removed(recorded);
+                recorded = record.next();
+            }
+            return 1;
+        }
+
+        void finish() throws IOException {
+            while (recorded != null) {
+                changes.removed(recorded);
+                recorded = record.next();
+            }
+        }
+    }
+}

@@ -1,0 +1,28 @@
+package pve.oci.mtree;
+
+import java.io.IOException;
+
+/** The record cannot be used. It is data from the container, so this says nothing about the image. */
+public final class RecordException extends IOException {
+    private static final long serialVersionUID = 1;
+
+    private final boolean isMissing;
+
+    private RecordException(String message, boolean isMissing) {
+        super(message);
+        this.isMissing = isMissing;
+    }
+
+    static RecordException missing() {
+        return new RecordException("there is no record of what the image made (" + Record.NAME + ")", true);
+    }
+
+    static RecordException damaged(long line, String reason) {
+        return new RecordException("the record " + Record.NAME + " is damaged: line " + line + " " + reason, false);
+    }
+
+    /** There is none at all, rather than one that cannot be read. */
+    public boolean isMissing() {
+        return isMissing;
+    }
+}

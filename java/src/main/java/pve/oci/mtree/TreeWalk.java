@@ -1,0 +1,191 @@
+package pve.oci.mtree;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import org.jspecify.annotations.Nullable;
+import pve.oci.linux.CString;
+import pve.oci.linux.Errno;
+import pve.oci.linux.ErrnoException;
+import pve.oci.linux.Fd;
+import pve.oci.linux.FileStatus;
+import pve.oci.linux.Libc;
+import pve.oci.linux.NativeBuffer;
+import pve.oci.oci.ImageException;
+import pve.oci.rootfs.DirectoryReader;
+import pve.oci.rootfs.EntryPath;
+import pve.oci.rootfs.Steps;
+
+/**
+ * Walks a tree that a container's root may have made, in the order of {@link TreeEntry#compareTo}. Each directory is opened
+ * by its whole path from the root, with links refused by the kernel (openat2, RESOLVE_NO_SYMLINKS and RESOLVE_BENEATH), so
+ * no name leads out of the tree, and one descriptor is open at a time. Nothing but directories is ever opened. Other
+ * volumes that are mounted below are told of, and not entered.
+ */
+final class TreeWalk {
+    private static final int OPEN_DIRECTORY = Libc.O_RDONLY | Libc.O_DIRECTORY | Libc.O_NOFOLLOW | Libc.O_CLOEXEC;
+
+    /** Names held at once, of a directory and of those above it. */
+    private static final long MAXIMUM_NAMES_SIZE = 128 << 20;
+
+    private static final byte[] RESERVED = ".pve.".getBytes(StandardCharsets.US_ASCII);
+
+    /** What is done with each entry. */
+    interface Visitor {
+        /** @param isMountPoint another volume is mounted there; the entry says nothing of the tree itself */
+        void visit(TreeEntry entry, boolean isMountPoint) throws IOException;
+    }
+
+    /** A directory whose subdirectories are being walked. */
+    private static final class Level {
+        final byte[] path;
+        final NameList names;
+        final int[] order;
+        int at;
+
+        Level(byte[] path, NameList names) {
+            this.path = path;
+            this.names = names;
+            this.order = names.order();
+        }
+    }
+
+    private final Fd root;
+    private final Steps steps;
+    private final DirectoryReader reader = new DirectoryReader();
+    private final FileStatus status = new FileStatus();
+    private final CString name = new CString(EntryPath.PATH_MAX);
+    private final NativeBuffer openHow = NativeBuffer.allocate(24);
+    private final NativeBuffer link = NativeBuffer.allocate(EntryPath.PATH_MAX);
+    private long namesSize;
+
+    /** @param steps are taken for each entry */
+    TreeWalk(Fd root, Steps steps) {
+        this.root = root;
+        this.steps = steps;
+    }
+
+    void run(Visitor visitor) throws IOException {
+        try (AttributeDigest attributes = new AttributeDigest()) {
+            Deque<Level> levels = new ArrayDeque<>();
+            push(levels, list(new byte[0], attributes, visitor));
+            while (!levels.isEmpty()) {
+                Level level = levels.element();
+                if (level.at == level.order.length) {
+                    namesSize -= level.names.byteCount();
+                    levels.pop();
+                } else {
+                    byte[] child = level.names.get(level.order[level.at++]);
+                    push(levels, list(join(level.path, child), attributes, visitor));
+                }
+            }
+        }
+    }
+
+    private void push(Deque<Level> levels, @Nullable Level level) throws ImageException {
+        if (level != null) {
+            namesSize += level.names.byteCount();
+            checkSize(namesSize);
+            levels.push(level);
+        }
+    }
+
+    private static void checkSize(long size) throws ImageException {
+        if (size > MAXIMUM_NAMES_SIZE) {
+            throw ImageException.of("LimitExceeded")
+                    .with("limit", "names")
+                    .with("maximum", MAXIMUM_NAMES_SIZE)
+                    .message("names of files take more than the limit of " + MAXIMUM_NAMES_SIZE + " bytes");
+        }
+    }
+
+    /** Visits what is in one directory; returns its subdirectories, or null if it cannot be opened. */
+    private @Nullable Level list(byte[] path, AttributeDigest attributes, Visitor visitor) throws IOException {
+        Fd opened = open(path);
+        if (opened == null) {
+            return null;
+        }
+        try (Fd fd = opened) {
+            NameList all = new NameList();
+            reader.list(fd, (bytes, type) -> {
+                if (path.length > 0 || !isReserved(bytes)) {
+                    all.add(bytes);
+                    if ((all.size() & 0xffff) == 0) {
+                        checkSize(namesSize + all.byteCount());
+                    }
+                }
+                return true;
+            });
+            attributes.enter(fd);
+            NameList directories = new NameList();
+            for (int index : all.order()) {
+                steps.take(1);
+                byte[] bytes = all.get(index);
+                status.read(fd.number(), name.set(bytes, 0, bytes.length));
+                boolean isMountPoint = status.isMountRoot();
+                byte[] full = join(path, bytes);
+                visitor.visit(entry(fd, full, bytes, attributes), isMountPoint);
+                if (status.isDirectory() && !isMountPoint && full.length < EntryPath.PATH_MAX) {
+                    directories.add(bytes);
+                }
+            }
+            return new Level(path, directories);
+        }
+    }
+
+    /** What this program keeps in the root directory is not the image's. */
+    private static boolean isReserved(byte[] bytes) {
+        return bytes.length > RESERVED.length
+                && java.util.Arrays.equals(bytes, 0, RESERVED.length, RESERVED, 0, RESERVED.length);
+    }
+
+    private TreeEntry entry(Fd fd, byte[] path, byte[] bytes, AttributeDigest attributes) throws ErrnoException {
+        int type = status.type();
+        boolean isDevice = type == Libc.S_IFCHR || type == Libc.S_IFBLK;
+        return new TreeEntry(
+                path,
+                status.mode(),
+                status.uid(),
+                status.gid(),
+                type == Libc.S_IFREG ? status.size() : 0,
+                status.modifiedSeconds(),
+                status.modifiedNanos(),
+                isDevice ? status.deviceOfNode() : 0,
+                type == Libc.S_IFLNK ? target(fd, bytes) : null,
+                attributes.of(bytes));
+    }
+
+    private byte[] target(Fd fd, byte[] bytes) throws ErrnoException {
+        int length = (int) Libc.readlinkat(fd.number(), name.set(bytes, 0, bytes.length), link.address(), link.size());
+        byte[] target = new byte[length];
+        link.buffer().get(0, target);
+        return target;
+    }
+
+    private @Nullable Fd open(byte[] path) throws ErrnoException {
+        byte[] bytes = path.length == 0 ? new byte[] {'.'} : path;
+        long resolve = Libc.RESOLVE_BENEATH | Libc.RESOLVE_NO_SYMLINKS | Libc.RESOLVE_NO_MAGICLINKS;
+        // struct open_how: flags, mode, resolve
+        openHow.buffer().putLong(0, OPEN_DIRECTORY).putLong(8, 0).putLong(16, resolve);
+        try {
+            return new Fd(Libc.openat2(root.number(), name.set(bytes, 0, bytes.length), openHow.address()));
+        } catch (ErrnoException e) {
+            // of an owner outside the ID map, as lost+found may be: nobody in the container can have written in it
+            if (e.errno() == Errno.EACCES) {
+                return null;
+            }
+            throw e;
+        }
+    }
+
+    private static byte[] join(byte[] directory, byte[] bytes) {
+        if (directory.length == 0) {
+            return bytes;
+        }
+        byte[] path = java.util.Arrays.copyOf(directory, directory.length + 1 + bytes.length);
+        path[directory.length] = '/';
+        System.arraycopy(bytes, 0, path, directory.length + 1, bytes.length);
+        return path;
+    }
+}

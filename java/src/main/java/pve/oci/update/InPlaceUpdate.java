@@ -1,0 +1,330 @@
+package pve.oci.update;
+
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeSet;
+import org.jspecify.annotations.Nullable;
+import pve.oci.linux.CString;
+import pve.oci.linux.Errno;
+import pve.oci.linux.ErrnoException;
+import pve.oci.linux.Fd;
+import pve.oci.linux.Libc;
+import pve.oci.linux.NativeBuffer;
+import pve.oci.linux.UpdateCalls;
+import pve.oci.mtree.PathSet;
+import pve.oci.mtree.Record;
+import pve.oci.rootfs.ExtendedAttributes;
+import pve.oci.rootfs.PathOpener;
+import pve.oci.rootfs.Steps;
+import pve.oci.rootfs.TreeRemoval;
+
+/**
+ * The steps of an update of one root file system: {@link #stage}, {@link #commit}, {@link #finish}; before that
+ * {@link #abandon}, after it {@link #rollBack} or {@link #forget}. Each can be called again after it was broken off.
+ */
+public final class InPlaceUpdate {
+    private final Fd root;
+    private final Steps steps;
+    private final Runnable beforeStep;
+    private final PathOpener opener = new PathOpener();
+
+    /**
+     * @param root the root directory, open for reading; the caller closes it
+     * @param steps count what is done
+     */
+    public InPlaceUpdate(Fd root, Steps steps) {
+        this(root, steps, () -> {});
+    }
+
+    /** @param beforeStep is called before everything that changes a tree; a test breaks off here */
+    InPlaceUpdate(Fd root, Steps steps, Runnable beforeStep) {
+        this.root = root;
+        this.steps = steps.withoutLimit();
+        this.beforeStep = beforeStep;
+    }
+
+    /** Extracts an image into an empty directory. */
+    public interface Extractor {
+        void extract(Fd directory) throws IOException;
+    }
+
+    /** How far an update has come that was begun and not finished; null if there is none. */
+    public @Nullable Phase phase() throws IOException {
+        try (Fd control = ControlDirectory.find(root, ControlDirectory.UPDATE)) {
+            if (control == null) {
+                return null;
+            }
+            Journal journal = Journal.read(control);
+            return journal == null ? Phase.STAGED : journal.phase();
+        }
+    }
+
+    /** Whether there is an earlier tree to go back to. */
+    public boolean hasPrevious() throws IOException {
+        try (Fd control = ControlDirectory.find(root, ControlDirectory.PREVIOUS)) {
+            return control != null;
+        }
+    }
+
+    /** Bytes that the file system has room for, as it says itself. */
+    public long availableSize() throws IOException {
+        // struct statfs: f_type, f_bsize, f_blocks, f_bfree, f_bavail
+        NativeBuffer buffer = NativeBuffer.allocate(256);
+        UpdateCalls.fstatfs(root.number(), buffer.address());
+        long size = buffer.buffer().getLong(8);
+        long free = buffer.buffer().getLong(32);
+        return free > Long.MAX_VALUE / Math.max(size, 1) ? Long.MAX_VALUE : size * free;
+    }
+
+    /** @throws UpdateException there is less room than that */
+    public void requireSpace(long size) throws IOException {
+        long available = availableSize();
+        if (available < size) {
+            throw new UpdateException(
+                    UpdateException.Reason.NOT_ENOUGH_SPACE,
+                    "not enough space: the new image takes about " + size + " bytes beside the old one, and "
+                            + available + " are free");
+        }
+    }
+
+    /** Which of these paths are there, without links on the way. */
+    public PathSet resolve(List<String> asked) throws IOException {
+        return new KeptPaths().resolve(root, asked);
+    }
+
+    /**
+     * Puts the new tree beside the old one. After a failure everything is as it was.
+     *
+     * @param asked paths to be kept, as they were given
+     * @param others paths that are kept as they stand in the tree: mount points, files of the host
+     */
+    public void stage(List<String> asked, List<String> others, Extractor extractor) throws IOException {
+        DirectoryAttributes before;
+        try (ExtendedAttributes extended = new ExtendedAttributes();
+                Fd self = opener.directory(root, new byte[0])) {
+            before = DirectoryAttributes.read(self, extended);
+        }
+        try (Fd control = ControlDirectory.create(root, ControlDirectory.UPDATE);
+                Fd fresh = ControlDirectory.createDirectory(control, ControlDirectory.NEW_TREE, 0755)) {
+            extractor.extract(opener.directory(fresh, new byte[0]));
+            try (Fd self = opener.directory(fresh, new byte[0])) {
+                Record.write(self, steps);
+            }
+            PathSet kept = keptPaths(asked, others);
+            new KeptPaths().check(root, fresh, asked);
+            new Journal(Phase.STAGED, kept, directories(kept, fresh, before)).write(control);
+        } catch (IOException | RuntimeException | Error e) {
+            removeAfter(e, before);
+            throw e;
+        }
+    }
+
+    private void removeAfter(Throwable failure, DirectoryAttributes before) {
+        try {
+            removeControl(ControlDirectory.UPDATE, before);
+        } catch (IOException | RuntimeException e) {
+            failure.addSuppressed(e);
+        }
+    }
+
+    private PathSet keptPaths(List<String> asked, List<String> others) throws IOException {
+        List<String> paths = new ArrayList<>(others);
+        new KeptPaths().resolve(root, asked).paths().forEach(paths::add);
+        return new PathSet(paths);
+    }
+
+    private Map<String, Journal.Kept> directories(PathSet kept, Fd fresh, DirectoryAttributes ofRoot)
+            throws IOException {
+        TreeSet<String> paths = new TreeSet<>();
+        paths.add("");
+        for (String path : kept.paths()) {
+            for (int slash = path.indexOf('/'); slash >= 0; slash = path.indexOf('/', slash + 1)) {
+                paths.add(path.substring(0, slash));
+            }
+        }
+        Map<String, Journal.Kept> directories = new LinkedHashMap<>();
+        try (ExtendedAttributes extended = new ExtendedAttributes()) {
+            for (String path : paths) {
+                DirectoryAttributes before = ofRoot;
+                if (!path.isEmpty()) {
+                    try (Fd fd = opener.directory(root, PathSet.bytes(path))) {
+                        before = DirectoryAttributes.read(fd, extended);
+                    }
+                }
+                directories.put(path, new Journal.Kept(before, attributesInNewTree(fresh, path, extended)));
+            }
+        }
+        return directories;
+    }
+
+    /** Null if the new image has no such directory; a link or a file there excludes what is kept below it. */
+    private @Nullable DirectoryAttributes attributesInNewTree(Fd fresh, String path, ExtendedAttributes extended)
+            throws IOException {
+        try (Fd fd = opener.directory(fresh, PathSet.bytes(path))) {
+            return DirectoryAttributes.read(fd, extended);
+        } catch (ErrnoException e) {
+            if (e.errno() == Errno.ENOENT) {
+                return null;
+            }
+            if (e.errno() == Errno.ENOTDIR || e.errno() == Errno.ELOOP) {
+                throw KeptPaths.conflict("'/" + KeptPaths.shown(path)
+                        + "' is a directory above something that is kept, and a file or a link in the new image");
+            }
+            throw e;
+        }
+    }
+
+    /** Exchanges the trees; goes on where an earlier call was broken off. */
+    public void commit() throws IOException {
+        try (Fd control = requireUpdate()) {
+            Journal journal = Journal.read(control);
+            if (journal == null || journal.phase().isBack()) {
+                throw new UpdateException(
+                        UpdateException.Reason.UPDATE_PENDING, "no new tree is staged: stage the update first");
+            }
+            new Switch(root, control, journal, beforeStep).forward();
+        }
+    }
+
+    private Fd requireUpdate() throws IOException {
+        Fd control = ControlDirectory.find(root, ControlDirectory.UPDATE);
+        if (control == null) {
+            throw new UpdateException(
+                    UpdateException.Reason.UPDATE_PENDING, "no new tree is staged: stage the update first");
+        }
+        return control;
+    }
+
+    /** After the switch: what of the new image was not used goes, and the old tree is what {@link #rollBack} finds. */
+    public void finish() throws IOException {
+        Journal journal;
+        try (Fd control = requireUpdate()) {
+            journal = Journal.read(control);
+            if (journal == null || journal.phase() != Phase.SWITCHED) {
+                throw new UpdateException(
+                        UpdateException.Reason.UPDATE_PENDING, "the update has not been switched: switch it first");
+            }
+            removal().removeIfThere(control, bytes(ControlDirectory.NEW_TREE));
+        }
+        removal().removeIfThere(root, bytes(ControlDirectory.PREVIOUS));
+        rename(ControlDirectory.UPDATE, ControlDirectory.PREVIOUS);
+        Journal.Kept ofRoot = journal.directories().get("");
+        restoreRootTime(ofRoot == null || ofRoot.after() == null ? null : ofRoot.after());
+    }
+
+    /**
+     * Takes back whatever was begun and not switched; a switch that is complete stays, and is told of.
+     *
+     * @return the phase that is left: null for none, or {@link Phase#SWITCHED}
+     */
+    public @Nullable Phase abandon() throws IOException {
+        DirectoryAttributes before = null;
+        try (Fd control = ControlDirectory.find(root, ControlDirectory.UPDATE)) {
+            if (control == null) {
+                return null;
+            }
+            Journal journal = Journal.read(control);
+            if (journal != null) {
+                if (journal.phase() == Phase.SWITCHED) {
+                    return Phase.SWITCHED;
+                }
+                new Switch(root, control, journal, beforeStep).backward();
+                Journal.Kept ofRoot = journal.directories().get("");
+                before = ofRoot == null ? null : ofRoot.before();
+            }
+        }
+        removeControl(ControlDirectory.UPDATE, before);
+        return null;
+    }
+
+    /** Back to the tree before the last update; what is kept stays as it is now. */
+    public void rollBack() throws IOException {
+        if (phase() == null) {
+            try (Fd control = ControlDirectory.find(root, ControlDirectory.PREVIOUS)) {
+                Journal journal = control == null ? null : Journal.read(control);
+                if (control == null || journal == null) {
+                    throw new UpdateException(
+                            UpdateException.Reason.NOTHING_TO_ROLL_BACK,
+                            "there is no earlier tree: nothing was updated, or it was removed since");
+                }
+                for (String path : journal.directories().keySet()) {
+                    makeNewPlace(control, path);
+                }
+                journal.with(Phase.BACK_OUT).write(control);
+            }
+            rename(ControlDirectory.PREVIOUS, ControlDirectory.UPDATE);
+        }
+        try (Fd control = requireUpdate()) {
+            Journal journal = Journal.read(control);
+            if (journal != null && journal.phase() == Phase.SWITCHED) {
+                journal = journal.with(Phase.BACK_OUT);
+                journal.write(control);
+            }
+        }
+        abandon();
+    }
+
+    /** A place that the new tree's names of one directory are moved to; those above it come first in the journal. */
+    private void makeNewPlace(Fd control, String path) throws IOException {
+        int slash = path.lastIndexOf('/');
+        String parent = path.isEmpty()
+                ? ""
+                : slash < 0 ? ControlDirectory.NEW_TREE : ControlDirectory.NEW_TREE + "/" + path.substring(0, slash);
+        String name = path.isEmpty() ? ControlDirectory.NEW_TREE : path.substring(slash + 1);
+        try (Fd above = opener.directory(control, PathSet.bytes(parent))) {
+            CString string = CString.of(PathSet.bytes(name));
+            Libc.mkdirat(above.number(), string.address(), 0700);
+        } catch (ErrnoException e) {
+            // an earlier call was broken off
+            if (e.errno() != Errno.EEXIST) {
+                throw e;
+            }
+        }
+    }
+
+    /** Removes the earlier tree: there is no way back after this. */
+    public void forget() throws IOException {
+        try (Fd control = ControlDirectory.find(root, ControlDirectory.PREVIOUS)) {
+            if (control == null) {
+                throw new UpdateException(UpdateException.Reason.NOTHING_TO_ROLL_BACK, "there is no earlier tree");
+            }
+        }
+        try (ExtendedAttributes extended = new ExtendedAttributes();
+                Fd self = opener.directory(root, new byte[0])) {
+            removeControl(ControlDirectory.PREVIOUS, DirectoryAttributes.read(self, extended));
+        }
+    }
+
+    private TreeRemoval removal() throws IOException {
+        return TreeRemoval.ofMount(root, steps);
+    }
+
+    private static byte[] bytes(String name) {
+        return PathSet.bytes(name);
+    }
+
+    private void removeControl(String name, @Nullable DirectoryAttributes ofRoot) throws IOException {
+        removal().removeIfThere(root, bytes(name));
+        restoreRootTime(ofRoot);
+    }
+
+    /** Removing and renaming in the root directory has set its time. */
+    private void restoreRootTime(@Nullable DirectoryAttributes attributes) throws IOException {
+        if (attributes != null) {
+            try (Fd self = opener.directory(root, new byte[0])) {
+                attributes.applyTime(self);
+            }
+        }
+    }
+
+    private void rename(String from, String to) throws IOException {
+        beforeStep.run();
+        CString source = CString.of(from);
+        CString target = CString.of(to);
+        Libc.renameat(root.number(), source.address(), root.number(), target.address());
+        UpdateCalls.syncfs(root.number());
+    }
+}

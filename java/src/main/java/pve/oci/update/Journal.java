@@ -1,0 +1,142 @@
+package pve.oci.update;
+
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+import pve.oci.json.Json;
+import pve.oci.json.JsonFormatException;
+import pve.oci.json.JsonLimits;
+import pve.oci.linux.CString;
+import pve.oci.linux.Errno;
+import pve.oci.linux.ErrnoException;
+import pve.oci.linux.Fd;
+import pve.oci.linux.FdInputStream;
+import pve.oci.linux.FdOutputStream;
+import pve.oci.linux.Libc;
+import pve.oci.linux.UpdateCalls;
+import pve.oci.mtree.PathSet;
+
+/**
+ * What has to be known to finish an update, or to take it back: which paths stay where they are, and the attributes of the
+ * directories above them. It needs no list of names and no inode numbers: which step comes next is seen in the tree, also in
+ * one that was restored from a backup.
+ *
+ * @param kept paths that are never moved; each is there
+ * @param directories the root ("") and every directory above a kept path, parents first
+ */
+record Journal(Phase phase, PathSet kept, Map<String, Kept> directories) {
+    /** @param after null: the new image has no such directory, so it stays as it is */
+    record Kept(DirectoryAttributes before, @Nullable DirectoryAttributes after) {}
+
+    private static final String NAME = "journal";
+    private static final String NEW_NAME = "journal.new";
+    private static final int VERSION = 1;
+    private static final JsonLimits LIMITS = new JsonLimits(8, 16 << 20, 200_000);
+
+    Journal with(Phase next) {
+        return new Journal(next, kept, directories);
+    }
+
+    /** Replaces the journal; after this it is on the disk, whatever happens to the machine. */
+    void write(Fd control) throws IOException {
+        CString name = CString.of(NEW_NAME);
+        try {
+            Libc.unlinkat(control.number(), name.address(), 0);
+        } catch (ErrnoException e) {
+            if (e.errno() != Errno.ENOENT) {
+                throw e;
+            }
+        }
+        int flags = Libc.O_WRONLY | Libc.O_CREAT | Libc.O_EXCL | Libc.O_NOFOLLOW | Libc.O_CLOEXEC;
+        Fd fd = new Fd(Libc.openat(control.number(), name.address(), flags, 0600));
+        try (FdOutputStream stream = new FdOutputStream(fd)) {
+            stream.write(Json.write(toJson()));
+            UpdateCalls.fsync(fd.number());
+        }
+        CString last = CString.of(NAME);
+        Libc.renameat(control.number(), name.address(), control.number(), last.address());
+        UpdateCalls.fsync(control.number());
+    }
+
+    /** The journal of a control directory; null if there is none, as before the new tree is complete. */
+    static @Nullable Journal read(Fd control) throws IOException {
+        CString name = CString.of(NAME);
+        Fd fd;
+        try {
+            int flags = Libc.O_RDONLY | Libc.O_NOFOLLOW | Libc.O_NONBLOCK | Libc.O_CLOEXEC;
+            fd = new Fd(Libc.openat(control.number(), name.address(), flags, 0));
+        } catch (ErrnoException e) {
+            if (e.errno() == Errno.ENOENT) {
+                return null;
+            }
+            throw e;
+        }
+        try (FdInputStream stream = new FdInputStream(fd)) {
+            ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+            byte[] buffer = new byte[1 << 16];
+            for (int count = stream.read(buffer); count > 0; count = stream.read(buffer)) {
+                if (bytes.size() > LIMITS.maximumSize()) {
+                    throw damaged();
+                }
+                bytes.write(buffer, 0, count);
+            }
+            return ofJson(Json.parseObject(bytes.toByteArray(), LIMITS));
+        } catch (JsonFormatException | IllegalArgumentException e) {
+            throw damaged();
+        }
+    }
+
+    private static UpdateException damaged() {
+        return new UpdateException(
+                UpdateException.Reason.UPDATE_PENDING,
+                "the journal of an update, /" + ControlDirectory.UPDATE + "/journal, was changed by somebody else:"
+                        + " look at the folder, and remove it or restore a backup");
+    }
+
+    private Map<String, @Nullable Object> toJson() {
+        List<Object> list = new ArrayList<>();
+        directories.forEach((path, each) -> {
+            Map<String, @Nullable Object> json = new LinkedHashMap<>();
+            json.put("path", path);
+            json.put("before", each.before().toJson());
+            if (each.after() != null) {
+                json.put("after", each.after().toJson());
+            }
+            list.add(json);
+        });
+        List<String> paths = new ArrayList<>();
+        kept.paths().forEach(paths::add);
+        Map<String, @Nullable Object> json = new LinkedHashMap<>();
+        json.put("version", VERSION);
+        json.put("phase", phase.name().toLowerCase(Locale.ROOT));
+        json.put("kept", paths);
+        json.put("directories", list);
+        return json;
+    }
+
+    private static Journal ofJson(Map<String, @Nullable Object> json) {
+        if (!(json.get("kept") instanceof List<?> paths)
+                || !(json.get("directories") instanceof List<?> list)
+                || !(json.get("phase") instanceof String phase)) {
+            throw new IllegalArgumentException("journal");
+        }
+        Map<String, Kept> directories = new LinkedHashMap<>();
+        for (Object each : list) {
+            if (!(each instanceof Map<?, ?> map) || !(map.get("path") instanceof String path)) {
+                throw new IllegalArgumentException("directory");
+            }
+            directories.put(
+                    path,
+                    new Kept(
+                            DirectoryAttributes.ofJson(map.get("before")),
+                            map.get("after") == null ? null : DirectoryAttributes.ofJson(map.get("after"))));
+        }
+        PathSet kept = new PathSet(paths.stream().map(String::valueOf).toList());
+        return new Journal(Phase.valueOf(phase.toUpperCase(Locale.ROOT)), kept, directories);
+    }
+}

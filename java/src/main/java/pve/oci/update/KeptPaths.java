@@ -1,0 +1,166 @@
+package pve.oci.update;
+
+import java.io.IOException;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Deque;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+import pve.oci.linux.CString;
+import pve.oci.linux.Errno;
+import pve.oci.linux.ErrnoException;
+import pve.oci.linux.Fd;
+import pve.oci.linux.FileStatus;
+import pve.oci.linux.Libc;
+import pve.oci.linux.NativeBuffer;
+import pve.oci.mtree.PathSet;
+import pve.oci.rootfs.EntryPath;
+import pve.oci.rootfs.PathOpener;
+import pve.oci.text.Text;
+
+/**
+ * Finds where the paths that are to be kept really are: a volume may be named by a way that leads through links. Links are
+ * followed as the container would, inside the root; every directory is opened by the kernel with links refused, so this
+ * decides what is kept, and never what is opened.
+ */
+final class KeptPaths {
+    /** MAXSYMLINKS of the kernel */
+    private static final int MAXIMUM_LINKS = 40;
+
+    private final PathOpener opener = new PathOpener();
+    private final FileStatus status = new FileStatus();
+    private final CString name = new CString(EntryPath.PATH_MAX);
+    private final NativeBuffer link = NativeBuffer.allocate(EntryPath.PATH_MAX);
+
+    /**
+     * Where a path leads.
+     *
+     * @param path without links; what does not exist of it is as it was given
+     * @param links paths of links that stand at the very end of the way: whoever keeps the path keeps them too
+     */
+    record Found(String path, boolean exists, List<String> links) {}
+
+    /** @param path as bytes in ISO 8859-1, with or without a leading slash */
+    Found find(Fd root, String path) throws IOException {
+        Deque<String> todo = components(path);
+        List<String> done = new ArrayList<>();
+        List<String> links = new ArrayList<>();
+        int count = 0;
+        while (!todo.isEmpty()) {
+            String next = todo.remove();
+            if (next.equals("..")) {
+                if (!done.isEmpty()) {
+                    done.remove(done.size() - 1);
+                }
+                continue;
+            }
+            String full = String.join("/", append(done, next));
+            Integer type = typeOf(root, String.join("/", done), next);
+            if (type == null || (type != Libc.S_IFDIR && type != Libc.S_IFLNK && !todo.isEmpty())) {
+                List<String> rest = append(done, next);
+                rest.addAll(todo);
+                return new Found(String.join("/", rest), false, links);
+            }
+            if (type != Libc.S_IFLNK) {
+                done.add(next);
+                continue;
+            }
+            if (++count > MAXIMUM_LINKS) {
+                throw conflict("'/" + shown(path) + "' cannot be kept: its links lead in a circle");
+            }
+            if (todo.isEmpty()) {
+                links.add(full);
+            }
+            String target = target(root, String.join("/", done), next);
+            if (target.startsWith("/")) {
+                done.clear();
+            }
+            List<String> way = new ArrayList<>(components(target));
+            way.addAll(todo);
+            todo = new ArrayDeque<>(way);
+        }
+        return new Found(String.join("/", done), true, links);
+    }
+
+    private static Deque<String> components(String path) {
+        Deque<String> components = new ArrayDeque<>();
+        for (String component : path.split("/", -1)) {
+            if (!component.isEmpty() && !component.equals(".")) {
+                components.add(component);
+            }
+        }
+        return components;
+    }
+
+    private static List<String> append(List<String> list, String last) {
+        List<String> longer = new ArrayList<>(list);
+        longer.add(last);
+        return longer;
+    }
+
+    /** One of the S_IF constants; null if there is nothing. */
+    private @Nullable Integer typeOf(Fd root, String directory, String last) throws IOException {
+        try (Fd fd = opener.directory(root, PathSet.bytes(directory))) {
+            return status.read(fd.number(), set(last)).type();
+        } catch (ErrnoException e) {
+            if (e.errno() == Errno.ENOENT || e.errno() == Errno.ENAMETOOLONG) {
+                return null;
+            }
+            throw e;
+        }
+    }
+
+    private String target(Fd root, String directory, String last) throws IOException {
+        try (Fd fd = opener.directory(root, PathSet.bytes(directory))) {
+            int length = (int) Libc.readlinkat(fd.number(), set(last), link.address(), link.size());
+            byte[] bytes = new byte[length];
+            link.buffer().get(0, bytes);
+            return PathSet.text(bytes);
+        }
+    }
+
+    private long set(String text) {
+        byte[] bytes = PathSet.bytes(text);
+        return name.set(bytes, 0, Math.min(bytes.length, EntryPath.PATH_MAX - 1));
+    }
+
+    static String shown(String path) {
+        return Text.name(PathSet.bytes(path));
+    }
+
+    static UpdateException conflict(String message) {
+        return new UpdateException(UpdateException.Reason.UPDATE_CONFLICT, message);
+    }
+
+    /** What stays in the old tree, of the paths that were asked for: those that are there. */
+    PathSet resolve(Fd root, List<String> asked) throws IOException {
+        List<String> paths = new ArrayList<>();
+        for (String each : asked) {
+            Found found = find(root, each);
+            if (found.path().isEmpty() || Arrays.stream(each.split("/", -1)).allMatch(String::isEmpty)) {
+                throw conflict("'/" + shown(each) + "' cannot be kept: it is the whole root file system");
+            }
+            if (found.exists()) {
+                paths.add(found.path());
+            }
+            paths.addAll(found.links());
+        }
+        return new PathSet(paths);
+    }
+
+    /** Every path that was asked for has to lead to the same place in the new tree, as far as that has the way. */
+    void check(Fd root, Fd fresh, List<String> asked) throws IOException {
+        for (String each : asked) {
+            Found before = find(root, each);
+            if (!before.exists()) {
+                continue;
+            }
+            Found after = find(fresh, each);
+            if (!after.path().equals(before.path()) && before.links().isEmpty()) {
+                throw conflict("'/" + shown(each) + "' is kept: it leads to '/" + shown(before.path())
+                        + "' now and to '/" + shown(after.path()) + "' in the new image");
+            }
+        }
+    }
+}

@@ -1,0 +1,181 @@
+package pve.oci.worker;
+
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+import pve.oci.archive.Image;
+import pve.oci.archive.Layer;
+import pve.oci.linux.Fd;
+import pve.oci.linux.Libc;
+import pve.oci.mtree.Changes;
+import pve.oci.mtree.PathSet;
+import pve.oci.mtree.Record;
+import pve.oci.mtree.RecordException;
+import pve.oci.oci.ImageException;
+import pve.oci.rootfs.PathOpener;
+import pve.oci.rootfs.Steps;
+import pve.oci.text.Text;
+import pve.oci.update.InPlaceUpdate;
+import pve.oci.update.Phase;
+import pve.oci.update.UpdateException;
+
+/** The jobs on a root file system that holds a container's system: comparing it, and each step of an update. */
+final class UpdateJob {
+    /** Extracts the image that the job is about. */
+    interface Extractor {
+        Map<String, @Nullable Object> extract(Image image, Fd root) throws IOException;
+    }
+
+    private final JobRequest request;
+    private final Fd root;
+    private final Steps steps;
+    private final InPlaceUpdate update;
+
+    /** @param root the root directory, open for reading; the caller closes it */
+    UpdateJob(JobRequest request, Fd root, Steps steps) {
+        this.request = request;
+        this.root = root;
+        this.steps = steps.withoutLimit();
+        update = new InPlaceUpdate(root, steps);
+    }
+
+    /** A mount's descriptor is one of O_PATH; this one is open for reading. */
+    static Fd reopen(Fd mount) throws IOException {
+        return new PathOpener().directory(mount, new byte[0]);
+    }
+
+    Map<String, @Nullable Object> compare() throws IOException {
+        Changes changes = new Changes(update.resolve(request.keep()));
+        Map<String, @Nullable Object> reply = new LinkedHashMap<>();
+        try {
+            Record.compare(root, changes, steps);
+        } catch (RecordException e) {
+            throw recordError(e);
+        } catch (UpdateException e) {
+            throw error(e);
+        }
+        reply.put("comparison", changes.toJson());
+        reply.put("availableSize", update.availableSize());
+        addState(reply);
+        return reply;
+    }
+
+    private void addState(Map<String, @Nullable Object> reply) throws IOException {
+        try {
+            Phase phase = update.phase();
+            if (phase != null) {
+                reply.put("pending", pending(phase));
+            }
+            reply.put("hasPrevious", update.hasPrevious());
+        } catch (UpdateException e) {
+            throw error(e);
+        }
+    }
+
+    private static String pending(Phase phase) {
+        return switch (phase) {
+            case STAGED -> "staged";
+            case OUT, IN, ATTRIBUTES -> "switching";
+            case SWITCHED -> "switched";
+            case BACK_OUT, BACK_IN, BACK_ATTRIBUTES -> "returning";
+        };
+    }
+
+    Map<String, @Nullable Object> stage(Image image, Extractor extractor) throws IOException {
+        // everything is made with the mode that the image says
+        Libc.umask(0);
+        try {
+            if (update.phase() == Phase.SWITCHED) {
+                throw new UpdateException(
+                        UpdateException.Reason.UPDATE_PENDING,
+                        "the update before this one is in place, but it was not finished: finish it first");
+            }
+            update.abandon();
+            Changes changes = requireNoChanges();
+            List<String> others = new ArrayList<>(changes.mountPoints());
+            others.addAll(changes.hostFiles());
+            update.requireSpace(estimate(image));
+            Map<String, @Nullable Object> reply = new LinkedHashMap<>();
+            update.stage(request.keep(), others, directory -> reply.putAll(extractor.extract(image, directory)));
+            List<String> kept = new ArrayList<>(others);
+            update.resolve(request.keep()).paths().forEach(kept::add);
+            List<String> shown = new ArrayList<>();
+            new PathSet(kept).paths().forEach(path -> shown.add("/" + Text.name(PathSet.bytes(path))));
+            reply.put("kept", shown);
+            return reply;
+        } catch (UpdateException e) {
+            throw error(e);
+        }
+    }
+
+    private Changes requireNoChanges() throws IOException {
+        Changes changes = new Changes(update.resolve(request.keep()));
+        try {
+            Record.compare(root, changes, steps);
+        } catch (RecordException e) {
+            if (!request.discardsChanges()) {
+                throw recordError(e);
+            }
+            changes = new Changes(update.resolve(request.keep()));
+            Record.findMountPoints(root, changes, steps);
+            return changes;
+        }
+        if (!changes.isEmpty() && !request.discardsChanges()) {
+            throw ImageException.of("RootDirectoryChanged")
+                    .with("comparison", changes.toJson())
+                    .message(changes.count() + " entries were changed since the image was extracted: keep them, or"
+                            + " discard the changes");
+        }
+        return changes;
+    }
+
+    /** What the layers say of their own sizes; 0 if one does not. */
+    private static long estimate(Image image) throws IOException {
+        long total = 0;
+        for (Layer layer : image.layers()) {
+            if (!(LayerDescription.of(layer).get("uncompressedSize") instanceof Long size)) {
+                return 0;
+            }
+            total += size;
+        }
+        return total;
+    }
+
+    Map<String, @Nullable Object> apply() throws IOException {
+        try {
+            switch (request.step()) {
+                case "switch" -> update.commit();
+                case "finish" -> update.finish();
+                case "abandon" -> update.abandon();
+                case "rollBack" -> update.rollBack();
+                case "forget" -> update.forget();
+                case "record" -> Record.write(root, steps);
+                default -> throw new IllegalArgumentException(request.step());
+            }
+        } catch (UpdateException e) {
+            throw error(e);
+        }
+        Map<String, @Nullable Object> reply = new LinkedHashMap<>();
+        addState(reply);
+        return reply;
+    }
+
+    private static ImageException error(UpdateException e) {
+        String name = switch (e.reason()) {
+            case UPDATE_PENDING -> "UpdatePending";
+            case UPDATE_CONFLICT -> "UpdateConflict";
+            case NOTHING_TO_ROLL_BACK -> "NothingToRollBack";
+            case NOT_ENOUGH_SPACE -> "NotEnoughSpace";
+        };
+        return ImageException.of(name).cause(e).message(String.valueOf(e.getMessage()));
+    }
+
+    private static ImageException recordError(RecordException e) {
+        return ImageException.of(e.isMissing() ? "NoRecord" : "RecordDamaged")
+                .cause(e)
+                .message(String.valueOf(e.getMessage()));
+    }
+}
