@@ -90,7 +90,8 @@ my sub send_all ($connection, $bytes) {
 # Sends one byte with the descriptors. Only this byte goes through syscall(), which would refuse the
 # tainted paths in the rest of the frame.
 my sub send_with_descriptors ($connection, $byte, $descriptors) {
-    require Config; # not above, as few calls need it; the same holds for Time::HiRes
+    require Config;       # not above, as few calls need it; the same holds for Time::HiRes
+    no warnings qw(once); # the compiler does not see that Config has this hash
     my ($machine) = $Config::Config{archname} =~ /^([a-z0-9_]+)/;
     my $number = $SENDMSG->{$machine}
         // fail('Unsupported', "cannot pass file descriptors on '$machine'");
