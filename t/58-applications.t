@@ -78,6 +78,11 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then initdb -A trust >/dev/null; fi
 exec "$@"
 EOS
 
+my $REDIS_ENTRY = <<'EOS';
+chown redis .
+exec setpriv --reuid=redis --regid=redis --init-groups "$@"
+EOS
+
 my $NODE_SERVER = <<'EOS';
 const answer = 'hello from node ' + process.pid + '\n';
 const server = require('http').createServer((q, r) => r.end(answer));
@@ -150,7 +155,7 @@ my @APPLICATIONS = (
         },
         files => script(
             'usr/local/bin/entry',
-            qq{${DUMP}chown redis .\nexec setpriv --reuid=redis --regid=redis --init-groups "\$@"\n},
+            $DUMP . $REDIS_ENTRY,
         ),
         environment => ["PATH=$PATH", 'HOME=/root', 'HOSTNAME=test'],
         ids => ids_of('redis'), directory => '/data',
@@ -280,9 +285,10 @@ for my $application (@APPLICATIONS) {
         my $container = start($application, $rootdir, $conf);
         check_process_1($application, $container, $rootdir);
         if (my $line = $application->{console}) {
-            ok(wait_until(sub { slurp("$rootdir.console") =~ $line }),
-                'its log is on the console')
-                or diag(slurp("$rootdir.console"));
+            ok(
+                wait_until(sub { slurp("$rootdir.console") =~ $line }),
+                'its log is on the console'
+            ) or diag(slurp("$rootdir.console"));
         }
         $application->{write}->($container) if $application->{write};
         stop($container);

@@ -6,7 +6,7 @@
 use v5.36;
 
 use FindBin;
-use lib "$FindBin::Bin/lib";
+use lib "$FindBin::Bin/lib", "$FindBin::Bin/../perl/lib";
 
 use File::Temp qw(tempdir);
 use Test::More;
@@ -23,6 +23,8 @@ if (my $missing = missing()) {
     plan(skip_all => $missing);
 }
 
+require RealDaemon;
+my $daemon = RealDaemon->start();
 my $PROGRAM = root() . '/bin/pve-oci';
 my $PERL5 = $FakeNode::PERL5;
 my $DIRECTORY = tempdir(CLEANUP => 1);
@@ -86,7 +88,7 @@ sub create ($archive) {
     my $rootdir = "$DIRECTORY/" . ++$count;
     mkdir($_) for "$DIRECTORY/empty", '/run/pve';
     install_file("$DIRECTORY/lib/PVEHarness.pm", "package PVEHarness;\n1;\n");
-    local $ENV{PVE_OCI_SOCKET} = "$DIRECTORY/none";
+    local $ENV{PVE_OCI_SOCKET} = $daemon->{socket};
     my ($status, $output) = program(
         $^X, '-T', "-I$DIRECTORY/lib", "$HARNESS/create.pl",
         '--param', 'net0=name=eth0,bridge=vmbr0,ip=10.0.0.5/24',

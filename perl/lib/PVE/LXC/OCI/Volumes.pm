@@ -33,7 +33,7 @@ sub report ($rootdir, $config, $warn) {
     for my $index (grep { $found->[$_] } 0 .. $#paths) {
         my $path = PVE::OCI::Text::one_line($paths[$index]);
         $warn->("volume $path is a file system of its own and holds lost+found: if the application"
-                . ' refuses to start because of that, give it a directory below (PGDATA and the like),'
+                . ' does not start because of that, give it a directory below (as by PGDATA),'
                 . ' or remove lost+found');
     }
     return;
