@@ -14,7 +14,7 @@ use Test::More;
 
 use RandomImage qw(write_layout);
 use RealDaemon;
-use TestSupport qw(home root);
+use TestSupport qw(class_path home root);
 
 plan skip_all => 'needs root' if $> != 0;
 plan skip_all => 'not built: run make' if !-e home() . '/pve-oci.jar';
@@ -119,6 +119,29 @@ subtest 'bsdtar' => sub {
         run('bsdtar', '-C', $theirs, '--numeric-owner', '-xpf', $layer);
         my $expected = describe($theirs, 0);
         is_deeply(ours($layout, $_), $expected, "seed $seed, $_") for sort keys %MODES;
+    }
+};
+
+# By Java alone, thousands a minute, and for every way that threads share the work.
+# PVE_OCI_TEST_IMAGES is how many for each number of processors; seeds begin at
+# PVE_OCI_TEST_FIRST.
+subtest 'model' => sub {
+    my $classes = home() . '/test-classes/pve/oci/conformance';
+    plan skip_all => 'tests are not compiled: run mvn test-compile'
+        if !-e "$classes/RandomImages.class";
+    my $first_seed = $ENV{PVE_OCI_TEST_FIRST} // 1;
+    my $last_seed = $first_seed + ($ENV{PVE_OCI_TEST_IMAGES} // 1000) - 1;
+    for my $processors (1, 2, 3, 4) {
+        my @command = (
+            'java', '-Xmx256m', '-XX:TieredStopAtLevel=1',
+            "-XX:ActiveProcessorCount=$processors",
+            '-cp', class_path(), 'pve.oci.conformance.RandomImages', $first_seed, $last_seed,
+        );
+        open(my $output, '-|', @command) or die "java: $!\n";
+        my @lines = <$output>;
+        close($output);
+        like($lines[-1] // '', qr/^\d+ images, 0 different$/, "$processors processors")
+            or diag(@lines[0 .. ($#lines > 5 ? 5 : $#lines)]);
     }
 };
 

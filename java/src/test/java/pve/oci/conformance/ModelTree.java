@@ -1,0 +1,300 @@
+package pve.oci.conformance;
+
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.IdentityHashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The rules of applying layers in their plainest form, on a tree in memory. A layer's whiteouts come first, and their
+ * directories are looked up in the layers below. Then come its entries, in their order. Nothing here is shared with the
+ * engine.
+ */
+final class ModelTree {
+    private static final int MAXIMUM_LINKS = 40;
+
+    /** A file, directory or link; names lead to it. */
+    static final class Node {
+        final String type;
+        final Map<String, Node> children = new TreeMap<>();
+
+        @Nullable
+        Node parent;
+
+        RandomLayers.@Nullable Entry entry;
+        /** Of a directory: whether its time is that of its entry. */
+        boolean hasTime;
+
+        Node(String type, RandomLayers.@Nullable Entry entry) {
+            this.type = type;
+            this.entry = entry;
+        }
+
+        boolean isDirectory() {
+            return type.equals("dir");
+        }
+    }
+
+    /** A name in a directory; one link may have several. */
+    private record Place(Node directory, String name) {}
+
+    /** The layer asks for something that is refused. */
+    static final class Refused extends Exception {
+        private static final long serialVersionUID = 1;
+
+        Refused(String reason) {
+            super(reason);
+        }
+    }
+
+    private final Node root = new Node("dir", null);
+    private Set<Node> timed = new HashSet<>();
+    private final Set<Place> replaced = new HashSet<>();
+    private boolean isViaReplaced;
+    private int links;
+
+    void apply(List<RandomLayers.Entry> layer) throws Refused {
+        timed = java.util.Collections.newSetFromMap(new IdentityHashMap<>());
+        findReplacedLinks(layer);
+        // all are looked up before the first takes effect, which may remove a link that another leads through
+        Map<RandomLayers.Entry, Node> directories = new IdentityHashMap<>();
+        for (RandomLayers.Entry entry : layer) {
+            Node directory = entry.isMarker() ? findDirectory(parentOf(entry.name())) : null;
+            if (directory != null) {
+                directories.put(entry, directory);
+            }
+        }
+        directories.forEach((entry, directory) -> remove(nameOf(entry.name()), directory));
+        for (RandomLayers.Entry entry : layer) {
+            if (!entry.isMarker()) {
+                create(entry);
+            }
+        }
+        timed.forEach(x -> x.hasTime = true);
+    }
+
+    private static String parentOf(String path) {
+        return path.substring(0, Math.max(0, path.lastIndexOf('/')));
+    }
+
+    private static String nameOf(String path) {
+        return path.substring(path.lastIndexOf('/') + 1);
+    }
+
+    /** Links of the layers below in whose place the layer has an entry of its own, by whatever path. */
+    private void findReplacedLinks(List<RandomLayers.Entry> layer) {
+        replaced.clear();
+        Set<Place> found = new HashSet<>();
+        for (RandomLayers.Entry entry : layer) {
+            if (!entry.isMarker()) {
+                Node parent = findDirectory(parentOf(entry.name()));
+                Node node = parent == null ? null : parent.children.get(nameOf(entry.name()));
+                if (parent != null && node != null && node.type.equals("symlink")) {
+                    found.add(new Place(parent, nameOf(entry.name())));
+                }
+            }
+        }
+        replaced.addAll(found);
+    }
+
+    /** The directory that a marker stands in, in the layers below; null when they have none. */
+    private @Nullable Node findDirectory(String path) {
+        try {
+            isViaReplaced = false;
+            Node directory = find(path);
+            return directory == null || !directory.isDirectory() || isViaReplaced ? null : directory;
+        } catch (Refused e) {
+            return null;
+        }
+    }
+
+    private void remove(String marker, Node parent) {
+        if (marker.equals(".wh..wh..opq")) {
+            if (!parent.children.isEmpty()) {
+                touch(parent);
+            }
+            parent.children.clear();
+        } else if (parent.children.remove(marker.substring(4)) != null) {
+            touch(parent);
+        }
+    }
+
+    private void touch(Node directory) {
+        if (!timed.contains(directory)) {
+            directory.hasTime = false;
+        }
+    }
+
+    private void create(RandomLayers.Entry entry) throws Refused {
+        if (entry.name().equals(".")) {
+            root.entry = entry;
+            timed.add(root);
+            return;
+        }
+        if (entry.type().equals("link")) {
+            link(entry);
+            return;
+        }
+        Node parent = makeParent(entry.name());
+        String name = nameOf(entry.name());
+        Node before = parent.children.get(name);
+        if (entry.type().equals("dir") && before != null && before.isDirectory()) {
+            before.entry = entry;
+            timed.add(before);
+            return;
+        }
+        Node made = new Node(entry.type(), entry);
+        put(parent, name, made);
+        if (made.isDirectory()) {
+            timed.add(made);
+        }
+    }
+
+    private void put(Node parent, String name, Node node) {
+        if (node.isDirectory()) {
+            node.parent = parent;
+        }
+        parent.children.put(name, node);
+        touch(parent);
+    }
+
+    private void link(RandomLayers.Entry entry) throws Refused {
+        String name = nameOf(entry.name());
+        Node targetParent = find(parentOf(entry.target()));
+        Node target = targetParent == null ? null : targetParent.children.get(nameOf(entry.target()));
+        if (targetParent == null || target == null || target.isDirectory()) {
+            throw new Refused("target " + (target == null ? "missing" : "is a directory"));
+        }
+        Node parent = makeParent(entry.name());
+        if (parent.children.get(name) == target) {
+            throw new Refused("a link to itself");
+        }
+        parent.children.remove(name);
+        // what stood there may have held the target
+        boolean isThere = targetParent.children.get(nameOf(entry.target())) == target;
+        if (!isThere || !isReachable(root, targetParent)) {
+            throw new Refused("target is gone");
+        }
+        put(parent, name, target);
+    }
+
+    private static boolean isReachable(Node directory, Node node) {
+        return directory == node
+                || directory.children.values().stream().anyMatch(x -> x.isDirectory() && isReachable(x, node));
+    }
+
+    /** Follows links in the root; null when something is missing. */
+    private @Nullable Node find(String path) throws Refused {
+        links = 0;
+        return walk(root, path, false, false);
+    }
+
+    private Node makeParent(String path) throws Refused {
+        links = 0;
+        Node parent = walk(root, parentOf(path), true, true);
+        if (parent == null) {
+            throw new Refused("cannot be made");
+        }
+        return parent;
+    }
+
+    /** @param replaces what is no directory gives way, as long as it is not reached by a link's target */
+    private @Nullable Node walk(Node start, String path, boolean makes, boolean replaces) throws Refused {
+        Node at = path.startsWith("/") ? root : start;
+        for (String name : path.split("/", -1)) {
+            if (name.isEmpty() || name.equals(".")) {
+                continue;
+            }
+            if (name.equals("..")) {
+                at = at.parent == null ? root : at.parent;
+                continue;
+            }
+            Node next = at.children.get(name);
+            if (next == null) {
+                if (!makes) {
+                    return null;
+                }
+                next = new Node("dir", null);
+                put(at, name, next);
+            } else if (next.type.equals("symlink") && next.entry != null) {
+                if (++links > MAXIMUM_LINKS) {
+                    throw new Refused("too many links");
+                }
+                isViaReplaced |= replaced.contains(new Place(at, name));
+                next = walk(at, next.entry.target(), makes, false);
+                if (next == null) {
+                    return null;
+                }
+            } else if (!next.isDirectory() && replaces) {
+                next = new Node("dir", null);
+                put(at, name, next);
+            }
+            if (!next.isDirectory()) {
+                if (makes) {
+                    throw new Refused("not a directory");
+                }
+                return null;
+            }
+            at = next;
+        }
+        return at;
+    }
+
+    /** The tree as {@link ExpectedTree} compares it. */
+    Map<String, @Nullable Object> toCase() {
+        Map<String, @Nullable Object> tree = new TreeMap<>();
+        Map<Node, List<String>> names = new IdentityHashMap<>();
+        list(root, "", names);
+        names.forEach((node, paths) -> {
+            for (String path : paths) {
+                tree.put(path, line(node, paths));
+            }
+        });
+        if (root.entry != null) {
+            tree.put(".", line(root, List.of(".")));
+        }
+        return tree;
+    }
+
+    private static void list(Node directory, String prefix, Map<Node, List<String>> names) {
+        directory.children.forEach((name, node) -> {
+            names.computeIfAbsent(node, x -> new ArrayList<>()).add(prefix + name);
+            if (node.isDirectory()) {
+                list(node, prefix + name + "/", names);
+            }
+        });
+    }
+
+    private static String line(Node node, List<String> paths) {
+        RandomLayers.Entry entry = node.entry;
+        if (entry == null) {
+            return "dir 0755 0:0";
+        }
+        StringBuilder line = new StringBuilder(node.type);
+        line.append(node.type.equals("symlink") ? "" : " %04o".formatted(entry.mode()));
+        line.append(" ").append(entry.uid()).append(':').append(entry.gid());
+        if (!node.isDirectory() || node.hasTime) {
+            line.append(" @").append(entry.mtime());
+        }
+        if (!node.isDirectory()) {
+            line.append(" links:").append(paths.size()).append(" same:").append(paths.get(0));
+        }
+        new LinkedHashMap<>(entry.xattrs())
+                .forEach((name, value) -> line.append(" [")
+                        .append(name)
+                        .append(name.startsWith("user.") ? "=" : "=0x")
+                        .append(value)
+                        .append(']'));
+        if (node.type.equals("file")) {
+            line.append(" =").append(entry.target());
+        } else if (node.type.equals("symlink")) {
+            line.append(" ->").append(entry.target());
+        }
+        return line.toString();
+    }
+}
