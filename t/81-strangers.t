@@ -69,7 +69,7 @@ sub root_is_served ($while) {
 }
 
 subtest 'what is for root' => sub {
-    my $map = [{ inside => 0, outside => 100_000, count => 1 }];
+    my $map = [{ inside => 0, outside => 200_000, count => 1 }];
     my %calls = (
         DetectArchive => { archivePath => $SMALL },
         InspectImage => { archiveFileDescriptor => 0 },

@@ -165,7 +165,7 @@ final class ImageJob implements AutoCloseable {
             throw OciErrors.shuttingDown();
         } finally {
             if (!isTaken) {
-                CompletableFuture<Void> unused = starting.thenAccept(Worker::close);
+                starting.cancel(false);
             }
         }
     }
@@ -227,7 +227,7 @@ final class ImageJob implements AutoCloseable {
             throw OciErrors.shuttingDown();
         } finally {
             if (!isTaken) {
-                CompletableFuture<Void> unused = starting.thenAccept(Worker::close);
+                starting.cancel(false);
             }
         }
     }

@@ -1,6 +1,7 @@
 package pve.oci.service;
 
 import java.util.Map;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -9,6 +10,9 @@ import pve.oci.text.Text;
 /** The one line that the log has of every job. */
 final class JobLog {
     private static final Logger LOG = LoggerFactory.getLogger(JobLog.class);
+
+    /** Anything else is a job that failed, and is found by {@code journalctl -p warning}. */
+    private static final Set<String> EXPECTED = Set.of("ok", "Cancelled", "ClientGone", "ShuttingDown");
 
     private JobLog() {}
 
@@ -26,7 +30,11 @@ final class JobLog {
         field(line, "entries", job.counter("entriesWritten"));
         field(line, "bytes", job.counter("bytesWritten"));
         field(line, "message", message);
-        LOG.info("{}", line);
+        if (EXPECTED.contains(outcome)) {
+            LOG.info("{}", line);
+        } else {
+            LOG.warn("{}", line);
+        }
     }
 
     private static void field(StringBuilder line, String key, @Nullable Object value) {

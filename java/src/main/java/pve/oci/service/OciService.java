@@ -62,9 +62,9 @@ public final class OciService {
         if (method == null) {
             throw VarlinkException.methodNotFound(call.method());
         }
+        PeerRules.requireRoot(call.peer(), method.method());
         IdMaps maps = IdMaps.READING;
         if (method.hasRoot()) {
-            PeerRules.requireRoot(call.peer(), method.isUpdate() ? method.method() : "extraction");
             maps = IdMaps.checked(orEmpty(bound.uidMap()), orEmpty(bound.gidMap()), context.settings());
         }
         Job job = jobs.add(method.method(), bound, call.peer().credentials());

@@ -34,6 +34,13 @@ public final class FrameChannel implements AutoCloseable {
     private byte[] incoming = new byte[0];
     private int incomingSize;
     private long begunNanos;
+
+    /** Whether a large frame is counted that arrives or has arrived here. It is until the channel is closed. */
+    private boolean holdsLarge;
+
+    /** The large frames among those that wait to be sent. */
+    private int largeOutgoing;
+
     private boolean ended;
 
     private FrameChannel(UnixSocket socket, int maximumSize, boolean takesDescriptors) {
@@ -98,7 +105,7 @@ public final class FrameChannel implements AutoCloseable {
 
     /** The next frame if all of it has arrived. */
     public @Nullable Frame tryReceive() throws IOException {
-        while (!ended) {
+        while (!ended && mayGrow()) {
             int room = makeRoom();
             int available = socket.peek(incoming, incomingSize, room);
             if (available == UnixSocket.WOULD_BLOCK) {
@@ -122,6 +129,14 @@ public final class FrameChannel implements AutoCloseable {
             }
         }
         return null;
+    }
+
+    private boolean mayGrow() {
+        if (incomingSize >= LargeFrames.SIZE && !holdsLarge) {
+            holdsLarge = LargeFrames.begin();
+            return holdsLarge;
+        }
+        return true;
     }
 
     /** How much may be looked at: a frame of the largest size, and one byte more. */
@@ -169,7 +184,17 @@ public final class FrameChannel implements AutoCloseable {
 
     /** Puts a frame behind those that still wait to be sent, and sends what the peer takes at once. */
     public void offer(byte[] json) throws IOException {
-        outgoing.add(Arrays.copyOf(json, json.length + 1));
+        if (json.length > READ_SIZE) {
+            // not a second time in memory
+            outgoing.add(json);
+            if (json.length >= LargeFrames.SIZE) {
+                LargeFrames.add();
+                largeOutgoing++;
+            }
+            outgoing.add(new byte[1]);
+        } else {
+            outgoing.add(Arrays.copyOf(json, json.length + 1));
+        }
         flush();
     }
 
@@ -185,6 +210,10 @@ public final class FrameChannel implements AutoCloseable {
             if (outgoingOffset == first.length) {
                 outgoing.remove();
                 outgoingOffset = 0;
+                if (first.length >= LargeFrames.SIZE && largeOutgoing > 0) {
+                    largeOutgoing--;
+                    LargeFrames.end();
+                }
             }
         }
     }
@@ -244,6 +273,13 @@ public final class FrameChannel implements AutoCloseable {
     /** Closes the socket and every descriptor of an unfinished frame. */
     @Override
     public void close() {
+        if (holdsLarge) {
+            holdsLarge = false;
+            LargeFrames.end();
+        }
+        for (; largeOutgoing > 0; largeOutgoing--) {
+            LargeFrames.end();
+        }
         received.forEach(Fd::close);
         received.clear();
         socket.close();

@@ -1,0 +1,42 @@
+package pve.oci.varlink;
+
+import java.util.concurrent.TimeUnit;
+
+/**
+ * How many large frames the process holds, on their way in or out. Another one is received only when there is none: each
+ * may take a quarter of the heap, and some more while it arrives.
+ */
+final class LargeFrames {
+    static final int SIZE = 1 << 20;
+
+    private static final long WAIT_MILLIS = 200;
+    private static int held;
+
+    private LargeFrames() {}
+
+    /** Waits a moment for the others to be gone; false when they are not. */
+    static synchronized boolean begin() {
+        try {
+            if (held > 0) {
+                TimeUnit.MILLISECONDS.timedWait(LargeFrames.class, WAIT_MILLIS);
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+        if (held > 0) {
+            return false;
+        }
+        held++;
+        return true;
+    }
+
+    /** One that was received is being passed on. */
+    static synchronized void add() {
+        held++;
+    }
+
+    static synchronized void end() {
+        held--;
+        LargeFrames.class.notifyAll();
+    }
+}
