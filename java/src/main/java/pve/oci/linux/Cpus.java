@@ -1,5 +1,7 @@
 package pve.oci.linux;
 
+import com.sun.jna.Native;
+
 /** Which CPU a thread runs on: sched_getcpu(3), sched_setaffinity(2). */
 public final class Cpus {
     /** CPU_SETSIZE bits. */
@@ -9,7 +11,7 @@ public final class Cpus {
 
     /** The CPU that the caller runs on at the moment. */
     public static int current() {
-        return Libc.schedGetcpu();
+        return cpuOfThread();
     }
 
     /**
@@ -21,14 +23,35 @@ public final class Cpus {
         NativeBuffer mask = NativeBuffer.allocate(MASK_SIZE);
         int at = cpu / 8;
         try {
-            Libc.schedGetaffinity(mask.size(), mask.address());
+            getAffinity(mask.size(), mask.address());
             byte all = at < mask.size() ? mask.buffer().get(at) : 0;
             mask.buffer().put(at, (byte) (all & ~(1 << cpu % 8)));
-            Libc.schedSetaffinity(mask.size(), mask.address());
+            setAffinity(mask.size(), mask.address());
             mask.buffer().put(at, all);
-            Libc.schedSetaffinity(mask.size(), mask.address());
+            setAffinity(mask.size(), mask.address());
         } catch (ErrnoException e) {
             // it is the only one that may be used, or nobody may choose: the thread stays where it is
+        }
+    }
+
+    /** {@code int sched_getcpu(void)} */
+    private static int cpuOfThread() {
+        return LibcFunctions.sched_getcpu();
+    }
+
+    /** {@code int sched_getaffinity(0, size_t size, cpu_set_t *mask)}: of the calling thread. */
+    static void getAffinity(long size, long mask) throws ErrnoException {
+        check("sched_getaffinity", LibcFunctions.sched_getaffinity(0, size, mask));
+    }
+
+    /** {@code int sched_setaffinity(0, size_t size, const cpu_set_t *mask)}: of the calling thread. */
+    static void setAffinity(long size, long mask) throws ErrnoException {
+        check("sched_setaffinity", LibcFunctions.sched_setaffinity(0, size, mask));
+    }
+
+    private static void check(String call, int result) throws ErrnoException {
+        if (result < 0) {
+            throw new ErrnoException(call, Native.getLastError());
         }
     }
 }

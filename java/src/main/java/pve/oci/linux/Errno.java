@@ -8,36 +8,20 @@ public final class Errno {
     public static final int ENOENT = 2;
     public static final int EINTR = 4;
     public static final int EIO = 5;
-    public static final int ENXIO = 6;
-    public static final int EBADF = 9;
     public static final int EAGAIN = 11;
-    public static final int ENOMEM = 12;
     public static final int EACCES = 13;
-    public static final int EFAULT = 14;
-    public static final int EBUSY = 16;
     public static final int EEXIST = 17;
-    public static final int EXDEV = 18;
-    public static final int ENODEV = 19;
     public static final int ENOTDIR = 20;
     public static final int EISDIR = 21;
     public static final int EINVAL = 22;
-    public static final int ENFILE = 23;
-    public static final int EMFILE = 24;
-    public static final int ETXTBSY = 26;
-    public static final int EFBIG = 27;
-    public static final int ENOSPC = 28;
-    public static final int EROFS = 30;
     public static final int EMLINK = 31;
-    public static final int EPIPE = 32;
-    public static final int ERANGE = 34;
     public static final int ENAMETOOLONG = 36;
-    public static final int ENOSYS = 38;
     public static final int ENOTEMPTY = 39;
     public static final int ELOOP = 40;
     public static final int ENODATA = 61;
-    public static final int EOVERFLOW = 75;
     public static final int EOPNOTSUPP = 95;
     public static final int EDQUOT = 122;
+    public static final int ECONNRESET = 104;
 
     /** "NAME text" for each number, the text as strerror(3) in the C locale gives it. */
     private static final Map<Integer, String> TEXTS = Map.ofEntries(

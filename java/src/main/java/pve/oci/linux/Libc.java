@@ -1,7 +1,6 @@
 package pve.oci.linux;
 
 import com.sun.jna.Native;
-import com.sun.jna.NativeLibrary;
 
 /**
  * System calls: one method each, documented by its C prototype. Arguments of type {@code long} named path, name or
@@ -73,380 +72,269 @@ public final class Libc {
 
     /** {@code int openat(int dirfd, const char *path, int flags, mode_t mode)} */
     public static int openat(int dirfd, long path, int flags, int mode) throws ErrnoException {
-        while (true) {
-            int result = C.openat(dirfd, path, flags, mode);
-            if (result >= 0) {
-                return result;
-            }
-            retryOrThrow("openat");
-        }
+        int result;
+        do {
+            result = LibcFunctions.openat(dirfd, path, flags, mode);
+        } while (isInterrupted("openat", result));
+        return result;
     }
 
     /** {@code int fcntl(int fd, F_GETFL)}: access mode and status flags of an open file */
     public static int statusFlags(int fd) throws ErrnoException {
-        while (true) {
-            int result = C.fcntl(fd, F_GETFL, 0);
-            if (result >= 0) {
-                return result;
-            }
-            retryOrThrow("fcntl");
-        }
+        int result;
+        do {
+            result = LibcFunctions.fcntl(fd, F_GETFL, 0);
+        } while (isInterrupted("fcntl", result));
+        return result;
     }
 
     /** {@code int mkdirat(int dirfd, const char *path, mode_t mode)} */
     public static void mkdirat(int dirfd, long path, int mode) throws ErrnoException {
-        while (true) {
-            int result = C.mkdirat(dirfd, path, mode);
-            if (result >= 0) {
-                return;
-            }
-            retryOrThrow("mkdirat");
+        while (isInterrupted("mkdirat", LibcFunctions.mkdirat(dirfd, path, mode))) {
+            // EINTR: tried again
         }
     }
 
     /** {@code int unlinkat(int dirfd, const char *path, int flags)} */
     public static void unlinkat(int dirfd, long path, int flags) throws ErrnoException {
-        while (true) {
-            int result = C.unlinkat(dirfd, path, flags);
-            if (result >= 0) {
-                return;
-            }
-            retryOrThrow("unlinkat");
+        while (isInterrupted("unlinkat", LibcFunctions.unlinkat(dirfd, path, flags))) {
+            // EINTR: tried again
         }
     }
 
     /** {@code int symlinkat(const char *target, int newdirfd, const char *linkpath)} */
     public static void symlinkat(long target, int dirfd, long path) throws ErrnoException {
-        while (true) {
-            int result = C.symlinkat(target, dirfd, path);
-            if (result >= 0) {
-                return;
-            }
-            retryOrThrow("symlinkat");
+        while (isInterrupted("symlinkat", LibcFunctions.symlinkat(target, dirfd, path))) {
+            // EINTR: tried again
         }
     }
 
     /** {@code int linkat(int olddirfd, const char *oldpath, int newdirfd, const char *newpath, int flags)} */
     public static void linkat(int oldDirfd, long oldPath, int newDirfd, long newPath, int flags) throws ErrnoException {
-        while (true) {
-            int result = C.linkat(oldDirfd, oldPath, newDirfd, newPath, flags);
-            if (result >= 0) {
-                return;
-            }
-            retryOrThrow("linkat");
+        while (isInterrupted("linkat", LibcFunctions.linkat(oldDirfd, oldPath, newDirfd, newPath, flags))) {
+            // EINTR: tried again
         }
     }
 
     /** {@code int mknodat(int dirfd, const char *path, mode_t mode, dev_t dev)} */
     public static void mknodat(int dirfd, long path, int mode, long device) throws ErrnoException {
-        while (true) {
-            int result = C.mknodat(dirfd, path, mode, device);
-            if (result >= 0) {
-                return;
-            }
-            retryOrThrow("mknodat");
-        }
-    }
-
-    /** {@code int renameat(int olddirfd, const char *oldpath, int newdirfd, const char *newpath)} */
-    public static void renameat(int oldDirfd, long oldPath, int newDirfd, long newPath) throws ErrnoException {
-        while (true) {
-            int result = C.renameat(oldDirfd, oldPath, newDirfd, newPath);
-            if (result >= 0) {
-                return;
-            }
-            retryOrThrow("renameat");
+        while (isInterrupted("mknodat", LibcFunctions.mknodat(dirfd, path, mode, device))) {
+            // EINTR: tried again
         }
     }
 
     /** {@code ssize_t readlinkat(int dirfd, const char *path, char *buffer, size_t size)} */
     public static long readlinkat(int dirfd, long path, long buffer, long size) throws ErrnoException {
-        while (true) {
-            long result = C.readlinkat(dirfd, path, buffer, size);
-            if (result >= 0) {
-                return result;
-            }
-            retryOrThrow("readlinkat");
-        }
+        long result;
+        do {
+            result = LibcFunctions.readlinkat(dirfd, path, buffer, size);
+        } while (isInterrupted("readlinkat", result));
+        return result;
     }
 
     /** {@code int fchown(int fd, uid_t owner, gid_t group)} */
     public static void fchown(int fd, int uid, int gid) throws ErrnoException {
-        while (true) {
-            int result = C.fchown(fd, uid, gid);
-            if (result >= 0) {
-                return;
-            }
-            retryOrThrow("fchown");
+        while (isInterrupted("fchown", LibcFunctions.fchown(fd, uid, gid))) {
+            // EINTR: tried again
         }
     }
 
     /** {@code int fchownat(int dirfd, const char *path, uid_t owner, gid_t group, int flags)} */
     public static void fchownat(int dirfd, long path, int uid, int gid, int flags) throws ErrnoException {
-        while (true) {
-            int result = C.fchownat(dirfd, path, uid, gid, flags);
-            if (result >= 0) {
-                return;
-            }
-            retryOrThrow("fchownat");
+        while (isInterrupted("fchownat", LibcFunctions.fchownat(dirfd, path, uid, gid, flags))) {
+            // EINTR: tried again
         }
     }
 
     /** {@code int fchmod(int fd, mode_t mode)} */
     public static void fchmod(int fd, int mode) throws ErrnoException {
-        while (true) {
-            int result = C.fchmod(fd, mode);
-            if (result >= 0) {
-                return;
-            }
-            retryOrThrow("fchmod");
+        while (isInterrupted("fchmod", LibcFunctions.fchmod(fd, mode))) {
+            // EINTR: tried again
         }
     }
 
     /** {@code int fchmodat(int dirfd, const char *path, mode_t mode, int flags)} */
     public static void fchmodat(int dirfd, long path, int mode, int flags) throws ErrnoException {
-        while (true) {
-            int result = C.fchmodat(dirfd, path, mode, flags);
-            if (result >= 0) {
-                return;
-            }
-            retryOrThrow("fchmodat");
+        while (isInterrupted("fchmodat", LibcFunctions.fchmodat(dirfd, path, mode, flags))) {
+            // EINTR: tried again
         }
     }
 
     /** {@code int futimens(int fd, const struct timespec times[2])} */
     public static void futimens(int fd, long times) throws ErrnoException {
-        while (true) {
-            int result = C.futimens(fd, times);
-            if (result >= 0) {
-                return;
-            }
-            retryOrThrow("futimens");
+        while (isInterrupted("futimens", LibcFunctions.futimens(fd, times))) {
+            // EINTR: tried again
         }
     }
 
     /** {@code int utimensat(int dirfd, const char *path, const struct timespec times[2], int flags)} */
     public static void utimensat(int dirfd, long path, long times, int flags) throws ErrnoException {
-        while (true) {
-            int result = C.utimensat(dirfd, path, times, flags);
-            if (result >= 0) {
-                return;
-            }
-            retryOrThrow("utimensat");
+        while (isInterrupted("utimensat", LibcFunctions.utimensat(dirfd, path, times, flags))) {
+            // EINTR: tried again
         }
     }
 
     /** {@code int statx(int dirfd, const char *path, int flags, unsigned int mask, struct statx *statxbuf)} */
     public static void statx(int dirfd, long path, int flags, int mask, long buffer) throws ErrnoException {
-        while (true) {
-            int result = C.statx(dirfd, path, flags, mask, buffer);
-            if (result >= 0) {
-                return;
-            }
-            retryOrThrow("statx");
+        while (isInterrupted("statx", LibcFunctions.statx(dirfd, path, flags, mask, buffer))) {
+            // EINTR: tried again
         }
     }
 
     /** {@code ssize_t getdents64(int fd, void *dirp, size_t count)} */
     public static long getdents64(int fd, long buffer, long size) throws ErrnoException {
-        while (true) {
-            long result = C.getdents64(fd, buffer, size);
-            if (result >= 0) {
-                return result;
-            }
-            retryOrThrow("getdents64");
-        }
+        long result;
+        do {
+            result = LibcFunctions.getdents64(fd, buffer, size);
+        } while (isInterrupted("getdents64", result));
+        return result;
     }
 
     /** {@code ssize_t read(int fd, void *buffer, size_t count)} */
     public static long read(int fd, long buffer, long size) throws ErrnoException {
-        while (true) {
-            long result = C.read(fd, buffer, size);
-            if (result >= 0) {
-                return result;
-            }
-            retryOrThrow("read");
-        }
+        long result;
+        do {
+            result = LibcFunctions.read(fd, buffer, size);
+        } while (isInterrupted("read", result));
+        return result;
     }
 
     /** {@code ssize_t pread(int fd, void *buffer, size_t count, off_t offset)} */
     public static long pread(int fd, long buffer, long size, long offset) throws ErrnoException {
-        while (true) {
-            long result = C.pread(fd, buffer, size, offset);
-            if (result >= 0) {
-                return result;
-            }
-            retryOrThrow("pread");
-        }
+        long result;
+        do {
+            result = LibcFunctions.pread(fd, buffer, size, offset);
+        } while (isInterrupted("pread", result));
+        return result;
     }
 
     /** {@code ssize_t write(int fd, const void *buffer, size_t count)} */
     public static long write(int fd, long buffer, long size) throws ErrnoException {
-        while (true) {
-            long result = C.write(fd, buffer, size);
-            if (result >= 0) {
-                return result;
-            }
-            retryOrThrow("write");
-        }
+        long result;
+        do {
+            result = LibcFunctions.write(fd, buffer, size);
+        } while (isInterrupted("write", result));
+        return result;
     }
 
     /** {@code ssize_t pwrite(int fd, const void *buffer, size_t count, off_t offset)} */
     public static long pwrite(int fd, long buffer, long size, long offset) throws ErrnoException {
-        while (true) {
-            long result = C.pwrite(fd, buffer, size, offset);
-            if (result >= 0) {
-                return result;
-            }
-            retryOrThrow("pwrite");
-        }
+        long result;
+        do {
+            result = LibcFunctions.pwrite(fd, buffer, size, offset);
+        } while (isInterrupted("pwrite", result));
+        return result;
     }
 
     /** {@code off_t lseek(int fd, off_t offset, int whence)} */
     public static long lseek(int fd, long offset, int whence) throws ErrnoException {
-        while (true) {
-            long result = C.lseek(fd, offset, whence);
-            if (result >= 0) {
-                return result;
-            }
-            retryOrThrow("lseek");
-        }
+        long result;
+        do {
+            result = LibcFunctions.lseek(fd, offset, whence);
+        } while (isInterrupted("lseek", result));
+        return result;
     }
 
     /** {@code int ftruncate(int fd, off_t length)} */
     public static void ftruncate(int fd, long length) throws ErrnoException {
-        while (true) {
-            int result = C.ftruncate(fd, length);
-            if (result >= 0) {
-                return;
-            }
-            retryOrThrow("ftruncate");
+        while (isInterrupted("ftruncate", LibcFunctions.ftruncate(fd, length))) {
+            // EINTR: tried again
         }
     }
 
     /** {@code int fsetxattr(int fd, const char *name, const void *value, size_t size, int flags)} */
     public static void fsetxattr(int fd, long name, long value, long size, int flags) throws ErrnoException {
-        while (true) {
-            int result = C.fsetxattr(fd, name, value, size, flags);
-            if (result >= 0) {
-                return;
-            }
-            retryOrThrow("fsetxattr");
+        while (isInterrupted("fsetxattr", LibcFunctions.fsetxattr(fd, name, value, size, flags))) {
+            // EINTR: tried again
         }
     }
 
     /** {@code ssize_t fgetxattr(int fd, const char *name, void *value, size_t size)} */
     public static long fgetxattr(int fd, long name, long value, long size) throws ErrnoException {
-        while (true) {
-            long result = C.fgetxattr(fd, name, value, size);
-            if (result >= 0) {
-                return result;
-            }
-            retryOrThrow("fgetxattr");
-        }
+        long result;
+        do {
+            result = LibcFunctions.fgetxattr(fd, name, value, size);
+        } while (isInterrupted("fgetxattr", result));
+        return result;
     }
 
     /** {@code ssize_t flistxattr(int fd, char *list, size_t size)} */
     public static long flistxattr(int fd, long list, long size) throws ErrnoException {
-        while (true) {
-            long result = C.flistxattr(fd, list, size);
-            if (result >= 0) {
-                return result;
-            }
-            retryOrThrow("flistxattr");
-        }
+        long result;
+        do {
+            result = LibcFunctions.flistxattr(fd, list, size);
+        } while (isInterrupted("flistxattr", result));
+        return result;
     }
 
     /** {@code int fremovexattr(int fd, const char *name)} */
     public static void fremovexattr(int fd, long name) throws ErrnoException {
-        while (true) {
-            int result = C.fremovexattr(fd, name);
-            if (result >= 0) {
-                return;
-            }
-            retryOrThrow("fremovexattr");
+        while (isInterrupted("fremovexattr", LibcFunctions.fremovexattr(fd, name))) {
+            // EINTR: tried again
         }
     }
 
     /** {@code int memfd_create(const char *name, unsigned int flags)} */
     public static int memfdCreate(long name, int flags) throws ErrnoException {
-        while (true) {
-            int result = C.memfd_create(name, flags);
-            if (result >= 0) {
-                return result;
-            }
-            retryOrThrow("memfd_create");
-        }
+        int result;
+        do {
+            result = LibcFunctions.memfd_create(name, flags);
+        } while (isInterrupted("memfd_create", result));
+        return result;
     }
 
     /** {@code ssize_t sendmsg(int sockfd, const struct msghdr *msg, int flags)} */
     public static long sendmsg(int socket, long message, int flags) throws ErrnoException {
-        while (true) {
-            long result = C.sendmsg(socket, message, flags);
-            if (result >= 0) {
-                return result;
-            }
-            retryOrThrow("sendmsg");
-        }
+        long result;
+        do {
+            result = LibcFunctions.sendmsg(socket, message, flags);
+        } while (isInterrupted("sendmsg", result));
+        return result;
     }
 
     /** {@code ssize_t recvmsg(int sockfd, struct msghdr *msg, int flags)} */
     public static long recvmsg(int socket, long message, int flags) throws ErrnoException {
-        while (true) {
-            long result = C.recvmsg(socket, message, flags);
-            if (result >= 0) {
-                return result;
-            }
-            retryOrThrow("recvmsg");
-        }
+        long result;
+        do {
+            result = LibcFunctions.recvmsg(socket, message, flags);
+        } while (isInterrupted("recvmsg", result));
+        return result;
     }
 
     /** {@code int fchdir(int fd)} */
     public static void fchdir(int fd) throws ErrnoException {
-        while (true) {
-            int result = C.fchdir(fd);
-            if (result >= 0) {
-                return;
-            }
-            retryOrThrow("fchdir");
+        while (isInterrupted("fchdir", LibcFunctions.fchdir(fd))) {
+            // EINTR: tried again
         }
     }
 
     /** {@code int lremovexattr(const char *path, const char *name)} */
     public static void lremovexattr(long path, long name) throws ErrnoException {
-        while (true) {
-            int result = C.lremovexattr(path, name);
-            if (result >= 0) {
-                return;
-            }
-            retryOrThrow("lremovexattr");
+        while (isInterrupted("lremovexattr", LibcFunctions.lremovexattr(path, name))) {
+            // EINTR: tried again
         }
     }
 
     /** {@code int lsetxattr(const char *path, const char *name, const void *value, size_t size, int flags)} */
     public static void lsetxattr(long path, long name, long value, long size, int flags) throws ErrnoException {
-        while (true) {
-            int result = C.lsetxattr(path, name, value, size, flags);
-            if (result >= 0) {
-                return;
-            }
-            retryOrThrow("lsetxattr");
+        while (isInterrupted("lsetxattr", LibcFunctions.lsetxattr(path, name, value, size, flags))) {
+            // EINTR: tried again
         }
     }
 
     /** {@code int close(int fd)}; its result says nothing that its callers could act on. */
     static void close(int fd) {
-        C.close(fd);
+        LibcFunctions.close(fd);
     }
 
     /** {@code uid_t getuid(void)} */
     public static int getuid() {
-        return C.getuid();
+        return LibcFunctions.getuid();
     }
 
     /** {@code mode_t umask(mode_t mask)} */
     public static int umask(int mask) {
-        return C.umask(mask);
+        return LibcFunctions.umask(mask);
     }
 
     /**
@@ -482,133 +370,25 @@ public final class Libc {
         syscall("mount_setattr", SYS_MOUNT_SETATTR, dirfd, path, flags, attributes, 32);
     }
 
-    /** {@code int sched_getcpu(void)} */
-    static int schedGetcpu() {
-        return C.sched_getcpu();
-    }
-
-    /** {@code int sched_getaffinity(0, size_t size, cpu_set_t *mask)}: of the calling thread. */
-    static void schedGetaffinity(long size, long mask) throws ErrnoException {
-        check("sched_getaffinity", C.sched_getaffinity(0, size, mask));
-    }
-
-    /** {@code int sched_setaffinity(0, size_t size, const cpu_set_t *mask)}: of the calling thread. */
-    static void schedSetaffinity(long size, long mask) throws ErrnoException {
-        check("sched_setaffinity", C.sched_setaffinity(0, size, mask));
-    }
-
     /** {@code long syscall(long number, ...)}: the return value, or an exception that bears the given name. */
     static long syscall(String name, long number, long a, long b, long c, long d, long e) throws ErrnoException {
-        while (true) {
-            long result = C.syscall(number, a, b, c, d, e, 0);
-            if (result >= 0) {
-                return result;
-            }
-            retryOrThrow(name);
-        }
+        long result;
+        do {
+            result = LibcFunctions.syscall(number, a, b, c, d, e, 0);
+        } while (isInterrupted(name, result));
+        return result;
     }
 
-    private static void check(String call, int result) throws ErrnoException {
-        if (result < 0) {
-            throw new ErrnoException(call, Native.getLastError());
+    /** False when the call succeeded, true when it has to be tried again: a signal came. */
+    private static boolean isInterrupted(String call, long result) throws ErrnoException {
+        if (result >= 0) {
+            return false;
         }
-    }
-
-    private static void retryOrThrow(String call) throws ErrnoException {
         // JNA saves errno right behind the call, per thread; no later success clears it, so it is read here only
         int errno = Native.getLastError();
         if (errno != Errno.EINTR) {
             throw new ErrnoException(call, errno);
         }
-    }
-
-    /** The C functions themselves, bound by name. */
-    private static final class C {
-        static {
-            // glibc is part of the process already: in the worker's tree there is no file to load it from
-            Native.register(C.class, NativeLibrary.getProcess());
-        }
-
-        private C() {}
-
-        static native int openat(int dirfd, long path, int flags, int mode);
-
-        static native int mkdirat(int dirfd, long path, int mode);
-
-        static native int unlinkat(int dirfd, long path, int flags);
-
-        static native int symlinkat(long target, int dirfd, long path);
-
-        static native int linkat(int oldDirfd, long oldPath, int newDirfd, long newPath, int flags);
-
-        static native int mknodat(int dirfd, long path, int mode, long device);
-
-        static native int renameat(int oldDirfd, long oldPath, int newDirfd, long newPath);
-
-        static native long readlinkat(int dirfd, long path, long buffer, long size);
-
-        static native int fchown(int fd, int uid, int gid);
-
-        static native int fchownat(int dirfd, long path, int uid, int gid, int flags);
-
-        static native int fchmod(int fd, int mode);
-
-        static native int fchmodat(int dirfd, long path, int mode, int flags);
-
-        static native int futimens(int fd, long times);
-
-        static native int utimensat(int dirfd, long path, long times, int flags);
-
-        static native int statx(int dirfd, long path, int flags, int mask, long buffer);
-
-        static native long getdents64(int fd, long buffer, long size);
-
-        static native long read(int fd, long buffer, long size);
-
-        static native long pread(int fd, long buffer, long size, long offset);
-
-        static native long write(int fd, long buffer, long size);
-
-        static native long pwrite(int fd, long buffer, long size, long offset);
-
-        static native long lseek(int fd, long offset, int whence);
-
-        static native int ftruncate(int fd, long length);
-
-        static native int fsetxattr(int fd, long name, long value, long size, int flags);
-
-        static native long fgetxattr(int fd, long name, long value, long size);
-
-        static native long flistxattr(int fd, long list, long size);
-
-        static native int fremovexattr(int fd, long name);
-
-        static native int fcntl(int fd, int operation, int argument);
-
-        static native int memfd_create(long name, int flags);
-
-        static native long sendmsg(int socket, long message, int flags);
-
-        static native long recvmsg(int socket, long message, int flags);
-
-        static native int fchdir(int fd);
-
-        static native int lremovexattr(long path, long name);
-
-        static native int lsetxattr(long path, long name, long value, long size, int flags);
-
-        static native int close(int fd);
-
-        static native int getuid();
-
-        static native int umask(int mask);
-
-        static native int sched_getcpu();
-
-        static native int sched_getaffinity(int pid, long size, long mask);
-
-        static native int sched_setaffinity(int pid, long size, long mask);
-
-        static native long syscall(long number, long a, long b, long c, long d, long e, long f);
+        return true;
     }
 }

@@ -98,7 +98,7 @@ public abstract class UnixSocket implements AutoCloseable {
                 return WOULD_BLOCK;
             }
             // recv(2): a peer that closed with unread data of ours; for the reader that is an end like any other
-            if (e.errno() == 104) {
+            if (e.errno() == Errno.ECONNRESET) {
                 return END;
             }
             throw e;

@@ -35,11 +35,6 @@ public final class ExistingEntries {
 
     private ExistingEntries() {}
 
-    /** Nothing was there. */
-    static ExistingEntries none() {
-        return new ExistingEntries();
-    }
-
     /**
      * Walks what is there. Refused: any entry of the root's own mount that is neither a directory nor below
      * {@code lost+found}, because then this is no new root file system.

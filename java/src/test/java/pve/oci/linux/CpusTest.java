@@ -9,7 +9,7 @@ import org.junit.jupiter.api.Test;
 class CpusTest {
     private static byte[] allowed() throws ErrnoException {
         NativeBuffer mask = NativeBuffer.allocate(128);
-        Libc.schedGetaffinity(mask.size(), mask.address());
+        Cpus.getAffinity(mask.size(), mask.address());
         byte[] bytes = new byte[mask.size()];
         mask.buffer().get(0, bytes);
         return bytes;
@@ -47,7 +47,7 @@ class CpusTest {
                 int here = Cpus.current();
                 NativeBuffer only = NativeBuffer.allocate(128);
                 only.buffer().put(here / 8, (byte) (1 << here % 8));
-                Libc.schedSetaffinity(only.size(), only.address());
+                Cpus.setAffinity(only.size(), only.address());
                 masks[0] = allowed();
                 Cpus.leave(here);
                 masks[1] = allowed();

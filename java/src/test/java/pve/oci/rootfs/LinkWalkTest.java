@@ -22,9 +22,13 @@ class LinkWalkTest {
 
     LinkWalkTest() throws IOException {
         root = new TemporaryRoot();
+        ExistingEntries existing;
+        try (Fd fd = TemporaryRoot.open(root.path())) {
+            existing = ExistingEntries.read(fd);
+        }
         root.shell("mkdir -p a/b/c d");
         ExtendedAttributes extended = new ExtendedAttributes();
-        LayerEntries entries = new LayerEntries(ExistingEntries.none(), extended);
+        LayerEntries entries = new LayerEntries(existing, extended);
         DirectoryOpener opener = new DirectoryOpener(extended, entries, steps);
         walk = new LinkWalk(opener);
         Fd fd = TemporaryRoot.open(root.path());
