@@ -4,10 +4,11 @@ import java.util.concurrent.TimeUnit;
 
 /**
  * How many large frames the process holds, on their way in or out. Another one is received only when there is none: each
- * may take a quarter of the heap, and some more while it arrives.
+ * may take a quarter of the heap, and what is made of it as much again.
  */
 final class LargeFrames {
-    static final int SIZE = 1 << 20;
+    /** Objects made of a frame may take twenty times its size. */
+    static final int SIZE = 65 << 10;
 
     private static final long WAIT_MILLIS = 200;
     private static int held;
