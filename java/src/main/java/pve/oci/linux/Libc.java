@@ -19,7 +19,6 @@ public final class Libc {
 
     public static final int O_RDONLY = 0;
     public static final int O_WRONLY = 1;
-    public static final int O_RDWR = 2;
     public static final int O_CREAT = 0x40;
     public static final int O_EXCL = 0x80;
     public static final int O_ACCMODE = 3;
@@ -119,6 +118,13 @@ public final class Libc {
     /** {@code int mknodat(int dirfd, const char *path, mode_t mode, dev_t dev)} */
     public static void mknodat(int dirfd, long path, int mode, long device) throws ErrnoException {
         while (isInterrupted("mknodat", LibcFunctions.mknodat(dirfd, path, mode, device))) {
+            // EINTR: tried again
+        }
+    }
+
+    /** {@code int renameat(int olddirfd, const char *oldpath, int newdirfd, const char *newpath)} */
+    public static void renameat(int oldDirfd, long oldPath, int newDirfd, long newPath) throws ErrnoException {
+        while (isInterrupted("renameat", LibcFunctions.renameat(oldDirfd, oldPath, newDirfd, newPath))) {
             // EINTR: tried again
         }
     }

@@ -24,6 +24,8 @@ final class LibcFunctions {
 
     static native int mknodat(int dirfd, long path, int mode, long device);
 
+    static native int renameat(int oldDirfd, long oldPath, int newDirfd, long newPath);
+
     static native long readlinkat(int dirfd, long path, long buffer, long size);
 
     static native int fchown(int fd, int uid, int gid);
