@@ -42,6 +42,7 @@ enum Expected {
             "etc/ld.so.cache",
             "etc/mtab");
 
+    @SuppressWarnings("ImmutableEnumChecker") // nothing changes a set of paths once it is made
     private final PathSet paths;
 
     Expected(String... paths) {

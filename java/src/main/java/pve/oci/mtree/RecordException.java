@@ -14,11 +14,11 @@ public final class RecordException extends IOException {
     }
 
     static RecordException missing() {
-        return new RecordException("there is no record of what the image made (" + Record.NAME + ")", true);
+        return new RecordException("there is no record of what the image made (" + TreeRecord.NAME + ")", true);
     }
 
     static RecordException damaged(long line, String reason) {
-        return new RecordException("the record " + Record.NAME + " is damaged: line " + line + " " + reason, false);
+        return new RecordException("the record " + TreeRecord.NAME + " is damaged: line " + line + " " + reason, false);
     }
 
     /** There is none at all, rather than one that cannot be read. */

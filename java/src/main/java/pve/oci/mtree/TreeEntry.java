@@ -16,6 +16,7 @@ import pve.oci.linux.Libc;
  * @param link target of a symbolic link; null otherwise
  * @param attributes digest of the extended attributes; null without any
  */
+@SuppressWarnings("ArrayRecordComponent") // equals and hashCode look into the arrays
 record TreeEntry(
         byte[] path,
         int mode,

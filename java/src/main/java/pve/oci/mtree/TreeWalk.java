@@ -33,7 +33,11 @@ final class TreeWalk {
 
     /** What is done with each entry. */
     interface Visitor {
-        /** @param isMountPoint another volume is mounted there; the entry says nothing of the tree itself */
+        /**
+         * Called once for each entry, in the order of {@link TreeEntry#compareTo}.
+         *
+         * @param isMountPoint another volume is mounted there; the entry says nothing of the tree itself
+         */
         void visit(TreeEntry entry, boolean isMountPoint) throws IOException;
     }
 

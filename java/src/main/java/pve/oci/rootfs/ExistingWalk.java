@@ -40,7 +40,15 @@ final class ExistingWalk {
     private long rootMountId;
 
     /** A directory that is still to be listed. */
-    private record Pending(byte[] path, long mountId) {}
+    private static final class Pending {
+        private final byte[] path;
+        private final long mountId;
+
+        private Pending(byte[] path, long mountId) {
+            this.path = path;
+            this.mountId = mountId;
+        }
+    }
 
     ExistingWalk(ExistingEntries existing) {
         this.existing = existing;
@@ -55,10 +63,10 @@ final class ExistingWalk {
         pending.add(new Pending(new byte[0], rootMountId));
         while (!pending.isEmpty()) {
             Pending next = pending.remove();
-            if (existing.isClosed(next.mountId())) {
+            if (existing.isClosed(next.mountId)) {
                 continue;
             }
-            try (Fd fd = opener.directory(root, next.path())) {
+            try (Fd fd = opener.directory(root, next.path)) {
                 list(fd, next);
             } catch (ErrnoException e) {
                 // lost+found of a file system that root of the map does not own
@@ -73,7 +81,7 @@ final class ExistingWalk {
         status.read(fd.number());
         long device = status.device();
         long inode = status.inode();
-        int left = maximum(directory.mountId()) - counts.getOrDefault(directory.mountId(), 0);
+        int left = maximum(directory.mountId) - counts.getOrDefault(directory.mountId, 0);
         List<byte[]> names = new ArrayList<>();
         boolean isWhole = reader.list(fd, (bytes, type) -> {
             names.add(bytes);
@@ -83,9 +91,9 @@ final class ExistingWalk {
             tooMany(directory);
             return;
         }
-        counts.merge(directory.mountId(), names.size(), Integer::sum);
+        counts.merge(directory.mountId, names.size(), Integer::sum);
         for (byte[] bytes : names) {
-            byte[] path = join(directory.path(), bytes);
+            byte[] path = join(directory.path, bytes);
             status.read(fd.number(), name.set(bytes));
             if (status.isDirectory()) {
                 add(fd, bytes, path);
@@ -107,10 +115,10 @@ final class ExistingWalk {
     }
 
     private void tooMany(Pending directory) throws RootfsNotEmptyException {
-        if (isOfRoot(directory.mountId())) {
+        if (isOfRoot(directory.mountId)) {
             throw RootfsNotEmptyException.holdsMoreThan(MAXIMUM);
         }
-        close(directory.mountId());
+        close(directory.mountId);
     }
 
     private void close(long mountId) {

@@ -24,7 +24,11 @@ public final class PathOpener {
                 .putLong(16, Libc.RESOLVE_BENEATH | Libc.RESOLVE_NO_SYMLINKS | Libc.RESOLVE_NO_MAGICLINKS);
     }
 
-    /** @param bytes the path; empty: the root itself */
+    /**
+     * Opens the directory at a path below the root; symbolic links are not followed.
+     *
+     * @param bytes the path; empty: the root itself
+     */
     public Fd directory(Fd root, byte[] bytes) throws ErrnoException {
         byte[] named = bytes.length == 0 ? SELF : bytes;
         return new Fd(Libc.openat2(root.number(), path.set(named), openHow.address()));

@@ -43,7 +43,11 @@ public final class WorkerConversation {
 
         default void progress(Map<String, @Nullable Object> progress) {}
 
-        /** @param isProblem whether it is more than information */
+        /**
+         * A line for the job's log.
+         *
+         * @param isProblem whether it is more than information
+         */
         default void log(boolean isProblem, String text) {}
     }
 

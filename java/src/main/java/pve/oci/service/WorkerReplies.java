@@ -40,13 +40,26 @@ final class WorkerReplies {
 
     record LogLine(boolean isProblem, String text) {}
 
-    /**
-     * The last one, after success.
-     *
-     * @param parameters without the content of the configuration
-     * @param frame all of it, as a client gets it
-     */
-    record Reply(Map<String, @Nullable Object> parameters, byte[] frame) implements Message {}
+    /** The last one, after success. */
+    static final class Reply implements Message {
+        private final Map<String, @Nullable Object> parameters;
+        private final byte[] frame;
+
+        private Reply(Map<String, @Nullable Object> parameters, byte[] frame) {
+            this.parameters = parameters;
+            this.frame = frame;
+        }
+
+        /** Its parameters, without the content of the configuration. */
+        Map<String, @Nullable Object> parameters() {
+            return parameters;
+        }
+
+        /** All of it, as a client gets it. */
+        byte[] frame() {
+            return frame;
+        }
+    }
 
     record ErrorReply(VarlinkException error) implements Message {}
 

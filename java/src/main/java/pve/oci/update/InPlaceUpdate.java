@@ -15,7 +15,7 @@ import pve.oci.linux.Libc;
 import pve.oci.linux.NativeBuffer;
 import pve.oci.linux.UpdateCalls;
 import pve.oci.mtree.PathSet;
-import pve.oci.mtree.Record;
+import pve.oci.mtree.TreeRecord;
 import pve.oci.rootfs.ExtendedAttributes;
 import pve.oci.rootfs.PathOpener;
 import pve.oci.rootfs.Steps;
@@ -79,7 +79,11 @@ public final class InPlaceUpdate {
         return free > Long.MAX_VALUE / Math.max(size, 1) ? Long.MAX_VALUE : size * free;
     }
 
-    /** @throws UpdateException there is less room than that */
+    /**
+     * Requires room for that many bytes.
+     *
+     * @throws UpdateException there is less
+     */
     public void requireSpace(long size) throws IOException {
         long available = availableSize();
         if (available < size) {
@@ -111,7 +115,7 @@ public final class InPlaceUpdate {
                 Fd fresh = ControlDirectory.createDirectory(control, ControlDirectory.NEW_TREE, 0755)) {
             extractor.extract(opener.directory(fresh, new byte[0]));
             try (Fd self = opener.directory(fresh, new byte[0])) {
-                Record.write(self, steps);
+                TreeRecord.write(self, steps);
             }
             PathSet kept = keptPaths(asked, others);
             new KeptPaths().check(root, fresh, asked);

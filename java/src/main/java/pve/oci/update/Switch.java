@@ -3,6 +3,7 @@ package pve.oci.update;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 import pve.oci.linux.CString;
 import pve.oci.linux.Errno;
@@ -231,7 +232,7 @@ final class Switch {
         java.util.Collections.reverse(paths);
         try (ExtendedAttributes extended = new ExtendedAttributes()) {
             for (String path : paths) {
-                Journal.Kept each = journal.directories().get(path);
+                Journal.Kept each = Objects.requireNonNull(journal.directories().get(path));
                 DirectoryAttributes attributes = isBack ? each.before() : each.after();
                 if (attributes != null) {
                     try (Fd fd = opener.directory(root, PathSet.bytes(path))) {

@@ -31,6 +31,14 @@ public record Idl(
         return found;
     }
 
+    /** A struct type that the program knows of. */
+    public IdlType.Struct struct(String type) {
+        if (types.get(type) instanceof IdlType.Struct found) {
+            return found;
+        }
+        throw new IllegalStateException("no struct " + type + " in " + name);
+    }
+
     /** Reads a definition that comes with the program: a mistake in it is a bug. */
     public static Idl parse(String text) {
         return new IdlParser(text).parse();

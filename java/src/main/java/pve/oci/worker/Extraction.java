@@ -12,7 +12,7 @@ import pve.oci.layer.LayerApplier;
 import pve.oci.layer.LayerApplier.Pass;
 import pve.oci.layer.LayerPipeline;
 import pve.oci.layer.Progress;
-import pve.oci.mtree.Record;
+import pve.oci.mtree.TreeRecord;
 import pve.oci.oci.ImageException;
 import pve.oci.rootfs.Rootfs;
 import pve.oci.rootfs.WhiteoutOrderException;
@@ -68,7 +68,7 @@ final class Extraction {
             apply(steps, applier);
             progress.phase(Progress.Phase.FINISHING);
             if (request.writesRecord()) {
-                Record.write(rootfs.directory(), rootfs.steps().withoutLimit());
+                TreeRecord.write(rootfs.directory(), rootfs.steps().withoutLimit());
             }
             return result(applier);
         } catch (WhiteoutOrderException e) {

@@ -12,8 +12,8 @@ import pve.oci.linux.Fd;
 import pve.oci.linux.Libc;
 import pve.oci.mtree.Changes;
 import pve.oci.mtree.PathSet;
-import pve.oci.mtree.Record;
 import pve.oci.mtree.RecordException;
+import pve.oci.mtree.TreeRecord;
 import pve.oci.oci.ImageException;
 import pve.oci.rootfs.PathOpener;
 import pve.oci.rootfs.Steps;
@@ -51,7 +51,7 @@ final class UpdateJob {
         Changes changes = new Changes(update.resolve(request.keep()));
         Map<String, @Nullable Object> reply = new LinkedHashMap<>();
         try {
-            Record.compare(root, changes, steps);
+            TreeRecord.compare(root, changes, steps);
         } catch (RecordException e) {
             throw recordError(e);
         } catch (UpdateException e) {
@@ -114,13 +114,13 @@ final class UpdateJob {
     private Changes requireNoChanges() throws IOException {
         Changes changes = new Changes(update.resolve(request.keep()));
         try {
-            Record.compare(root, changes, steps);
+            TreeRecord.compare(root, changes, steps);
         } catch (RecordException e) {
             if (!request.discardsChanges()) {
                 throw recordError(e);
             }
             changes = new Changes(update.resolve(request.keep()));
-            Record.findMountPoints(root, changes, steps);
+            TreeRecord.findMountPoints(root, changes, steps);
             return changes;
         }
         if (!changes.isEmpty() && !request.discardsChanges()) {
@@ -152,7 +152,7 @@ final class UpdateJob {
                 case "abandon" -> update.abandon();
                 case "rollBack" -> update.rollBack();
                 case "forget" -> update.forget();
-                case "record" -> Record.write(root, steps);
+                case "record" -> TreeRecord.write(root, steps);
                 default -> throw new IllegalArgumentException(request.step());
             }
         } catch (UpdateException e) {

@@ -22,7 +22,6 @@ import org.junit.jupiter.params.provider.CsvSource;
 import pve.oci.layer.LayerLimits;
 import pve.oci.tar.TarLimits;
 import pve.oci.varlink.Idl;
-import pve.oci.varlink.IdlType;
 
 class ConfigurationTest {
     /** Limits that file systems and formats set, and the record that holds the others. */
@@ -130,8 +129,7 @@ class ConfigurationTest {
                 options.add(name);
             }
         }
-        assertThat(((IdlType.Struct) worker.types().get("Limits")).fields().keySet())
-                .isEqualTo(options);
+        assertThat(worker.struct("Limits").fields().keySet()).isEqualTo(options);
         for (Class<?> engine : List.of(TarLimits.class, LayerLimits.class)) {
             Stream.of(engine.getRecordComponents())
                     .map(RecordComponent::getName)

@@ -9,6 +9,7 @@ import java.nio.file.attribute.FileTime;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
@@ -189,7 +190,7 @@ class DaemonFaultTest {
 
     private static Map<String, @Nullable Object> call(TestClient client, Map<String, Object> parameters) {
         try {
-            return client.call(EXTRACT, parameters);
+            return Objects.requireNonNull(client.call(EXTRACT, parameters));
         } catch (IOException e) {
             throw new IllegalStateException(e);
         }

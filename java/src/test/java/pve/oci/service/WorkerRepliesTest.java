@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -86,8 +87,9 @@ class WorkerRepliesTest {
         WorkerReplies.Message message = read("""
                 {"continues": true, "parameters": {"log": {"level": "warning", "message": "%s"}}}""".formatted("x".repeat(100_000)));
         assertThat(message).isInstanceOfSatisfying(WorkerReplies.Event.class, event -> {
-            assertThat(event.log().text()).hasSizeLessThan(10_000);
-            assertThat(event.log().isProblem()).isTrue();
+            WorkerReplies.LogLine log = Objects.requireNonNull(event.log());
+            assertThat(log.text()).hasSizeLessThan(10_000);
+            assertThat(log.isProblem()).isTrue();
         });
     }
 
@@ -100,7 +102,9 @@ class WorkerRepliesTest {
             assertThat(message)
                     .isInstanceOfSatisfying(
                             WorkerReplies.Event.class,
-                            event -> assertThat(event.log().isProblem()).isEqualTo(!level.equals("info")));
+                            event -> assertThat(
+                                            Objects.requireNonNull(event.log()).isProblem())
+                                    .isEqualTo(!level.equals("info")));
         }
     }
 

@@ -16,7 +16,6 @@ import pve.oci.json.JsonFormatException;
 import pve.oci.json.JsonLimits;
 import pve.oci.layer.LayerLimits;
 import pve.oci.varlink.Idl;
-import pve.oci.varlink.IdlType;
 import pve.oci.varlink.VarlinkException;
 
 /** What a worker makes of the daemon's requests, and what it refuses by name. */
@@ -125,8 +124,7 @@ class JobRequestTest {
     @Test
     void every_limit_of_the_interface_is_read() throws Exception {
         Idl idl = Idl.ofResource("/io.pve.oci.worker.varlink");
-        for (String limit :
-                ((IdlType.Struct) idl.types().get("Limits")).fields().keySet()) {
+        for (String limit : idl.struct("Limits").fields().keySet()) {
             Map<String, @Nullable Object> parameters = parse(EXTRACT);
             parameters.put("limits", Map.of());
             JobRequest without = extract(parameters);

@@ -290,7 +290,8 @@ class ProducersTest {
     @ParameterizedTest
     @CsvSource({"fd377a585a000004, xz", "425a6839314159265359, bzip2"})
     void other_compressions_are_errors_that_say_what_to_do(String start, String program) {
-        byte[] archive = (HexFormat.of().formatHex("x".repeat(600).getBytes(UTF_8))).getBytes(UTF_8);
+        byte[] archive =
+                HexFormat.of().formatHex("x".repeat(600).getBytes(UTF_8)).getBytes(UTF_8);
         byte[] magic = HexFormat.of().parseHex(start);
         System.arraycopy(magic, 0, archive, 0, magic.length);
 

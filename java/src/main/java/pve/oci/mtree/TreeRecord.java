@@ -21,7 +21,7 @@ import pve.oci.rootfs.TreeRemoval;
  * The file that says what an image made of a root file system: written from the finished tree, by one walk, so that it says
  * what is there and not what was meant to be.
  */
-public final class Record {
+public final class TreeRecord {
     /** Of the file, in the root directory. */
     public static final String NAME = ".pve.oci.mtree.zst";
 
@@ -30,7 +30,7 @@ public final class Record {
 
     private static final byte[] FILE = NAME.getBytes(StandardCharsets.US_ASCII);
 
-    private Record() {}
+    private TreeRecord() {}
 
     /**
      * Writes the record of the tree into its root directory, in place of whatever has its name.

@@ -13,7 +13,7 @@ import pve.oci.linux.Fd;
 import pve.oci.rootfs.Steps;
 import pve.oci.rootfs.TemporaryRoot;
 
-class RecordTest {
+class TreeRecordTest {
     private static final Steps STEPS = new Steps(Long.MAX_VALUE);
 
     private TemporaryRoot root;
@@ -26,7 +26,7 @@ class RecordTest {
                 + " echo x >usr.d/x; mknod null c 1 3; echo 'odd' >\"$(printf 'o#d\\\\ \\377\\n=')\"; echo c >etc/c;"
                 + " setfattr -n user.k -v v etc/c; touch -d @-5.25 etc/c; chown 70000:5 bin/a; chmod 4755 bin/a");
         fd = TemporaryRoot.open(root.path());
-        Record.write(fd, STEPS);
+        TreeRecord.write(fd, STEPS);
     }
 
     @AfterEach
@@ -37,7 +37,7 @@ class RecordTest {
 
     private Changes compare(String... kept) throws IOException {
         Changes changes = new Changes(new PathSet(List.of(kept)));
-        Record.compare(fd, changes, STEPS);
+        TreeRecord.compare(fd, changes, STEPS);
         return changes;
     }
 
