@@ -11,7 +11,7 @@ use PVE::OCI::Settings;
 use TestSupport qw(home root settings_file);
 
 # What concerns the daemon alone. A new key belongs here or into PVE::OCI::Settings.
-my %daemons_own = map { $_ => 1 } qw(jobs queue spares verbose);
+my %daemons_own = map { $_ => 1 } qw(jobs queue spares spare-idle idle-exit verbose);
 
 my $file;
 
