@@ -17,8 +17,10 @@ use TestSupport qw(home jdks root status_of);
 
 # Neither sanitizer may miss the first fault, and the virtual machine keeps SIGSEGV for itself. What
 # Perl does not free at its end is no leak of ours.
-$ENV{ASAN_OPTIONS} =
-    'handle_segv=0:allow_user_segv_handler=1:detect_leaks=0:use_sigaltstack=0:abort_on_error=0:exitcode=99';
+$ENV{ASAN_OPTIONS} = join(
+    ':', qw(handle_segv=0 allow_user_segv_handler=1 detect_leaks=0 use_sigaltstack=0),
+    qw(abort_on_error=0 exitcode=99),
+);
 $ENV{UBSAN_OPTIONS} = 'print_stacktrace=1:halt_on_error=1:exitcode=99';
 
 plan(skip_all => 'needs root') if $> != 0;

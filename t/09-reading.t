@@ -1,6 +1,7 @@
 #!/usr/bin/perl
-# Whoever detects, inspects or verifies writes nothing, and so may nothing: the processes of the real daemon and of the
-# embedded engine, as root and inside a user namespace, as the host sees them.
+# Whoever detects, inspects or verifies writes nothing, and so may nothing: the processes of the
+# real daemon and of the embedded engine, as root and inside a user namespace, as the host sees
+# them.
 use v5.36;
 
 use FindBin;
@@ -16,7 +17,8 @@ use TestSupport qw(child_of namespace_of process_status wait_until);
 
 plan_embedded();
 
-# The process below this one that has its seccomp filter already, stopped; undef when there never is one.
+# The process below this one that has its seccomp filter already, stopped; undef when there never
+# is one.
 my sub stopped_engine ($parent) {
     my $engine;
     wait_until(sub {
@@ -70,15 +72,18 @@ subtest 'inside a user namespace' => sub {
     my $pid = fork() // die "fork: $!\n";
     if (!$pid) {
         open(STDOUT, '>&', $writer) or die "dup: $!\n";
-        exec('unshare', '-Ur', '-m', $^X, (map { "-I$_" } @INC[0 .. 1]), '-MPVE::OCI', '-e',
-            $code, $IMAGE)
-            or die "exec: $!\n";
+        exec(
+            'unshare', '-Ur', '-m', $^X, (map { "-I$_" } @INC[0 .. 1]), '-MPVE::OCI', '-e',
+            $code, $IMAGE
+        ) or die "exec: $!\n";
     }
     close($writer);
     my $engine = stopped_engine($pid) // return fail('no engine');
     has_no_rights('detect', $engine, 0); # root is all that the namespace maps
-    isnt(namespace_of($engine, 'user'), namespace_of($pid, 'user'),
-        'not the namespace of the caller');
+    isnt(
+        namespace_of($engine, 'user'), namespace_of($pid, 'user'),
+        'not the namespace of the caller'
+    );
     kill CONT => $engine;
     is(readline($reader), 'ociArchive', 'it has its result');
     waitpid($pid, 0);

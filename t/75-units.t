@@ -149,8 +149,10 @@ subtest 'nothing when idle' => sub {
     my $ended = wait_until(sub { waitpid($pid, POSIX::WNOHANG) == $pid });
     ok($ended, 'the daemon ends when nobody has asked for anything');
     is($?, 0, 'well');
-    like(read_file("$DIRECTORY/idle.log"), qr/nobody has asked for anything seconds=3/,
-        'and says so');
+    like(
+        read_file("$DIRECTORY/idle.log"), qr/nobody has asked for anything seconds=3/,
+        'and says so'
+    );
 
     my $client = IO::Socket::UNIX->new(Peer => $path);
     ok($client, 'who connects meanwhile waits in the queue of the socket');

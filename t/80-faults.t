@@ -100,8 +100,8 @@ sub slow_extraction ($root, $archive = $LARGE) {
     return $child;
 }
 
-# The Java process of the worker that has the job: the one that has an archive of this test open. Its descriptor is on
-# a mount of its own, so it has no name that could be compared.
+# The Java process of the worker that has the job: the one that has an archive of this test open.
+# Its descriptor is on a mount of its own, so it has no name that could be compared.
 sub busy_worker () {
     my %archives = map { join(':', (stat($_))[0, 1]) => 1 } $SMALL, $LARGE;
     my @java = grep { (process_status($_) // {})->{NSpid} =~ /\t1\z/ } $daemon->descendants();

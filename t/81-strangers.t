@@ -1,6 +1,6 @@
 #!/usr/bin/perl
-# A daemon whose socket is open to everybody, and users other than root who do what they can to it. Whatever they do,
-# root's call is answered at once and nothing of theirs stays.
+# A daemon whose socket is open to everybody, and users other than root who do what they can to
+# it. Whatever they do, root's call is answered at once and nothing of theirs stays.
 use v5.36;
 
 use FindBin;

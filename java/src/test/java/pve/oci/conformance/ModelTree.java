@@ -62,7 +62,7 @@ final class ModelTree {
         timed = java.util.Collections.newSetFromMap(new IdentityHashMap<>());
         findReplacedLinks(layer);
         // all are looked up before the first takes effect, which may remove a link that another leads through
-        Map<RandomLayers.Entry, Node> directories = new IdentityHashMap<>();
+        IdentityHashMap<RandomLayers.Entry, Node> directories = new IdentityHashMap<>();
         for (RandomLayers.Entry entry : layer) {
             Node directory = entry.isMarker() ? findDirectory(parentOf(entry.name())) : null;
             if (directory != null) {
@@ -248,7 +248,7 @@ final class ModelTree {
     /** The tree as {@link ExpectedTree} compares it. */
     Map<String, @Nullable Object> toCase() {
         Map<String, @Nullable Object> tree = new TreeMap<>();
-        Map<Node, List<String>> names = new IdentityHashMap<>();
+        IdentityHashMap<Node, List<String>> names = new IdentityHashMap<>();
         list(root, "", names);
         names.forEach((node, paths) -> {
             for (String path : paths) {
@@ -261,7 +261,7 @@ final class ModelTree {
         return tree;
     }
 
-    private static void list(Node directory, String prefix, Map<Node, List<String>> names) {
+    private static void list(Node directory, String prefix, IdentityHashMap<Node, List<String>> names) {
         directory.children.forEach((name, node) -> {
             names.computeIfAbsent(node, x -> new ArrayList<>()).add(prefix + name);
             if (node.isDirectory()) {
