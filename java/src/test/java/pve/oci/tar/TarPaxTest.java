@@ -201,7 +201,6 @@ class TarPaxTest {
         ReadEntry entry = ReadEntry.readOne(new TarBuilder()
                 .pax("atime", "junk")
                 .pax("ctime", "1")
-                .pax("SCHILY.acl.access", "user::rw-")
                 .pax("SCHILY.xattr.", "no name")
                 .pax("LIBARCHIVE.creationtime", "1")
                 .pax("RHT.security.selinux", "x")
