@@ -56,11 +56,8 @@ final class DecompressedFile implements TarSource, AutoCloseable {
         out.flip();
         uncompressed += out.remaining();
         if (uncompressed > RATIO_FREE_SIZE && uncompressed / compressed > MAXIMUM_RATIO) {
-            throw ImageException.of("LimitExceeded")
-                    .with("limit", "archiveRatio")
-                    .with("maximum", MAXIMUM_RATIO)
-                    .message("archive decompresses to more than " + MAXIMUM_RATIO
-                            + " times its size, the limit of archiveRatio");
+            throw ImageException.limit("archiveRatio", MAXIMUM_RATIO)
+                    .exceeded("archive decompresses to too many times its size");
         }
         return out.hasRemaining();
     }

@@ -11,6 +11,7 @@ import pve.oci.oci.Descriptor;
 import pve.oci.oci.Digest;
 import pve.oci.oci.DockerManifest;
 import pve.oci.oci.ImageConfig;
+import pve.oci.oci.ImageError;
 import pve.oci.oci.ImageException;
 import pve.oci.oci.Platform;
 import pve.oci.text.Text;
@@ -113,7 +114,7 @@ final class DockerArchive implements ImageSource {
         String base = name.substring(name.lastIndexOf('/') + 1);
         String hex = base.endsWith(".json") ? base.substring(0, base.length() - 5) : base;
         if (hex.length() == 64 && !hex.equals(digest.encoded())) {
-            throw ImageException.of("DigestMismatch")
+            throw ImageException.of(ImageError.DIGEST_MISMATCH)
                     .with("blobDigest", "sha256:" + Text.clean(hex))
                     .with("actualDigest", digest.toString())
                     .with("checked", "blob")
@@ -134,7 +135,7 @@ final class DockerArchive implements ImageSource {
 
     private ImageException missing(String name) throws IOException {
         String other = files.otherType(name);
-        return ImageException.of("MalformedImage")
+        return ImageException.of(ImageError.MALFORMED_IMAGE)
                 .message("docker archive: manifest.json names the file '" + Text.name(name) + "', which is missing"
                         + (other == null ? "" : ": it is " + other));
     }

@@ -5,6 +5,7 @@ import pve.oci.json.JsonLimits;
 import pve.oci.linux.NativeBuffer;
 import pve.oci.oci.Descriptor;
 import pve.oci.oci.Digest;
+import pve.oci.oci.ImageError;
 import pve.oci.oci.ImageException;
 import pve.oci.oci.ImageFormatException;
 import pve.oci.text.Text;
@@ -29,14 +30,14 @@ final class DocumentReader {
         Long size = files.size(name);
         if (size == null) {
             String other = files.otherType(name);
-            throw ImageException.of("MalformedImage")
+            throw ImageException.of(ImageError.MALFORMED_IMAGE)
                     .message(other == null ? "missing file " + name : name + " is " + other + ", not a regular file");
         }
         byte[] json = read(name, size, name);
         try {
             return parser.parse(json, limits);
         } catch (ImageFormatException e) {
-            throw ImageException.of("MalformedImage")
+            throw ImageException.of(ImageError.MALFORMED_IMAGE)
                     .with("jsonPointer", e.pointer())
                     .cause(e)
                     .message(name + ": " + e.getMessage());
@@ -53,7 +54,7 @@ final class DocumentReader {
             throw missing(descriptor.digest(), place);
         }
         if (size != descriptor.size()) {
-            throw ImageException.of("SizeMismatch")
+            throw ImageException.of(ImageError.SIZE_MISMATCH)
                     .with("blobDigest", descriptor.digest().toString())
                     .with("expectedSize", descriptor.size())
                     .with("actualSize", size)
@@ -63,7 +64,7 @@ final class DocumentReader {
         byte[] bytes = read(name, size, place);
         Digest actual = digest(bytes, descriptor.digest().algorithm());
         if (!actual.equals(descriptor.digest())) {
-            throw ImageException.of("DigestMismatch")
+            throw ImageException.of(ImageError.DIGEST_MISMATCH)
                     .with("blobDigest", descriptor.digest().toString())
                     .with("actualDigest", actual.toString())
                     .with("checked", "blob")
@@ -77,7 +78,7 @@ final class DocumentReader {
         try {
             return parser.parse(json, limits);
         } catch (ImageFormatException e) {
-            throw ImageException.of("MalformedImage")
+            throw ImageException.of(ImageError.MALFORMED_IMAGE)
                     .with("blobDigest", descriptor.digest().toString())
                     .with("jsonPointer", e.pointer())
                     .cause(e)
@@ -87,7 +88,7 @@ final class DocumentReader {
 
     ImageException missing(Digest digest, String place) throws IOException {
         String other = files.otherType(digest.blobPath());
-        return ImageException.of("BlobNotFound")
+        return ImageException.of(ImageError.BLOB_NOT_FOUND)
                 .with("digest", digest.toString())
                 .message(place + (other == null ? ": blob not found in the archive" : ": blob is " + other));
     }
@@ -103,11 +104,8 @@ final class DocumentReader {
 
     private void checkSize(long size, String place) throws ImageException {
         if (size > limits.maximumSize()) {
-            throw ImageException.of("LimitExceeded")
-                    .with("limit", "documentSize")
-                    .with("maximum", limits.maximumSize())
-                    .message(place + ": size of " + size + " bytes exceeds the limit of " + limits.maximumSize()
-                            + " (documentSize)");
+            throw ImageException.limit("documentSize", limits.maximumSize())
+                    .exceeded(place + ": size of " + size + " bytes is too large");
         }
     }
 
@@ -117,7 +115,7 @@ final class DocumentReader {
         try (BlobSource blob = files.open(name)) {
             int length = blob.read(memory);
             if (length != size) {
-                throw ImageException.of("MalformedArchive")
+                throw ImageException.of(ImageError.MALFORMED_ARCHIVE)
                         .message(Text.clean(place) + ": archive is truncated, " + (size - length)
                                 + " bytes are missing");
             }

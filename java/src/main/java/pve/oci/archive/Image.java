@@ -9,6 +9,7 @@ import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import pve.oci.oci.Descriptor;
 import pve.oci.oci.ImageConfig;
+import pve.oci.oci.ImageError;
 import pve.oci.oci.ImageException;
 import pve.oci.oci.Platform;
 import pve.oci.text.Text;
@@ -73,17 +74,15 @@ public record Image(
     /** config.md: diff_ids are the layers' digests, in order from first to last. */
     static void checkLayers(Descriptor config, int layers, int diffIds) throws ImageException {
         if (layers != diffIds) {
-            throw ImageException.of("MalformedImage")
+            throw ImageException.of(ImageError.MALFORMED_IMAGE)
                     .with("blobDigest", config.digest().toString())
                     .with("jsonPointer", "/rootfs/diff_ids")
                     .message("config " + config.digest() + ": number of diff_ids is " + diffIds
                             + ", which does not match the number of layers, " + layers);
         }
         if (layers > MAXIMUM_LAYERS) {
-            throw ImageException.of("LimitExceeded")
-                    .with("limit", "layers")
-                    .with("maximum", MAXIMUM_LAYERS)
-                    .message("image has " + layers + " layers, the limit of layers is " + MAXIMUM_LAYERS);
+            throw ImageException.limit("layers", MAXIMUM_LAYERS)
+                    .exceeded("image has " + layers + " layers, which is too many");
         }
     }
 
@@ -97,7 +96,7 @@ public record Image(
         }
         String shown = String.join(", ", names.stream().limit(MAXIMUM_NAMED).toList())
                 + (names.size() > MAXIMUM_NAMED ? ", and " + (names.size() - MAXIMUM_NAMED) + " more" : "");
-        return ImageException.of("NoMatchingImage")
+        return ImageException.of(ImageError.NO_MATCHING_IMAGE)
                 .with("available", available)
                 .message("no image " + wanted + " in the archive"
                         + (names.isEmpty() ? ", which has none" : "; it has " + shown));

@@ -13,6 +13,7 @@ import pve.oci.json.JsonLimits;
 import pve.oci.linux.Fd;
 import pve.oci.linux.FileStatus;
 import pve.oci.linux.NativeBuffer;
+import pve.oci.oci.ImageError;
 import pve.oci.oci.ImageException;
 import pve.oci.tar.TarFormatException;
 import pve.oci.tar.TarLimitException;
@@ -60,7 +61,7 @@ public final class ImageArchive implements AutoCloseable {
             return new ImageArchive(files(fd), limits);
         } catch (TarFormatException e) {
             fd.close();
-            throw ImageException.of("MalformedArchive")
+            throw ImageException.of(ImageError.MALFORMED_ARCHIVE)
                     .with("offset", e.offset())
                     .cause(e)
                     .message("not an image archive: " + e.getMessage());
@@ -69,14 +70,12 @@ public final class ImageArchive implements AutoCloseable {
             throw unsupported(e);
         } catch (CorruptBlobException | WindowLimitException e) {
             fd.close();
-            throw ImageException.of("MalformedArchive").cause(e).message("not an image archive: " + e.getMessage());
+            throw ImageException.of(ImageError.MALFORMED_ARCHIVE)
+                    .cause(e)
+                    .message("not an image archive: " + e.getMessage());
         } catch (TarLimitException e) {
             fd.close();
-            throw ImageException.of("LimitExceeded")
-                    .with("limit", e.limit())
-                    .with("maximum", e.maximum())
-                    .cause(e)
-                    .message("archive: " + e.getMessage());
+            throw ImageException.limit(e.limit(), e.maximum()).cause(e).message("archive: " + e.getMessage());
         } catch (IOException | RuntimeException e) {
             fd.close();
             throw e;
@@ -85,7 +84,7 @@ public final class ImageArchive implements AutoCloseable {
 
     private static ImageException unsupported(UnsupportedCompressionException e) {
         String program = DECOMPRESSORS.get(e.compression());
-        return ImageException.of("MalformedArchive")
+        return ImageException.of(ImageError.MALFORMED_ARCHIVE)
                 .cause(e)
                 .message("not an image archive: it is in the format " + e.compression()
                         + ", but must be a tar archive, plain or compressed with gzip or zstd"
@@ -162,7 +161,7 @@ public final class ImageArchive implements AutoCloseable {
             reason =
                     "it is a directory of skopeo's transport dir:, which 'skopeo copy dir:... oci-archive:...' converts";
         }
-        return ImageException.of("NotAnOciArchive")
+        return ImageException.of(ImageError.NOT_AN_OCI_ARCHIVE)
                 .with("format", format.toString())
                 .message("not an OCI image archive: " + reason);
     }

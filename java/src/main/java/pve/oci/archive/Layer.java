@@ -3,6 +3,7 @@ package pve.oci.archive;
 import java.io.IOException;
 import pve.oci.oci.Descriptor;
 import pve.oci.oci.Digest;
+import pve.oci.oci.ImageError;
 import pve.oci.oci.ImageException;
 
 /**
@@ -31,7 +32,7 @@ public record Layer(
     /** Compares the digest that was computed of the blob with its descriptor, where that is known. */
     public void verifyBlob(Digest actual) throws ImageException {
         if (isBlobDigestKnown && !actual.equals(descriptor.digest())) {
-            throw ImageException.of("DigestMismatch")
+            throw ImageException.of(ImageError.DIGEST_MISMATCH)
                     .with("blobDigest", descriptor.digest().toString())
                     .with("actualDigest", actual.toString())
                     .with("checked", "blob")

@@ -11,6 +11,7 @@ import pve.oci.json.JsonLimits;
 import pve.oci.oci.Descriptor;
 import pve.oci.oci.Digest;
 import pve.oci.oci.ImageConfig;
+import pve.oci.oci.ImageError;
 import pve.oci.oci.ImageException;
 import pve.oci.oci.Index;
 import pve.oci.oci.LayoutVersion;
@@ -110,7 +111,7 @@ final class OciLayout implements ImageSource {
                     add(new Candidate(nested, own == null ? candidate.name() : own), depth + 1);
                 }
             } else if (descriptor.role() == MediaType.Role.SCHEMA1) {
-                throw ImageException.of("UnsupportedMediaType")
+                throw ImageException.of(ImageError.UNSUPPORTED_MEDIA_TYPE)
                         .with("blobDigest", descriptor.digest().toString())
                         .with("mediaType", descriptor.mediaType())
                         .message("manifest " + descriptor.digest()
@@ -122,10 +123,7 @@ final class OciLayout implements ImageSource {
     }
 
     private static ImageException limit(String name, int maximum, String what) {
-        return ImageException.of("LimitExceeded")
-                .with("limit", name)
-                .with("maximum", maximum)
-                .message("archive has " + what + ", the limit " + name + " is " + maximum);
+        return ImageException.limit(name, maximum).exceeded("archive has " + what);
     }
 
     @Override
@@ -151,7 +149,7 @@ final class OciLayout implements ImageSource {
         try {
             return Digest.parse(text, "");
         } catch (IOException e) {
-            throw ImageException.of("NoMatchingImage")
+            throw ImageException.of(ImageError.NO_MATCHING_IMAGE)
                     .with("available", List.of())
                     .cause(e)
                     .message(String.valueOf(e.getMessage()));
@@ -171,7 +169,7 @@ final class OciLayout implements ImageSource {
                 try {
                     platform = config(manifest(descriptor)).platform();
                 } catch (ImageException e) {
-                    if (!e.error().equals("MalformedImage")) {
+                    if (e.error() != ImageError.MALFORMED_IMAGE) {
                         throw e;
                     }
                     // an artifact may stand beside the image
@@ -249,7 +247,7 @@ final class OciLayout implements ImageSource {
         }
         if (!claimed.architecture().equals(actual.architecture())
                 || !claimed.os().equals(actual.os())) {
-            throw ImageException.of("MalformedImage")
+            throw ImageException.of(ImageError.MALFORMED_IMAGE)
                     .with("blobDigest", manifest.config().digest().toString())
                     .with("jsonPointer", "/architecture")
                     .message("config " + manifest.config().digest() + ": architecture " + actual

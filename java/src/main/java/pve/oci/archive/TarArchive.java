@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import pve.oci.linux.Fd;
 import pve.oci.linux.NativeBuffer;
+import pve.oci.oci.ImageError;
 import pve.oci.oci.ImageException;
 import pve.oci.tar.TarEntry;
 import pve.oci.tar.TarLimits;
@@ -35,7 +36,7 @@ final class TarArchive extends IndexedArchive {
     private void checkSize(TarEntry entry) throws ImageException {
         long left = size - entry.contentOffset();
         if (entry.size() > left && !entry.isSparse()) {
-            throw ImageException.of("MalformedArchive")
+            throw ImageException.of(ImageError.MALFORMED_ARCHIVE)
                     .with("offset", entry.offset())
                     .message("archive is truncated: the entry at offset " + entry.offset() + " claims " + entry.size()
                             + " bytes, " + Math.max(0, left) + " are left");

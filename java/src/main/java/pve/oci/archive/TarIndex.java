@@ -5,6 +5,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.HashMap;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
+import pve.oci.oci.ImageError;
 import pve.oci.oci.ImageException;
 import pve.oci.tar.EntryType;
 import pve.oci.tar.TarEntry;
@@ -65,7 +66,7 @@ final class TarIndex {
         }
         isImage |= ImageNames.isDocument(name);
         if (entries.size() >= MAXIMUM_ENTRIES) {
-            throw limit("archiveEntries", MAXIMUM_ENTRIES, "has more than " + MAXIMUM_ENTRIES + " entries");
+            throw limit("archiveEntries", MAXIMUM_ENTRIES, "has too many entries");
         }
         boolean isLink = entry.type() == EntryType.HARD_LINK || entry.type() == EntryType.SYMLINK;
         hasLinks |= isLink;
@@ -79,10 +80,7 @@ final class TarIndex {
     }
 
     private static ImageException limit(String name, int maximum, String what) {
-        return ImageException.of("LimitExceeded")
-                .with("limit", name)
-                .with("maximum", maximum)
-                .message("archive " + what + ", the limit of " + name);
+        return ImageException.limit(name, maximum).exceeded("archive " + what);
     }
 
     /** The regular file of that name, also by way of links; null when there is none. */
@@ -93,7 +91,7 @@ final class TarIndex {
             return null;
         }
         if (entry.isSparse()) {
-            throw ImageException.of("MalformedArchive")
+            throw ImageException.of(ImageError.MALFORMED_ARCHIVE)
                     .message("archive stores the file " + name + " as a sparse file, which image archives must not");
         }
         return entry;

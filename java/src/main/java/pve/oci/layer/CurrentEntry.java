@@ -2,10 +2,11 @@ package pve.oci.layer;
 
 import org.jspecify.annotations.Nullable;
 import pve.oci.archive.Layer;
-import pve.oci.linux.Errno;
 import pve.oci.linux.ErrnoException;
+import pve.oci.oci.ImageError;
 import pve.oci.oci.ImageException;
 import pve.oci.rootfs.EntryPath;
+import pve.oci.tar.TarLimitException;
 import pve.oci.text.Text;
 
 /** The layer and the entry that are being applied, and the interface's errors about them. */
@@ -68,13 +69,11 @@ final class CurrentEntry {
     }
 
     private static ImageException failed(Layer layer, String entryPath, ErrnoException e, String message) {
-        return ImageException.of("EntryFailed")
+        return ImageException.of(ImageError.ENTRY_FAILED)
                 .with("layerDigest", layer.descriptor().digest().toString())
                 .with("layerIndex", layer.index())
                 .with("entryPath", entryPath)
-                .with("operation", e.call())
-                .with("errno", e.errno())
-                .with("errnoName", Errno.name(e.errno()))
+                .withAll(e.parameters())
                 .cause(e)
                 .message(layer + ", entry " + entryPath + ": " + message);
     }
@@ -84,7 +83,7 @@ final class CurrentEntry {
     }
 
     private static ImageException refused(Layer layer, String entryPath, String reason) {
-        return ImageException.of("RefusedEntry")
+        return ImageException.of(ImageError.REFUSED_ENTRY)
                 .with("layerDigest", layer.descriptor().digest().toString())
                 .with("layerIndex", layer.index())
                 .with("entryPath", entryPath)
@@ -94,18 +93,25 @@ final class CurrentEntry {
 
     /** A limit is exceeded, by the entry or by the layer as a whole. */
     ImageException limit(String name, long maximum, String what) {
-        ImageException.Builder builder = ImageException.of("LimitExceeded")
-                .with("limit", name)
-                .with("maximum", maximum)
+        return limit(name, maximum).exceeded(prefix() + what);
+    }
+
+    /** One of the tar reader's limits, which its message tells. */
+    ImageException limit(TarLimitException e) {
+        return limit(e.limit(), e.maximum()).cause(e).message(prefix() + e.getMessage());
+    }
+
+    private ImageException.Builder limit(String name, long maximum) {
+        ImageException.Builder builder = ImageException.limit(name, maximum)
                 .with("layerDigest", layer().descriptor().digest().toString());
         if (isAtEntry) {
             builder.with("entryPath", path.toString());
         }
-        return builder.message(prefix() + what + ", exceeds the limit of " + maximum + " (" + name + ")");
+        return builder;
     }
 
     ImageException malformed(long offset, Exception cause) {
-        return ImageException.of("MalformedArchive")
+        return ImageException.of(ImageError.MALFORMED_ARCHIVE)
                 .with("blobDigest", layer().descriptor().digest().toString())
                 .with("offset", offset)
                 .cause(cause)

@@ -102,7 +102,7 @@ public final class LayerApplier implements AutoCloseable {
         } catch (ErrnoException e) {
             throw current.failed(e);
         } catch (TarLimitException e) {
-            throw current.limit(e.limit(), e.maximum(), String.valueOf(e.getMessage()));
+            throw current.limit(e);
         } catch (TarFormatException e) {
             throw current.malformed(e.offset(), e);
         } catch (Steps.ExceededException e) {

@@ -9,6 +9,7 @@ import org.jspecify.annotations.Nullable;
 import pve.oci.archive.Layer;
 import pve.oci.linux.Cpus;
 import pve.oci.oci.Digest;
+import pve.oci.oci.ImageError;
 import pve.oci.oci.ImageException;
 import pve.oci.tar.TarSource;
 
@@ -238,7 +239,7 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
         }
         layer.verifyBlob(blobDigest);
         if (!actual.equals(layer.diffId())) {
-            throw ImageException.of("DigestMismatch")
+            throw ImageException.of(ImageError.DIGEST_MISMATCH)
                     .with("blobDigest", layer.descriptor().digest().toString())
                     .with("actualDigest", actual.toString())
                     .with("checked", "diffId")

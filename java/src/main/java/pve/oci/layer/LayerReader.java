@@ -11,8 +11,8 @@ import pve.oci.compress.CorruptBlobException;
 import pve.oci.compress.Decompressor;
 import pve.oci.compress.UnsupportedCompressionException;
 import pve.oci.compress.WindowLimitException;
-import pve.oci.linux.Errno;
 import pve.oci.linux.ErrnoException;
+import pve.oci.oci.ImageError;
 import pve.oci.oci.ImageException;
 
 /**
@@ -72,10 +72,8 @@ final class LayerReader {
 
     /** It is the archive that failed, not the entry that happens to be at work. */
     private static ImageException unreadable(Layer layer, ErrnoException e) {
-        return ImageException.of("SystemError")
-                .with("operation", e.call())
-                .with("errno", e.errno())
-                .with("errnoName", Errno.name(e.errno()))
+        return ImageException.of(ImageError.SYSTEM_ERROR)
+                .withAll(e.parameters())
                 .cause(e)
                 .message(layer + ": " + e.getMessage());
     }
@@ -101,7 +99,7 @@ final class LayerReader {
         uncompressed = 0;
         try (BlobSource blob = layer.blob().open()) {
             if (blob.size() != layer.descriptor().size()) {
-                throw ImageException.of("SizeMismatch")
+                throw ImageException.of(ImageError.SIZE_MISMATCH)
                         .with("blobDigest", layer.descriptor().digest().toString())
                         .with("expectedSize", layer.descriptor().size())
                         .with("actualSize", blob.size())
@@ -147,7 +145,7 @@ final class LayerReader {
         Slot read = slots.takeBlob(layer);
         int length = blob.read(read.memory);
         if (length == 0 && left > 0) {
-            throw ImageException.of("MalformedArchive")
+            throw ImageException.of(ImageError.MALFORMED_ARCHIVE)
                     .with("blobDigest", layer.descriptor().digest().toString())
                     .message(layer + ": archive is truncated, " + left + " bytes of the blob are missing");
         }
@@ -172,10 +170,7 @@ final class LayerReader {
             uncompressed += out.position() - before;
             if (uncompressed > LayerLimits.RATIO_FREE_SIZE && uncompressed / compressed > limits.maximumRatio()) {
                 throw limit(
-                        layer,
-                        "decompressionRatio",
-                        limits.maximumRatio(),
-                        "decompresses to more than " + limits.maximumRatio() + " times its size");
+                        layer, "decompressionRatio", limits.maximumRatio(), "decompresses to too many times its size");
             }
             mayHaveMore = !out.hasRemaining();
             if (mayHaveMore) {
@@ -187,7 +182,7 @@ final class LayerReader {
     private ImageException explain(Layer layer, IOException e) {
         String blobDigest = layer.descriptor().digest().toString();
         if (e instanceof UnsupportedCompressionException unsupported) {
-            return ImageException.of("UnsupportedMediaType")
+            return ImageException.of(ImageError.UNSUPPORTED_MEDIA_TYPE)
                     .with("blobDigest", blobDigest)
                     .with("mediaType", layer.descriptor().mediaType())
                     .cause(e)
@@ -196,7 +191,8 @@ final class LayerReader {
         if (e instanceof WindowLimitException) {
             return limit(layer, "zstdWindowLog", limits.zstdWindowLog(), String.valueOf(e.getMessage()));
         }
-        ImageException.Builder builder = ImageException.of("MalformedArchive").with("blobDigest", blobDigest);
+        ImageException.Builder builder =
+                ImageException.of(ImageError.MALFORMED_ARCHIVE).with("blobDigest", blobDigest);
         if (e instanceof CorruptBlobException corrupt) {
             builder.with("offset", corrupt.offset());
         }
@@ -204,10 +200,8 @@ final class LayerReader {
     }
 
     private static ImageException limit(Layer layer, String name, long maximum, String what) {
-        return ImageException.of("LimitExceeded")
-                .with("limit", name)
-                .with("maximum", maximum)
+        return ImageException.limit(name, maximum)
                 .with("layerDigest", layer.descriptor().digest().toString())
-                .message(layer + ": " + what + ", the limit " + name + " is " + maximum);
+                .exceeded(layer + ": " + what);
     }
 }

@@ -1,6 +1,8 @@
 package pve.oci.linux;
 
 import java.io.IOException;
+import java.util.LinkedHashMap;
+import java.util.Map;
 
 /**
  * A system call that failed. It has no stack trace and no path: whoever knows the path turns it into an exception of
@@ -21,6 +23,15 @@ public final class ErrnoException extends IOException {
     /** The system call's name, as its manual page spells it. */
     public String call() {
         return call;
+    }
+
+    /** Call and number as the errors of io.pve.oci have them. */
+    public Map<String, Object> parameters() {
+        Map<String, Object> parameters = new LinkedHashMap<>();
+        parameters.put("operation", call);
+        parameters.put("errno", errno);
+        parameters.put("errnoName", Errno.name(errno));
+        return parameters;
     }
 
     public int errno() {

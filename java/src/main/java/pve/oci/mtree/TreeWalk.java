@@ -97,10 +97,7 @@ final class TreeWalk {
 
     private static void checkSize(long size) throws ImageException {
         if (size > MAXIMUM_NAMES_SIZE) {
-            throw ImageException.of("LimitExceeded")
-                    .with("limit", "names")
-                    .with("maximum", MAXIMUM_NAMES_SIZE)
-                    .message("names of files take more than the limit of " + MAXIMUM_NAMES_SIZE + " bytes");
+            throw ImageException.limit("names", MAXIMUM_NAMES_SIZE).exceeded("names of files are too long together");
         }
     }
 

@@ -12,18 +12,17 @@ import org.jspecify.annotations.Nullable;
 public final class ImageException extends IOException {
     private static final long serialVersionUID = 1;
 
-    private final String error;
+    private final ImageError error;
     private final transient Map<String, @Nullable Object> parameters;
 
     private ImageException(
-            String error, Map<String, @Nullable Object> parameters, String message, @Nullable Throwable cause) {
+            ImageError error, Map<String, @Nullable Object> parameters, String message, @Nullable Throwable cause) {
         super(message, cause);
         this.error = error;
         this.parameters = parameters;
     }
 
-    /** Name of the error in the interface, without the interface's name. */
-    public String error() {
+    public ImageError error() {
         return error;
     }
 
@@ -38,17 +37,26 @@ public final class ImageException extends IOException {
     }
 
     /** Begins an exception for this error of the interface. */
-    public static Builder of(String error) {
+    public static Builder of(ImageError error) {
         return new Builder(error);
+    }
+
+    /**
+     * The error for a limit that is exceeded.
+     *
+     * @param name the setting's, or what is limited when no setting is
+     */
+    public static Builder limit(String name, long maximum) {
+        return of(ImageError.LIMIT_EXCEEDED).with("limit", name).with("maximum", maximum);
     }
 
     /** Collects the parameters, in the interface's order. */
     public static final class Builder {
-        private final String error;
+        private final ImageError error;
         private final Map<String, @Nullable Object> parameters = new LinkedHashMap<>();
         private @Nullable Throwable cause;
 
-        private Builder(String error) {
+        private Builder(ImageError error) {
             this.error = error;
         }
 
@@ -57,9 +65,20 @@ public final class ImageException extends IOException {
             return this;
         }
 
+        /** Several parameters at once. */
+        public Builder withAll(Map<String, ?> values) {
+            parameters.putAll(values);
+            return this;
+        }
+
         public Builder cause(Throwable reason) {
             cause = reason;
             return this;
+        }
+
+        /** The message of a limit that is exceeded, from what is too large or too many. */
+        public ImageException exceeded(String what) {
+            return message(what + ": the limit is " + parameters.get("maximum") + " (" + parameters.get("limit") + ")");
         }
 
         public ImageException message(String message) {

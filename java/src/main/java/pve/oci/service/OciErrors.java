@@ -3,7 +3,6 @@ package pve.oci.service;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
-import pve.oci.linux.Errno;
 import pve.oci.linux.ErrnoException;
 import pve.oci.text.Text;
 import pve.oci.varlink.VarlinkException;
@@ -56,11 +55,8 @@ final class OciErrors {
 
     /** @param what the file, or what else the system call was about */
     static VarlinkException systemError(String what, @Nullable String path, ErrnoException e) {
-        Map<String, @Nullable Object> parameters = new LinkedHashMap<>();
-        parameters.put("operation", e.call());
+        Map<String, @Nullable Object> parameters = new LinkedHashMap<>(e.parameters());
         parameters.put("path", path);
-        parameters.put("errno", e.errno());
-        parameters.put("errnoName", Errno.name(e.errno()));
         return error("SystemError", Text.clean(what) + ": " + e.getMessage(), parameters);
     }
 

@@ -13,6 +13,7 @@ import pve.oci.layer.LayerApplier.Pass;
 import pve.oci.layer.LayerPipeline;
 import pve.oci.layer.Progress;
 import pve.oci.mtree.TreeRecord;
+import pve.oci.oci.ImageError;
 import pve.oci.oci.ImageException;
 import pve.oci.rootfs.Rootfs;
 import pve.oci.rootfs.WhiteoutOrderException;
@@ -98,14 +99,14 @@ final class Extraction {
 
     /** A layer that is not what its digests say is better called that than malformed, or full of odd entries. */
     private static IOException preferDigest(ImageException failure, Layer layer, LayerPipeline pipeline) {
-        if (!failure.error().equals("MalformedArchive") && !failure.error().equals("RefusedEntry")) {
+        if (failure.error() != ImageError.MALFORMED_ARCHIVE && failure.error() != ImageError.REFUSED_ENTRY) {
             return failure;
         }
         try {
             pipeline.skip();
             pipeline.verifyContent(layer);
         } catch (ImageException e) {
-            return e.error().equals("DigestMismatch") ? e : failure;
+            return e.error() == ImageError.DIGEST_MISMATCH ? e : failure;
         } catch (IOException | IllegalStateException e) {
             return failure;
         }

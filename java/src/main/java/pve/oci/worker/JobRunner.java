@@ -12,10 +12,10 @@ import pve.oci.archive.ImageArchive;
 import pve.oci.archive.Layer;
 import pve.oci.layer.LayerPipeline;
 import pve.oci.layer.Progress;
-import pve.oci.linux.Errno;
 import pve.oci.linux.ErrnoException;
 import pve.oci.linux.Fd;
 import pve.oci.linux.Libc;
+import pve.oci.oci.ImageError;
 import pve.oci.oci.ImageException;
 import pve.oci.rootfs.Rootfs;
 import pve.oci.rootfs.RootfsNotEmptyException;
@@ -71,17 +71,14 @@ public final class JobRunner {
         } catch (ErrnoException e) {
             throw systemError(e).in(Text.name(request.archiveName()));
         } catch (IOException e) {
-            throw ImageException.of("MalformedArchive")
+            throw ImageException.of(ImageError.MALFORMED_ARCHIVE)
                     .cause(e)
                     .message(Text.clean(String.valueOf(e.getMessage())))
                     .in(Text.name(request.archiveName()));
         } catch (OutOfMemoryError e) {
-            throw ImageException.of("LimitExceeded")
-                    .with("limit", "memory")
-                    .with("maximum", Runtime.getRuntime().maxMemory())
+            throw ImageException.limit("memory", Runtime.getRuntime().maxMemory())
                     .cause(e)
-                    .message("image needs more memory than is allowed, the limit memory is "
-                            + Runtime.getRuntime().maxMemory())
+                    .exceeded("image needs too much memory")
                     .in(Text.name(request.archiveName()));
         } finally {
             close(archive);
@@ -90,10 +87,8 @@ public final class JobRunner {
     }
 
     private static ImageException systemError(ErrnoException e) {
-        return ImageException.of("SystemError")
-                .with("operation", e.call())
-                .with("errno", e.errno())
-                .with("errnoName", Errno.name(e.errno()))
+        return ImageException.of(ImageError.SYSTEM_ERROR)
+                .withAll(e.parameters())
                 .cause(e)
                 .message(String.valueOf(e.getMessage()));
     }
@@ -122,7 +117,7 @@ public final class JobRunner {
             }
         } catch (ImageException e) {
             // what cannot be read is not an image; what could not be read for another reason is an error
-            if (!e.error().startsWith("Malformed")) {
+            if (e.error() != ImageError.MALFORMED_ARCHIVE && e.error() != ImageError.MALFORMED_IMAGE) {
                 throw e;
             }
         }
@@ -247,7 +242,7 @@ public final class JobRunner {
         try {
             return new Rootfs(root, steps);
         } catch (RootfsNotEmptyException e) {
-            throw ImageException.of("RootDirectoryNotEmpty")
+            throw ImageException.of(ImageError.ROOT_DIRECTORY_NOT_EMPTY)
                     .cause(e)
                     .message("root directory is not empty: " + e.reason());
         }

@@ -14,6 +14,7 @@ import pve.oci.mtree.Changes;
 import pve.oci.mtree.PathSet;
 import pve.oci.mtree.RecordException;
 import pve.oci.mtree.TreeRecord;
+import pve.oci.oci.ImageError;
 import pve.oci.oci.ImageException;
 import pve.oci.rootfs.PathOpener;
 import pve.oci.rootfs.Steps;
@@ -124,7 +125,7 @@ final class UpdateJob {
             return changes;
         }
         if (!changes.isEmpty() && !request.discardsChanges()) {
-            throw ImageException.of("RootDirectoryChanged")
+            throw ImageException.of(ImageError.ROOT_DIRECTORY_CHANGED)
                     .with("comparison", changes.toJson())
                     .message(changes.count() + " entries were changed since the image was extracted: keep them, or"
                             + " discard the changes");
@@ -164,17 +165,17 @@ final class UpdateJob {
     }
 
     private static ImageException error(UpdateException e) {
-        String name = switch (e.reason()) {
-            case UPDATE_PENDING -> "UpdatePending";
-            case UPDATE_CONFLICT -> "UpdateConflict";
-            case NOTHING_TO_ROLL_BACK -> "NothingToRollBack";
-            case NOT_ENOUGH_SPACE -> "NotEnoughSpace";
+        ImageError error = switch (e.reason()) {
+            case UPDATE_PENDING -> ImageError.UPDATE_PENDING;
+            case UPDATE_CONFLICT -> ImageError.UPDATE_CONFLICT;
+            case NOTHING_TO_ROLL_BACK -> ImageError.NOTHING_TO_ROLL_BACK;
+            case NOT_ENOUGH_SPACE -> ImageError.NOT_ENOUGH_SPACE;
         };
-        return ImageException.of(name).cause(e).message(String.valueOf(e.getMessage()));
+        return ImageException.of(error).cause(e).message(String.valueOf(e.getMessage()));
     }
 
     private static ImageException recordError(RecordException e) {
-        return ImageException.of(e.isMissing() ? "NoRecord" : "RecordDamaged")
+        return ImageException.of(e.isMissing() ? ImageError.NO_RECORD : ImageError.RECORD_DAMAGED)
                 .cause(e)
                 .message(String.valueOf(e.getMessage()));
     }

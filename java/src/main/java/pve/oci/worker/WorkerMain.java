@@ -110,7 +110,7 @@ public final class WorkerMain {
         try {
             reply = job.run(archive, root);
         } catch (ImageException e) {
-            error = ERROR_PREFIX + e.error();
+            error = ERROR_PREFIX + e.error().definition();
             reply = new LinkedHashMap<>(e.parameters());
             reply.put("message", String.valueOf(e.getMessage()));
             for (Throwable suppressed : e.getSuppressed()) {

@@ -24,6 +24,7 @@ import pve.oci.archive.Layer;
 import pve.oci.linux.NativeBuffer;
 import pve.oci.oci.Descriptor;
 import pve.oci.oci.Digest;
+import pve.oci.oci.ImageError;
 import pve.oci.oci.ImageException;
 import pve.oci.tar.TarLimits;
 
@@ -342,7 +343,7 @@ class LayerPipelineTest {
             pipeline.beginLayer();
             assertThatThrownBy(pipeline::skip)
                     .isInstanceOfSatisfying(
-                            ImageException.class, e -> assertThat(e.error()).isEqualTo("DigestMismatch"));
+                            ImageException.class, e -> assertThat(e.error()).isEqualTo(ImageError.DIGEST_MISMATCH));
         }
     }
 
@@ -441,7 +442,8 @@ class LayerPipelineTest {
         Layer layer = layer(0, blob.toByteArray(), new byte[0]);
         try (LayerPipeline pipeline = new LayerPipeline(List.of(layer), limits, new Progress(), false, cores)) {
             pipeline.beginLayer();
-            assertThatThrownBy(pipeline::skip).hasMessageContaining("decompressionRatio is 100");
+            assertThatThrownBy(pipeline::skip)
+                    .hasMessageContaining("too many times its size: the limit is 100 (decompressionRatio)");
         }
     }
 }

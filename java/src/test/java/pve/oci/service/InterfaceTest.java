@@ -11,6 +11,7 @@ import java.util.TreeSet;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
+import pve.oci.oci.ImageError;
 import pve.oci.varlink.Idl;
 import pve.oci.varlink.IdlType;
 
@@ -52,14 +53,18 @@ class InterfaceTest {
     }
 
     @Test
-    void every_error_is_made_by_some_code() throws IOException {
-        StringBuilder code = new StringBuilder();
-        try (var files = Files.walk(SOURCES)) {
-            for (Path file :
-                    files.filter(path -> path.toString().endsWith(".java")).toList()) {
-                code.append(Files.readString(file, StandardCharsets.UTF_8));
-            }
+    void errors_of_images_are_defined_and_each_is_made_somewhere() throws IOException {
+        String code = code();
+        for (ImageError error : ImageError.values()) {
+            assertThat(IDL.errors()).containsKey(error.definition());
+            assertThat(code).contains("ImageError." + error);
         }
+        assertThat(code).doesNotContain("ImageException.of(\"");
+    }
+
+    @Test
+    void every_error_is_made_by_some_code() throws IOException {
+        String code = code();
         Set<String> unused = new TreeSet<>();
         for (String error : IDL.errors().keySet()) {
             if (!Pattern.compile("\"(io\\.pve\\.oci\\.)?" + error + "\"")
@@ -87,5 +92,16 @@ class InterfaceTest {
         assertThat(shared).containsExactly("ImageSelector", "Progress");
         shared.forEach(type ->
                 assertThat(WORKER.types().get(type)).isEqualTo(IDL.types().get(type)));
+    }
+
+    private static String code() throws IOException {
+        StringBuilder code = new StringBuilder();
+        try (var files = Files.walk(SOURCES)) {
+            for (Path file :
+                    files.filter(path -> path.toString().endsWith(".java")).toList()) {
+                code.append(Files.readString(file, StandardCharsets.UTF_8));
+            }
+        }
+        return code.toString();
     }
 }

@@ -20,6 +20,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import pve.oci.conformance.ImageBuilder;
 import pve.oci.linux.Fd;
+import pve.oci.oci.ImageError;
 import pve.oci.oci.ImageException;
 import pve.oci.rootfs.TemporaryRoot;
 
@@ -126,7 +127,7 @@ class JobRunnerTest {
                 + ",\"outer\":{\"files\":{\"#1\":{\"layer\":[[\"file\",\"b\",\"3\"]]}}}}";
         assertThatThrownBy(() -> run("verify", damaged, Map.of()))
                 .isInstanceOfSatisfying(
-                        ImageException.class, e -> assertThat(e.error()).isEqualTo("DigestMismatch"));
+                        ImageException.class, e -> assertThat(e.error()).isEqualTo(ImageError.DIGEST_MISMATCH));
     }
 
     @Test
@@ -206,7 +207,7 @@ class JobRunnerTest {
 
         assertThatThrownBy(() -> run("extract", IMAGE, Map.of()))
                 .isInstanceOfSatisfying(
-                        ImageException.class, e -> assertThat(e.error()).isEqualTo("RootDirectoryNotEmpty"))
+                        ImageException.class, e -> assertThat(e.error()).isEqualTo(ImageError.ROOT_DIRECTORY_NOT_EMPTY))
                 .hasMessage("ARCHIVE: root directory is not empty: it holds etc/passwd;"
                         + " only lost+found and volumes mounted below it may hold anything but directories");
         assertThat(root.shell("ls")).isEqualTo("etc\n");
