@@ -186,6 +186,29 @@ subtest 'a callback that dies ends the job' => sub {
     is(PVE::OCI::last_error(), undef, 'not an error of the client');
 };
 
+subtest 'the configuration comes before the extraction, and may end it' => sub {
+    my $early =
+        ['reply', { continues => JSON::true, parameters => { config => { User => 'a' } } }];
+    my @seen;
+    my ($daemon, $error) =
+        extract([$early, $DONE], { on_config => sub ($c) { push @seen, $c } });
+    is($error, '', 'no error');
+    is_deeply(\@seen, [{ User => 'a' }], 'the callback got it, once');
+    ($daemon, $error) =
+        extract([$early, ['wait_eof']], { on_config => sub ($c) { die "not this one\n" } });
+    is($error, "not this one\n", 'an exception of the callback');
+    ok($daemon->wait_for('eof'), '... ends the job');
+
+    my $hostile = { continues => JSON::true, parameters => { config => { User => "a\nb" } } };
+    ($daemon, $error) = extract([['reply', $hostile], ['wait_eof']]);
+    like($error, qr/User holds a control character/,
+        'what check_config refuses is refused at once');
+    ok($daemon->wait_for('eof'), '... by ending the sending: the daemon may still clean up');
+    $hostile->{parameters}->{config} = [];
+    ($daemon, $error) = extract([['reply', $hostile], ['wait_eof']]);
+    like($error, qr/the image configuration is not an object/, 'not an object');
+};
+
 # Sends signals to this process after these seconds, one after the other.
 sub start_killer (@delays) {
     my $killer = fork() // die $!;

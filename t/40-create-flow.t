@@ -164,6 +164,32 @@ subtest 'a tar that is no image: one job finds out, the original function gets i
     is($methods, 'ParseAndExtractImage', 'one job');
 };
 
+subtest 'what cannot be started is refused before it is extracted' => sub {
+    my $cases = {
+        'a variable that execve(2) does not take' =>
+            [{ Cmd => ['/bin/sh'], Env => ['LONG=' . 'x' x 131_072] }, qr/LONG/],
+        'no command' => [{ Entrypoint => [''] }, qr/there is no command/],
+        'a line break in a value' => [{ Cmd => ['a'], WorkingDir => "/a\nb" }, qr/WorkingDir/],
+    };
+    for my $name (sort keys $cases->%*) {
+        my ($config, $message) = $cases->{$name}->@*;
+        my $daemon = FakeDaemon->start([
+            ['reply', { continues => JSON::true, parameters => { jobId => '1' } }],
+            ['reply', { continues => JSON::true, parameters => { config => $config } }],
+            ['wait_eof'],
+        ]);
+        local $ENV{PVE_OCI_SOCKET} = $daemon->socket();
+        my $conf = { unprivileged => 1 };
+        eval {
+            PVE::LXC::OCI::restore_archive($STORAGE, 'local:vztmpl/image.tar', new_rootfs(),
+                $conf);
+        };
+        like($@, $message, $name);
+        ok($daemon->wait_for('eof'), '... and the job is ended');
+        is_deeply($conf, { unprivileged => 1 }, '... nothing was set');
+    }
+};
+
 subtest 'any other error is the end' => sub {
     for my $name (qw(MalformedArchive MalformedImage UnsupportedMediaType NoMatchingImage)) {
         my ($returned, $error, $log, $methods) =

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # A task that creates a container is stopped in the middle, as PVE does it: SIGTERM to its process
-# group, and SIGKILL. What comes next is umount of the loop-mounted rootfs, which must succeed at
-# once.
+# group, and SIGKILL; or it ends by itself, because the image's config says that no container can be
+# started from it. What comes next is umount of the loop-mounted rootfs, which must succeed at once.
 
 use v5.36;
 
@@ -37,14 +37,15 @@ END {
 # Incompressible, so that the limit on the bandwidth makes it last for half a minute.
 my $BANDWIDTH = 1024; # KiB/s
 open(my $random, '<:raw', '/dev/urandom') or die $!;
-my $ARCHIVE = write_image(
-    "$DIRECTORY/image.tar",
-    { Cmd => ['sh'] },
-    join(
-        '',
-        map { read($random, my $bytes, 64 << 10); entry('0', "file$_", content => $bytes) }
-            1 .. 512
-    ),
+my $LAYER = join(
+    '',
+    map { read($random, my $bytes, 64 << 10); entry('0', "file$_", content => $bytes) }
+        1 .. 512
+);
+my $ARCHIVE = write_image("$DIRECTORY/image.tar", { Cmd => ['sh'] }, $LAYER);
+my $TOO_LARGE = write_image(
+    "$DIRECTORY/too-large.tar",
+    { Cmd => ['sh'], Env => ['LARGE=' . 'x' x (128 << 10)] }, $LAYER,
 );
 
 sub mount_disk() {
@@ -104,6 +105,29 @@ for my $case (map { ["$_, daemon", $_, $daemon->{socket}], ["$_, embedded", $_, 
         note(sprintf('umount took %.2f s', time() - $start));
         ok(wait_until(sub { qx(losetup -j $DISK) eq '' }), 'the device becomes free');
         note(sprintf('free after %.2f s', time() - $start));
+    };
+}
+
+# 32 MiB at 1 MiB a second would take half a minute.
+for my $case (['daemon', $daemon->{socket}], ['embedded', "$DIRECTORY/none"]) {
+    my ($name, $socket) = $case->@*;
+    subtest "no container can be started from it, $name" => sub {
+        plan(skip_all => 'no embedded engine') if $socket =~ /none/ && !$has_engine;
+        mount_disk() or die "mount failed\n";
+        local $ENV{PVE_OCI_SOCKET} = $socket;
+        local $PVE::OCI::Settings::FILE = settings_file('daemon-only = no');
+        local $SIG{__WARN__} = sub ($line) { note($line) };
+        my $start = time();
+        eval {
+            PVE::LXC::OCI::restore_archive(
+                { ids => {} }, $TOO_LARGE, $MOUNT, { unprivileged => 1 },
+                0, $BANDWIDTH
+            );
+        };
+        like($@, qr/LARGE/, 'the error names the variable');
+        cmp_ok(time() - $start, '<', 10, 'long before all was extracted');
+        is_deeply([entries()], [], 'the rootfs is empty');
+        is(system('umount', '-d', $MOUNT), 0, 'umount at once');
     };
 }
 

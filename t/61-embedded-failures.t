@@ -126,6 +126,26 @@ subtest 'an exception of a callback' => sub {
     is(PVE::OCI::last_error(), undef, 'it is no error of ours');
 };
 
+subtest 'the configuration is known before the extraction' => sub {
+    my $rootdir = new_root();
+    my $found;
+    eval {
+        PVE::OCI::parse_and_extract_image(
+            $IMAGE, $rootdir, undef,
+            {
+                on_config => sub ($config) {
+                    $found = $config;
+                    die "not this one\n";
+                }
+            }
+        );
+    };
+    is($@, "not this one\n", 'its exception reaches the caller');
+    is_deeply($found, $CONFIG, 'the image\'s');
+    is_deeply(entries_of($rootdir), [], 'nothing is left');
+    is(owner_of($rootdir), '0:0', 'the owner is as it was');
+};
+
 subtest 'SIGCHLD ignored, or reaped by others' => sub {
     for my $handler ('IGNORE', sub { 1 while waitpid(-1, POSIX::WNOHANG()) > 0 }) {
         local $SIG{CHLD} = $handler;
@@ -182,7 +202,7 @@ subtest 'an engine that was taken over' => sub {
     my $before = $peak->();
     my $error = with_fake_engine(sub ($socket) { send_all($socket, $frame) }, $detect);
     is(
-        $error, "worker sent an invalid reply: a reply of more than 300000 values\n",
+        $error, "worker sent an invalid reply: a reply of more than 400000 values\n",
         'many values'
     );
     cmp_ok($peak->() - $before, '<', 150, 'MiB more, of 15 that were sent');

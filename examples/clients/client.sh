@@ -26,7 +26,8 @@ extract)
     call --more ParseAndExtractImage "$parameters" | jq -r --unbuffered '
         if .jobId then "job \(.jobId)"
         elif .result then "entries \(.result.entriesWritten)"
-        else .progress | "\(.phase) \(.bytesRead)/\(.bytesTotal)" end'
+        elif .progress then .progress | "\(.phase) \(.bytesRead)/\(.bytesTotal)"
+        else empty end'
     ;;
 cancel)
     call '' CancelJob "$(jq -n --arg id "$2" '{id: $id}')" >/dev/null

@@ -227,9 +227,13 @@ my sub extract_options ($options) {
 # Hands the replies before the last to the caller's functions.
 my sub reply_handler ($options) {
     return sub ($reply) {
-        my ($job_id, $progress) = $reply->@{qw(jobId progress)};
+        my ($job_id, $progress, $config) = $reply->@{qw(jobId progress config)};
         $options->{on_job}->($job_id)
             if defined($job_id) && !ref($job_id) && $options->{on_job};
+        if (defined($config)) {
+            invalid_reply('the image configuration is not an object') if ref($config) ne 'HASH';
+            $options->{on_config}->($config) if $options->{on_config};
+        }
         return if !defined($progress);
         invalid_reply('progress is not an object') if ref($progress) ne 'HASH';
         $options->{progress}->($progress) if $options->{progress};
@@ -330,8 +334,16 @@ sub extract_image ($archive, $rootdir, $options = {}) {
 }
 
 sub parse_and_extract_image ($archive, $rootdir, $arch = undef, $options = {}) {
-    my $reply = extract_image($archive, $rootdir, { ($options // {})->%*, architecture => $arch });
-    check_config($reply->{config});
+    my $on_config = $options->{on_config};
+    my $check = sub ($config) {
+        check_config($config);
+        $on_config->($config) if $on_config;
+    };
+    my $reply = extract_image(
+        $archive, $rootdir,
+        { ($options // {})->%*, architecture => $arch, on_config => $check },
+    );
+    check_config($reply->{config}); # a worker that was taken over could send another one
     return wantarray ? $reply->@{qw(config result)} : $reply->{config};
 }
 

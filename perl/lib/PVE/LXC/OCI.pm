@@ -138,6 +138,8 @@ my sub extract ($archive_path, $rootdir, $conf, $id_map, $bwlimit) {
                 bwlimit => $bwlimit,
                 variant => $platform->{variant},
                 progress => progress_printer($announce),
+                # what cannot be started is refused before minutes are spent on its layers
+                on_config => sub ($early) { PVE::LXC::OCI::ImageConfig::check($conf, $early) },
                 daemon_only => 1, # unless the settings allow the embedded engine
                 on_fallback => \&log_warning,
                 on_abort => \&log_warning,

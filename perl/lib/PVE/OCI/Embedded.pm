@@ -348,7 +348,7 @@ my sub run ($settings, $request, $root, $on_reply) {
         if (ref($reply->{log}) eq 'HASH' && $log_lines++ < $MAX_LOG_LINES) {
             warn 'pve-oci: ' . PVE::OCI::Text::one_line($reply->{log}->{message} // '') . "\n";
         }
-        $on_reply->($reply) if $on_reply && $reply->{progress};
+        $on_reply->($reply) if $on_reply && ($reply->{progress} || $reply->{config});
     };
     my $reply = eval { hold($settings, $request, $listen, $state) };
     my $error = $@;

@@ -260,7 +260,7 @@ sub call ($path, $method, $parameters, $options = {}) {
     my $connection = connect_socket($path);
     my $result = eval { exchange($connection, $method, $parameters, $options) };
     my $error = $@;
-    if (!defined($result) && !PVE::OCI::Error::caught($error) && $options->{on_abort}) {
+    if (!defined($result) && !$connection->{is_answered} && $options->{on_abort}) {
         my $reason = hang_up($connection);
         $options->{on_abort}->($reason) if defined($reason);
     }

@@ -54,6 +54,17 @@ final class JobListener implements WorkerConversation.Listener {
     }
 
     @Override
+    public void config(byte[] frame) {
+        if (passesProgress) {
+            try {
+                call.offerContinuing(frame);
+            } catch (IOException e) {
+                peerGone();
+            }
+        }
+    }
+
+    @Override
     public void log(boolean isProblem, String text) {
         if (logLines++ < MAXIMUM_LOG_LINES) {
             if (isProblem) {

@@ -44,6 +44,13 @@ public final class WorkerConversation {
         default void progress(Map<String, @Nullable Object> progress) {}
 
         /**
+         * The image's configuration, before anything is extracted.
+         *
+         * @param frame a reply that others follow
+         */
+        default void config(byte[] frame) {}
+
+        /**
          * A line for the job's log.
          *
          * @param isProblem whether it is more than information
@@ -94,6 +101,7 @@ public final class WorkerConversation {
         long heard = started;
         long checked = started;
         long events = 0;
+        boolean hasConfig = false;
         while (true) {
             Frame frame = worker.channel().tryReceive();
             long now = System.nanoTime();
@@ -115,7 +123,15 @@ public final class WorkerConversation {
             if (++events > FIRST_EVENTS + EVENTS_PER_SECOND * ((now - started) / 1_000_000_000)) {
                 throw OciErrors.workerFailed("worker sends more than " + EVENTS_PER_SECOND + " events a second");
             }
-            tell(listener, (WorkerReplies.Event) message);
+            if (message instanceof WorkerReplies.Config config) {
+                if (hasConfig) {
+                    throw OciErrors.workerFailed("worker sent an invalid reply: config twice");
+                }
+                hasConfig = true;
+                listener.config(config.frame());
+            } else {
+                tell(listener, (WorkerReplies.Event) message);
+            }
         }
     }
 

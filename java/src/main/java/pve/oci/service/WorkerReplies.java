@@ -38,6 +38,9 @@ final class WorkerReplies {
             @Nullable Map<String, @Nullable Object> progress,
             @Nullable LogLine log) implements Message {}
 
+    /** The image's configuration, known before anything is extracted; the frame is for the client as it is. */
+    record Config(byte[] frame) implements Message {}
+
     record LogLine(boolean isProblem, String text) {}
 
     /** The last one, after success. */
@@ -97,7 +100,7 @@ final class WorkerReplies {
             return error(frame.get("error"), fields);
         }
         if (continues) {
-            return event(fields);
+            return event(fields, json, reply);
         }
         requireMatch(checker, reply, fields, "");
         return new Reply(fields, json);
@@ -116,8 +119,16 @@ final class WorkerReplies {
         }
     }
 
-    private Message event(Map<String, @Nullable Object> fields) throws VarlinkException {
+    private Message event(Map<String, @Nullable Object> fields, byte[] frame, IdlType.Struct reply)
+            throws VarlinkException {
         requireMatch(eventChecker, EVENT, fields, "");
+        if (fields.get("config") != null) {
+            // the client gets the whole frame, so it must hold nothing but what the client's interface has
+            if (fields.size() > 1 || !reply.fields().containsKey("config")) {
+                throw invalid("config");
+            }
+            return new Config(frame);
+        }
         if (fields.values().stream().allMatch(value -> value == null)) {
             throw invalid("an event that says nothing");
         }

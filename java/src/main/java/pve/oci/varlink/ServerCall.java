@@ -131,6 +131,15 @@ public final class ServerCall {
         flush();
     }
 
+    /**
+     * A reply that others follow as a whole frame, of which the client gets at once what it takes and the rest as it
+     * reads. Never waits. Only if {@link #wantsMore}.
+     */
+    public void offerContinuing(byte[] reply) throws IOException {
+        requireMore();
+        channel.offer(reply);
+    }
+
     private void requireMore() {
         if (!wantsMore() || answered) {
             throw new IllegalStateException("no reply that others follow is wanted by " + method());

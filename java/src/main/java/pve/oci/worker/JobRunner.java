@@ -194,9 +194,16 @@ public final class JobRunner {
             // said before the first byte of the image is read: nothing can have made this process lie yet
             listener.accept(Map.of("existing", rootfs.existing().toJson()));
             try (ImageArchive open = ImageArchive.open(archive, request.jsonLimits())) {
-                return extract(open, open.images().select(request.selector()), rootfs);
+                return extract(open, select(open), rootfs);
             }
         }
+    }
+
+    /** The image of the job. Its configuration is told of at once: the caller may have no use for such an image. */
+    private Image select(ImageArchive open) throws IOException {
+        Image image = open.images().select(request.selector());
+        listener.accept(Map.of("config", config(image)));
+        return image;
     }
 
     private Map<String, @Nullable Object> extract(ImageArchive open, Image image, Rootfs rootfs) throws IOException {
@@ -223,8 +230,7 @@ public final class JobRunner {
     private Map<String, @Nullable Object> stage(Fd archive, Fd mount) throws IOException {
         try (Fd root = UpdateJob.reopen(mount);
                 ImageArchive open = ImageArchive.open(archive, request.jsonLimits())) {
-            Image image = open.images().select(request.selector());
-            return new UpdateJob(request, root, steps).stage(image, (which, directory) -> {
+            return new UpdateJob(request, root, steps).stage(select(open), (which, directory) -> {
                 try (Rootfs rootfs = open(directory)) {
                     return extract(open, which, rootfs);
                 }

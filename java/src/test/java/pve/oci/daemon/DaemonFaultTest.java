@@ -1,6 +1,7 @@
 package pve.oci.daemon;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.InstanceOfAssertFactories.MAP;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -114,6 +115,23 @@ class DaemonFaultTest {
         assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(root)))
                 .isEqualTo("rwxr-x---");
         assertThat(Files.getLastModifiedTime(root).toMillis()).isEqualTo(5_000);
+    }
+
+    /** It costs a client memory, so a worker cannot send it again and again. */
+    @Test
+    void the_configuration_comes_early_and_once() throws Exception {
+        String config = "say {\"parameters\":{\"config\":{\"User\":\"a\"}},\"continues\":true}";
+        Path archive = daemon.archive(config, config, "sleep 30000");
+        try (TestClient client = daemon.connect()) {
+            client.send(TestClient.more(EXTRACT, DaemonFixture.extraction(archive, daemon.root())));
+            assertThat(Tree.at(client.receive(), "parameters"))
+                    .asInstanceOf(MAP)
+                    .containsKey("jobId");
+            assertThat(Tree.at(client.receive(), "parameters")).isEqualTo(Map.of("config", Map.of("User", "a")));
+            Map<String, @Nullable Object> last = client.receive();
+            assertThat(Tree.at(last, "error")).isEqualTo("io.pve.oci.WorkerFailed");
+            assertThat(Tree.at(last, "parameters", "message").toString()).contains("config twice");
+        }
     }
 
     @Test

@@ -9,6 +9,7 @@ import java.util.Map;
 import java.util.Objects;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import pve.oci.varlink.Idl;
 import pve.oci.varlink.VarlinkException;
@@ -80,6 +81,39 @@ class WorkerRepliesTest {
                         WorkerReplies.ErrorReply.class,
                         error -> assertThat(error.error().parameters())
                                 .containsEntry("message", "a\\x0ab\\x1b[2Jc\\xe2\\x80\\xa8"));
+    }
+
+    @Test
+    void an_early_configuration_is_passed_on_as_it_is() throws Exception {
+        byte[] frame =
+                "{\"continues\": true, \"parameters\": {\"config\": {\"a\": [1]}}}".getBytes(StandardCharsets.UTF_8);
+        WorkerReplies.Message message = new WorkerReplies(IDL)
+                .read(frame, IDL.method("ParseAndExtractImage").output());
+        assertThat(message)
+                .isInstanceOfSatisfying(
+                        WorkerReplies.Config.class,
+                        config -> assertThat(config.frame()).isSameAs(frame));
+    }
+
+    /** The frame goes to the client whole. */
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "ParseAndExtractImage | \"config\": {}, \"log\": {\"level\": \"info\", \"message\": \"\u001b\"}",
+                "ParseAndExtractImage | \"config\": {}, \"progress\": null",
+                "ParseAndExtractImage | \"config\": {\"a\": }",
+                "ParseAndExtractImage | \"config\": []",
+                "VerifyImage          | \"config\": {}",
+                "DetectArchive        | \"config\": {}"
+            })
+    void an_early_configuration_comes_alone_and_where_it_is_expected(String method, String members) {
+        String frame = "{\"continues\": true, \"parameters\": {" + members + "}}";
+        assertThatThrownBy(() -> new WorkerReplies(IDL)
+                        .read(
+                                frame.getBytes(StandardCharsets.UTF_8),
+                                IDL.method(method).output()))
+                .isInstanceOf(VarlinkException.class);
     }
 
     @Test
