@@ -152,6 +152,27 @@ final class EntryApplier {
         }
         current.set(linkTarget, entry.linkName(), entry.linkNameLength(), "hard link target");
         String target = "hard link to " + linkTarget;
+        try {
+            link(target);
+        } catch (ErrnoException e) {
+            throw current.failed(e, target + linkFailure(e));
+        }
+    }
+
+    /** What an error means when a file gets a further name; empty when the number says it all. */
+    private static String linkFailure(ErrnoException e) {
+        return switch (e.errno()) {
+            case Errno.EMLINK -> ", which has as many names as its file system allows";
+            case Errno.ENOENT -> ", which is gone with what the link replaces";
+            default -> "";
+        };
+    }
+
+    /**
+     * A link to itself is one name in one directory, whatever paths lead there. Another name that the file has already
+     * is made anew as it was, because replacing it would give the same (layer.md, Applying: remove, then recreate).
+     */
+    private void link(String target) throws IOException {
         Directory targetParent = linkTarget.isRoot() ? null : rootfs.findParent(linkTarget);
         if (linkTarget.isSame(path)
                 || (targetParent != null
@@ -176,14 +197,7 @@ final class EntryApplier {
         if (parent == null || targetParent == null) {
             throw current.refused(target + ", which does not exist");
         }
-        try {
-            rootfs.makeHardLink(parent, path, targetParent, linkTarget);
-        } catch (ErrnoException e) {
-            if (e.errno() == Errno.EMLINK) {
-                throw current.failed(e, target + ", which has as many names as its file system allows");
-            }
-            throw e;
-        }
+        rootfs.makeHardLink(parent, path, targetParent, linkTarget);
     }
 
     /** The entry's attributes, with access control lists that come as text made what the kernel takes. */

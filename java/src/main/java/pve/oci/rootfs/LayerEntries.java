@@ -83,7 +83,7 @@ final class LayerEntries implements TreeRemoval.Survivors {
         }
     }
 
-    void whiteoutUsed(Directory directory) {
+    void whiteoutUsed(Directory directory) throws WhiteoutOrderException {
         order.whiteoutUsed(directory.linkUse(), made);
     }
 

@@ -24,8 +24,17 @@ final class LinkUse {
 
     /** One of the symbolic links is in the set. */
     boolean hasLinkOf(LongSet set) {
-        for (long link : links) {
-            if (set.contains(link)) {
+        return containsOneOf(set, links);
+    }
+
+    /** One of the directories that were left again is in the set. */
+    boolean hasLeftOneOf(LongSet set) {
+        return containsOneOf(set, left);
+    }
+
+    private static boolean containsOneOf(LongSet set, long[] keys) {
+        for (long key : keys) {
+            if (set.contains(key)) {
                 return true;
             }
         }

@@ -103,14 +103,18 @@ final class Removal {
         } else {
             if (type == Libc.S_IFLNK) {
                 cache.forgetLinks();
-                noteLostLinks(removal == lowerRemoval, EntryKeys.key(parent, entry));
+                layerEntries.order().linkRemoved();
+                if (removal == lowerRemoval) {
+                    layerEntries.order().lostLinks(EntryKeys.key(parent, entry));
+                }
             }
             Libc.unlinkat(parent.number(), name.set(entry), 0);
         }
     }
 
-    private void noteLostLinks(boolean hasLost, long key) {
+    private void noteLostLinks(boolean hasLost, long key) throws WhiteoutOrderException {
         if (hasLost) {
+            layerEntries.order().linkRemoved();
             layerEntries.order().lostLinks(key);
         }
     }

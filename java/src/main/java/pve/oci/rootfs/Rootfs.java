@@ -275,6 +275,9 @@ public final class Rootfs implements AutoCloseable {
             if (isOneFile(parent, nameOf(path), targetParent, to)) {
                 // the link is there already, and clearing the way for it would remove its target
                 layerEntries.order().replaced(EntryKeys.key(parent, path));
+                if (status.type() == Libc.S_IFLNK) {
+                    layerEntries.order().linkRemoved();
+                }
             } else {
                 removal.clearWay(parent, path, e);
                 Libc.linkat(targetParent.number(), to, parent.number(), nameOf(path), 0);

@@ -10,22 +10,26 @@ final class WhiteoutOrder {
     /** Links and directories of lower layers that led the layer's entries to their places, and targets of hard links. */
     private final LongSet entriesUsed = new LongSet();
 
-    /** The same for the layer's whiteouts. */
-    private final LongSet whiteoutsUsed = new LongSet();
-
     /** Entries that are gone, and directories whose children are; symbolic links were among what they held. */
     private final LongSet gone = new LongSet();
 
     private boolean isWatching;
+
+    /** A whiteout was reached through symbolic links of lower layers. */
+    private boolean hasFollowedLinks;
+
+    /** Symbolic links were removed or replaced. */
+    private boolean hasRemovedLinks;
 
     /** A path of the layer's entries would lead elsewhere by now. */
     private boolean hasLostWay;
 
     void begin(boolean watches) {
         isWatching = watches;
+        hasFollowedLinks = false;
+        hasRemovedLinks = false;
         hasLostWay = false;
         entriesUsed.clear();
-        whiteoutsUsed.clear();
         gone.clear();
     }
 
@@ -43,18 +47,40 @@ final class WhiteoutOrder {
         }
     }
 
-    void whiteoutUsed(LinkUse use, LongSet made) {
+    /**
+     * A whiteout was reached this way. In the lower layers' tree it is not reached, if a ".." of a link leaves a
+     * directory that only the layer has made.
+     */
+    void whiteoutUsed(LinkUse use, LongSet made) throws WhiteoutOrderException {
         if (isWatching && !use.isEmpty()) {
-            use.addTo(whiteoutsUsed, made);
+            if (use.hasLeftOneOf(made)) {
+                throw new WhiteoutOrderException();
+            }
+            hasFollowedLinks = true;
+            checkLinks();
+        }
+    }
+
+    /** A symbolic link was removed, or an entry of the layer takes its place. */
+    void linkRemoved() throws WhiteoutOrderException {
+        if (isWatching) {
+            hasRemovedLinks = true;
+            checkLinks();
+        }
+    }
+
+    /**
+     * A whiteout removes nothing if the layer has an entry of its own for a link on the way. Which place an entry has
+     * in the lower layers' tree cannot be told any more when links are gone.
+     */
+    private void checkLinks() throws WhiteoutOrderException {
+        if (hasFollowedLinks && hasRemovedLinks) {
+            throw new WhiteoutOrderException();
         }
     }
 
     /** An entry of the layer takes the place of this one. */
-    void replaced(long key) throws WhiteoutOrderException {
-        if (whiteoutsUsed.contains(key)) {
-            // that whiteout would have removed nothing: the layer has an entry of its own there
-            throw new WhiteoutOrderException();
-        }
+    void replaced(long key) {
         hasLostWay |= entriesUsed.contains(key);
     }
 

@@ -18,7 +18,7 @@ import org.jspecify.annotations.Nullable;
 final class ModelTree {
     private static final int MAXIMUM_LINKS = 40;
 
-    /** A file, directory or link; names lead to it. */
+    /** A file, directory, link, or a device that is left out; names lead to it. */
     static final class Node {
         final String type;
         final Map<String, Node> children = new TreeMap<>();
@@ -38,6 +38,11 @@ final class ModelTree {
         boolean isDirectory() {
             return type.equals("dir");
         }
+
+        /** Only hard links to it see it. */
+        boolean isLeftOut() {
+            return type.equals("char");
+        }
     }
 
     /** A name in a directory; one link may have several. */
@@ -52,11 +57,23 @@ final class ModelTree {
         }
     }
 
+    /** The rules say nothing of this: a device, left out, whose directory is not there. */
+    static final class UnspecifiedException extends RuntimeException {
+        private static final long serialVersionUID = 1;
+    }
+
     private final Node root = new Node("dir", null);
     private Set<Node> timed = new HashSet<>();
     private final Set<Place> replaced = new HashSet<>();
     private boolean isViaReplaced;
     private int links;
+    private RandomLayers.@Nullable Entry current;
+
+    /** What the message about a refusal must say: the entry, and what it is a link to. */
+    String namesOfRefused() {
+        RandomLayers.Entry entry = java.util.Objects.requireNonNull(current);
+        return "entry " + entry.name() + ": " + (entry.type().equals("link") ? "hard link to " + entry.target() : "");
+    }
 
     void apply(List<RandomLayers.Entry> layer) throws Refused {
         timed = java.util.Collections.newSetFromMap(new IdentityHashMap<>());
@@ -72,6 +89,7 @@ final class ModelTree {
         directories.forEach((entry, directory) -> remove(nameOf(entry.name()), directory));
         for (RandomLayers.Entry entry : layer) {
             if (!entry.isMarker()) {
+                current = entry;
                 create(entry);
             }
         }
@@ -115,11 +133,15 @@ final class ModelTree {
 
     private void remove(String marker, Node parent) {
         if (marker.equals(".wh..wh..opq")) {
-            if (!parent.children.isEmpty()) {
-                touch(parent);
-            }
-            parent.children.clear();
-        } else if (parent.children.remove(marker.substring(4)) != null) {
+            List.copyOf(parent.children.keySet()).forEach(name -> remove(parent, name));
+        } else {
+            remove(parent, marker.substring(4));
+        }
+    }
+
+    private void remove(Node parent, String name) {
+        Node removed = parent.children.remove(name);
+        if (removed != null && !removed.isLeftOut()) {
             touch(parent);
         }
     }
@@ -140,8 +162,12 @@ final class ModelTree {
             link(entry);
             return;
         }
-        Node parent = makeParent(entry.name());
         String name = nameOf(entry.name());
+        if (entry.type().equals("char")) {
+            leaveOut(entry.name(), new Node("char", entry));
+            return;
+        }
+        Node parent = makeParent(entry.name());
         Node before = parent.children.get(name);
         if (entry.type().equals("dir") && before != null && before.isDirectory()) {
             before.entry = entry;
@@ -153,6 +179,15 @@ final class ModelTree {
         if (made.isDirectory()) {
             timed.add(made);
         }
+    }
+
+    private void leaveOut(String path, Node device) throws Refused {
+        Node parent = find(parentOf(path));
+        if (parent == null || !parent.isDirectory()) {
+            throw new UnspecifiedException();
+        }
+        remove(parent, nameOf(path));
+        parent.children.put(nameOf(path), device);
     }
 
     private void put(Node parent, String name, Node node) {
@@ -170,9 +205,20 @@ final class ModelTree {
         if (targetParent == null || target == null || target.isDirectory()) {
             throw new Refused("target " + (target == null ? "missing" : "is a directory"));
         }
+        if (target.isLeftOut()) {
+            Node parent = find(parentOf(entry.name()));
+            if (parent == targetParent && name.equals(nameOf(entry.target()))) {
+                throw new Refused("a link to itself");
+            }
+            leaveOut(entry.name(), target);
+            return;
+        }
         Node parent = makeParent(entry.name());
-        if (parent.children.get(name) == target) {
+        if (parent == targetParent && name.equals(nameOf(entry.target()))) {
             throw new Refused("a link to itself");
+        }
+        if (parent.children.get(name) == target) {
+            return;
         }
         parent.children.remove(name);
         // what stood there may have held the target
@@ -215,7 +261,7 @@ final class ModelTree {
                 continue;
             }
             Node next = at.children.get(name);
-            if (next == null) {
+            if (next == null || next.isLeftOut()) {
                 if (!makes) {
                     return null;
                 }
@@ -263,6 +309,9 @@ final class ModelTree {
 
     private static void list(Node directory, String prefix, IdentityHashMap<Node, List<String>> names) {
         directory.children.forEach((name, node) -> {
+            if (node.isLeftOut()) {
+                return;
+            }
             names.computeIfAbsent(node, x -> new ArrayList<>()).add(prefix + name);
             if (node.isDirectory()) {
                 list(node, prefix + name + "/", names);

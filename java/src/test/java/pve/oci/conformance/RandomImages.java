@@ -85,6 +85,8 @@ public final class RandomImages {
             }
         } catch (ModelTree.Refused e) {
             refusal = String.valueOf(e.getMessage());
+        } catch (ModelTree.UnspecifiedException e) {
+            return "";
         }
         Path archive = folder.resolve("image.tar");
         Files.write(archive, ImageBuilder.build(description));
@@ -100,6 +102,8 @@ public final class RandomImages {
         } catch (ImageException e) {
             if (refusal.isEmpty()) {
                 differences.add("refused: " + e.getMessage());
+            } else if (!String.valueOf(e.getMessage()).contains(model.namesOfRefused())) {
+                differences.add("not '" + model.namesOfRefused() + "' in: " + e.getMessage());
             }
             TreeScanner.scan(rootfs.toString()).keySet().stream()
                     .filter(x -> !x.equals("."))

@@ -57,9 +57,11 @@ final class RandomLayers {
                 xattrs.forEach((key, value) -> values.put(key, key.startsWith("user.") ? value : Map.of("hex", value)));
                 options.put("xattrs", values);
             }
-            return type.equals("dir") || type.equals("fifo")
-                    ? List.of(type, name, options)
-                    : List.of(type, name, target, options);
+            return switch (type) {
+                case "dir", "fifo" -> List.of(type, name, options);
+                case "char" -> List.of(type, name, List.of(1L, 3L), options);
+                default -> List.of(type, name, target, options);
+            };
         }
     }
 
@@ -107,7 +109,9 @@ final class RandomLayers {
         String name = kind == 0 && random.nextInt(4) == 0 ? "." : path();
         String type = kind < 6 || name.equals(".")
                 ? "dir"
-                : kind < 10 ? "file" : kind < 15 ? "symlink" : kind < 18 ? "link" : "fifo";
+                : kind < 10
+                        ? "file"
+                        : kind < 15 ? "symlink" : kind < 18 ? "link" : random.nextBoolean() ? "fifo" : "char";
         String target = switch (type) {
             case "symlink" -> pick(TARGETS);
             case "link" -> path();
