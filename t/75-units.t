@@ -86,7 +86,16 @@ subtest 'a daemon as systemd runs it' => sub {
         return $state;
     }
     is(next_state(), 'READY=1', 'ready');
-    is(next_state(), 'WATCHDOG=1', 'alive');
+    my $idle = '';
+    $idle = next_state() while IO::Select->new($notify)->can_read(2);
+    is($idle, 'WATCHDOG_USEC=0', 'without clients it is not woken to say that it is alive');
+    my $client = IO::Socket::UNIX->new(Peer => $socket) or die "connect: $!\n";
+    is(next_state(), "WATCHDOG=1\nWATCHDOG_USEC=1000000", 'with a client it is watched');
+    is(next_state(), 'WATCHDOG=1', 'alive') for 1 .. 3;
+    close($client);
+    $idle = next_state();
+    $idle = next_state() while $idle eq 'WATCHDOG=1';
+    is($idle, 'WATCHDOG_USEC=0', 'no longer when the client is gone');
 
     write_file($config, "jobs = 3\nhang = never\n");
     kill HUP => $pid;

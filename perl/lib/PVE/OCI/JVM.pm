@@ -116,11 +116,11 @@ my sub java_options ($home, $libraries, $version) {
         '-XX:-PrintWarnings', '-Djava.class.path=' . join(':', @jars), "-Dpve.oci.home=$home",
         "-Djna.boot.library.path=$libraries", "-DZstdNativePath=$libraries/libzstd-jni.so",
     );
-    # an archive of another JVM's is passed over in silence
-    my $silent = join('', map { ",$_*=off" } 'cds', $version >= 25 ? 'aot' : ());
-    push @options, '-Xlog:disable', "-Xlog:all=error$silent:stderr";
+    # an archive of another JVM's, or of other jars, is passed over in silence
+    push @options, '-Xlog:disable', '-Xlog:all=error,cds*=off:stderr';
     push @options, "-XX:SharedArchiveFile=$home/embedded.jsa" if -e "$home/embedded.jsa";
-    push @options, '--enable-native-access=ALL-UNNAMED' if $version >= 24;
+    # the other way to allow it, --enable-native-access, has half of a class-data archive ignored
+    push @options, '--illegal-native-access=allow' if $version >= 24;
     my $more = $ENV{PVE_OCI_JAVA_OPTIONS} // '';
     # a second thread that compiles delays the start; with C2 there must be one
     push @options, '-XX:CICompilerCount=1' if $more !~ /TieredStopAtLevel/;

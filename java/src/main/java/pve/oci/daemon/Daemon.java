@@ -50,8 +50,7 @@ final class Daemon {
         this.systemd = systemd;
         Metrics metrics = new Metrics();
         this.service = new OciService(idl, settings, workers, metrics);
-        ServiceInfo info =
-                new ServiceInfo("Proxmox VE", "pve-ocid", version(), "https://github.com/opencontainers/image-spec");
+        ServiceInfo info = new ServiceInfo("pve-oci", "pve-ocid", version(), "man:pve-ocid(8)");
         VarlinkServer server = new VarlinkServer(info, List.of(service.asInterface()));
         this.connections = new Connections(server::serve);
         long started = System.nanoTime();
@@ -100,10 +99,10 @@ final class Daemon {
     }
 
     private void accept() throws IOException {
+        systemd.tellAlive(connections.size() > 0);
         poll.set(0, listener.number(), Poll.POLLIN)
                 .set(1, woken.number(), Poll.POLLIN)
                 .await(2, waitingMillis());
-        systemd.tellAlive();
         woken.receive(new byte[16], 0, 16, null);
         workers.dropUnused();
         if (poll.result(0) == 0 && millisUntilIdleExit() == 0) {

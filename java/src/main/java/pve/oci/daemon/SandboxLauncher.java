@@ -80,6 +80,11 @@ record SandboxLauncher(
                 "-XX:CompileThresholdScaling=0.1",
                 "-XX:ThreadPriorityPolicy=1",
                 "-XX:CompilerThreadPriority=5",
+                // a class-data archive that does not fit the JVM or the jars is passed over, which is no news to
+                // anybody
+                "-Xlog:disable",
+                "-Xlog:all=warning:stderr",
+                "-Xlog:cds*=off:stderr",
                 "-Dsun.java.launcher=SUN_STANDARD",
                 nativeAccess(),
                 "-Dpve.oci.home=" + home,

@@ -18,9 +18,12 @@ final class SystemdNotifier {
     private final long watchdogUSec;
     private long aliveNanos = System.nanoTime();
 
+    /** Systemd watches a service from its start on. */
+    private boolean isWatched = true;
+
     SystemdNotifier(@Nullable String notifySocket, @Nullable String watchdogUSec, @Nullable String watchdogPid) {
         this.socketPath = notifySocket;
-        this.watchdogUSec = isForUs(watchdogPid) ? parse(watchdogUSec) : 0;
+        this.watchdogUSec = notifySocket != null && isForUs(watchdogPid) ? parse(watchdogUSec) : 0;
     }
 
     static SystemdNotifier ofEnvironment() {
@@ -61,17 +64,28 @@ final class SystemdNotifier {
                 : AFUNIXSocketAddress.of(Path.of(path));
     }
 
-    /** Tells that we are alive, when it is time to. */
-    void tellAlive() {
-        long interval = watchdogMillis();
-        if (interval > 0 && System.nanoTime() - aliveNanos >= interval * 1_000_000) {
-            aliveNanos = System.nanoTime();
+    /**
+     * Tells that we are alive, when it is time to. While there are no clients systemd is told not to expect it: a daemon
+     * that waits must not be woken for that.
+     */
+    void tellAlive(boolean hasClients) {
+        if (watchdogUSec <= 0) {
+            return;
+        }
+        long now = System.nanoTime();
+        if (hasClients != isWatched) {
+            isWatched = hasClients;
+            aliveNanos = now;
+            // WATCHDOG=1 as well: systemd counts from the last one, which may be long ago
+            tell(hasClients ? "WATCHDOG=1\nWATCHDOG_USEC=" + watchdogUSec : "WATCHDOG_USEC=0");
+        } else if (hasClients && now - aliveNanos >= watchdogMillis() * 1_000_000) {
+            aliveNanos = now;
             tell("WATCHDOG=1");
         }
     }
 
-    /** How often systemd wants to hear of us: half of its patience, as sd_watchdog_enabled(3) asks; -1: never. */
+    /** How often systemd wants to hear of us now: half of its patience, as sd_watchdog_enabled(3) asks; -1: never. */
     long watchdogMillis() {
-        return socketPath == null || watchdogUSec <= 0 ? -1 : Math.max(1, watchdogUSec / 2000);
+        return isWatched && watchdogUSec > 0 ? Math.max(1, watchdogUSec / 2000) : -1;
     }
 }
