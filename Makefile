@@ -80,7 +80,7 @@ check: deps
 
 # mvn verify: format, errorprone, NullAway, warnings as errors, unit tests, package table
 check-installed:
-	shellcheck bin/pve-ocid demo/run .ci/run debian/{build,check,stop-when-idle} \
+	shellcheck bin/pve-ocid demo/run demo/update .ci/run debian/{build,check,stop-when-idle} \
 		debian/pve-oci.p{ostinst,rerm,ostrm} debian/tests/{extract,socket-activation,units,upgrade-and-purge}
 	podchecker -warnings $$(git ls-files 'perl/*.pod' 'man/*.pod')
 	$(MVN) verify

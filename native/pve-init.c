@@ -25,6 +25,10 @@
 #define RECORD_NAME "/dev/.pve.env"
 #define MAX_RECORD_SIZE (512 * 1024)
 
+/* Of an update at work, which the host's pve-oci does while the container is stopped. */
+#define JOURNAL_NAME "/.pve.oci.update/journal"
+#define PHASE_KEY "\"phase\":\""
+
 #define SIGCHLD 17
 #define SIG_SETMASK 2
 #define WNOHANG 1
@@ -58,6 +62,22 @@ static void read_start_file(bool is_first)
     if (size > MAX_FILE_SIZE)
         fail(EXIT_CANNOT_EXECUTE, FILE_NAME ": larger than 4 MiB", NULL);
     parse_file(&file, content, (size_t)size);
+}
+
+/* An update that was broken off while it exchanged names has left a mixture of two systems. */
+static void require_whole_system(void)
+{
+    static char journal[4096];
+    long size = read_file(JOURNAL_NAME, journal, sizeof(journal) - 1);
+    for (long i = 0; i < size; i++) {
+        const char *phase = journal + i + sizeof(PHASE_KEY) - 1;
+        if (!starts_with(journal + i, PHASE_KEY))
+            continue;
+        if (starts_with(phase, "staged\"") || starts_with(phase, "switched\""))
+            return;
+        fail(EXIT_CANNOT_EXECUTE, "an update of this container was broken off; to put it in order, run on the host:"
+             " pve-oci update or pve-oci rollback", NULL);
+    }
 }
 
 static void add(char *variable)
@@ -329,6 +349,8 @@ void start(char **stack)
     if (!is_first && count < 2)
         fail(EXIT_CANNOT_EXECUTE, "the container's command is running already; to run another one beside it:"
              " /.pve.init COMMAND [ARGUMENT...]", NULL);
+    if (is_first)
+        require_whole_system();
     read_start_file(is_first);
     if (count < 2)
         arguments = file.arguments;

@@ -221,6 +221,7 @@ my sub extract_options ($options) {
     # PVE's limits are KiB/s and 0 means none, the interface wants bytes a second
     my $bwlimit = whole_number($options->{bwlimit} // 0, 'bwlimit');
     $result->{bandwidthLimit} = $bwlimit * 1024 if $bwlimit > 0;
+    $result->{record} = \1 if $options->{record};
     return $result;
 }
 
@@ -315,22 +316,31 @@ sub verify_image ($archive, $options = {}) {
     return $reply;
 }
 
-sub extract_image ($archive, $rootdir, $options = {}) {
-    my ($parameters, $opened) = ({}, []);
+# A call that works on a root directory, with an archive where $archive is defined. $own are the
+# parameters that only this method has. Also for PVE::OCI::RootUpdate.
+sub call_for_root ($method, $archive, $rootdir, $own, $options) {
+    my ($parameters, $opened) = ({ $own->%* }, []);
     my $call_options =
         { more => 1, on_reply => reply_handler($options), on_abort => on_abort($options) };
     my ($uid_map, $gid_map) = id_map_ranges($options->{id_map} // $DEFAULT_ID_MAP);
     $parameters->{uidMap} = $uid_map;
     $parameters->{gidMap} = $gid_map;
-    $parameters->{options} = extract_options($options);
-    add_selector($parameters, $options);
-    add_archive($parameters, $archive, $call_options, $opened);
+    if (defined($archive)) {
+        $parameters->{options} = extract_options($options);
+        add_selector($parameters, $options);
+        add_archive($parameters, $archive, $call_options, $opened);
+    }
     add_object($parameters, 'rootDirectory', $rootdir, $call_options, $opened);
-    my $reply = call_for_image('ParseAndExtractImage', $parameters, $options, $call_options);
+    my $reply = call_for_image($method, $parameters, $options, $call_options);
+    return $reply if !defined($archive);
     invalid_reply('no result in the last reply') if ref($reply->{result}) ne 'HASH';
     invalid_reply('no image configuration in the last reply') if ref($reply->{config}) ne 'HASH';
     report_warnings($reply->{result}, $options->{on_warning}) if $options->{on_warning};
     return $reply;
+}
+
+sub extract_image ($archive, $rootdir, $options = {}) {
+    return call_for_root('ParseAndExtractImage', $archive, $rootdir, {}, $options);
 }
 
 sub parse_and_extract_image ($archive, $rootdir, $arch = undef, $options = {}) {

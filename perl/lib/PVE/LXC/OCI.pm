@@ -7,7 +7,6 @@ package PVE::LXC::OCI;
 
 use v5.36;
 
-use JSON;
 use POSIX ();
 
 use PVE::LXC;
@@ -18,6 +17,7 @@ use PVE::Storage;
 use PVE::OCI;
 use PVE::OCI::Env;
 use PVE::OCI::Error;
+use PVE::OCI::Origin;
 use PVE::OCI::Rootfs;
 use PVE::OCI::Text;
 
@@ -28,8 +28,6 @@ use PVE::LXC::OCI::Init;
 use PVE::LXC::OCI::Runtime;
 use PVE::LXC::OCI::Summary;
 use PVE::LXC::OCI::Volumes;
-
-our $ORIGIN_PATH = '/.pve.oci.json';
 
 my $PROGRESS_INTERVAL = 10; # seconds
 
@@ -91,34 +89,6 @@ my sub progress_printer ($announce) {
     };
 }
 
-# Digests, platform and reference name of what was extracted.
-my sub origin_of ($result, $config) {
-    my $origin = {
-        version => 1,
-        creator => "pve-oci $PVE::OCI::VERSION",
-        created => POSIX::strftime('%Y-%m-%dT%H:%M:%SZ', gmtime()),
-        manifestDigest => $result->{manifestDigest},
-        configDigest => $result->{configDigest},
-        platform => $result->{platform},
-        config => {
-            map { $_ => $config->{$_} }
-                grep { defined($config->{$_}) }
-                qw(Cmd Entrypoint Env StopSignal User Volumes WorkingDir)
-        },
-    };
-    $origin->{referenceName} = $result->{referenceName} if defined($result->{referenceName});
-    return $origin;
-}
-
-my sub write_origin ($rootdir, $origin, $uid, $gid) {
-    my $content = JSON->new->utf8->canonical->pretty->encode($origin);
-    PVE::OCI::Rootfs::run_in(
-        $rootdir,
-        sub { PVE::OCI::Rootfs::replace_file($ORIGIN_PATH, $content, $uid, $gid, 0600) },
-    );
-    return;
-}
-
 # Extracts the archive; returns the image's config and what was done, or nothing if there is no
 # image in it. Then $rootdir is as it was.
 my sub extract ($archive_path, $rootdir, $conf, $id_map, $bwlimit) {
@@ -140,6 +110,7 @@ my sub extract ($archive_path, $rootdir, $conf, $id_map, $bwlimit) {
                 progress => progress_printer($announce),
                 # what cannot be started is refused before minutes are spent on its layers
                 on_config => sub ($early) { PVE::LXC::OCI::ImageConfig::check($conf, $early) },
+                record => 1,
                 daemon_only => 1, # unless the settings allow the embedded engine
                 on_fallback => \&log_warning,
                 on_abort => \&log_warning,
@@ -173,8 +144,24 @@ sub restore_image ($archive_path, $rootdir, $conf, $bwlimit = undef) {
     apply_image_config($conf, $unsafe_config, $rootdir);
     PVE::LXC::OCI::Volumes::report($rootdir, $unsafe_config, \&log_warning);
     PVE::LXC::OCI::Distribution::settle($conf, $rootdir, \&log_warning);
-    write_origin($rootdir, origin_of($result, $unsafe_config), $root_uid, $root_gid);
+    my $origin = PVE::OCI::Origin::make($result, $unsafe_config);
+    PVE::OCI::Origin::write_to($rootdir, $origin, $root_uid, $root_gid);
     return $conf;
+}
+
+# Directories that were made for the image are no changes of the administrator. Where there is no
+# record of what the image made, none is needed.
+my sub renew_record ($rootdir, $id_map) {
+    return if !-e "$rootdir/.pve.oci.mtree.zst";
+    require PVE::OCI::RootUpdate; # not above: most images have all their directories
+    eval {
+        PVE::OCI::RootUpdate::apply_update(
+            'record', $rootdir,
+            { id_map => $id_map, daemon_only => 1, on_fallback => \&log_warning },
+        );
+        1;
+    } or log_warning("the record for pve-oci diff lacks the image's empty directories: $@");
+    return;
 }
 
 # Sets $conf by the image's config and puts into rootfs what starts it. What $conf has already wins.
@@ -183,9 +170,11 @@ sub apply_image_config ($conf, $unsafe_config, $rootdir) {
     my $settings =
         PVE::LXC::OCI::ImageConfig::settings($conf, $unsafe_config, $rootdir, \&log_warning);
     my $id_maps = [PVE::LXC::parse_id_maps($conf)];
+    my @missing = PVE::LXC::OCI::Init::missing_directories($rootdir, $settings->{directories});
     my @unmade = PVE::LXC::OCI::Init::make_directories(
-        $rootdir, $settings->{directories}, $id_maps, \&log_warning,
+        $rootdir, \@missing, $id_maps, \&log_warning,
     );
+    renew_record($rootdir, $id_maps->[0]) if @missing > @unmade;
     PVE::LXC::OCI::Init::install(
         $rootdir, $settings->{init}, $id_maps,
         $conf->{arch} // host_architecture()

@@ -8,14 +8,13 @@ package PVE::OCI::Embedded;
 use v5.36;
 
 use Config;
-use Errno qw(EINTR EINVAL EPERM);
-use Fcntl
-    qw(F_GETFL F_SETFL O_ACCMODE O_DIRECTORY O_NOCTTY O_NONBLOCK O_RDONLY O_WRONLY S_ISBLK S_ISCHR
-    S_ISDIR S_ISFIFO S_ISREG S_ISSOCK);
+use Errno qw(EINTR);
+use Fcntl qw(F_SETFL O_NONBLOCK);
 use POSIX qw(WNOHANG);
 use Socket qw(AF_UNIX MSG_NOSIGNAL PF_UNSPEC SOCK_STREAM);
 use Time::HiRes qw(sleep time);
 
+use PVE::OCI::EngineFiles;
 use PVE::OCI::Error;
 use PVE::OCI::IdMap;
 use PVE::OCI::JVM;
@@ -28,7 +27,6 @@ use PVE::OCI::WorkerRequest;
 # How long the engine may be silent, in seconds, as a worker of the daemon.
 our $PATIENCE = 60;
 
-my $O_PATH = 0x200000; # Fcntl does not know it
 my $MAX_LOG_SIZE = 64 * 1024;
 my $MAX_LOG_LINES = 1000;
 
@@ -43,150 +41,7 @@ our $END_PATIENCE = 10;
 # By their numbers, those of signal(7) without the real-time ones.
 my @SIGNALS = (split(/ /, $Config{sig_name}))[0 .. 31];
 
-my sub fail ($name, $message, $parameters = {}) {
-    my $line = PVE::OCI::Text::one_line($message);
-    PVE::OCI::Varlink::fail("io.pve.oci.$name", $line, { $parameters->%*, message => $line });
-}
-
-my sub system_error ($what, $path, $operation) {
-    my $errno = $! + 0;
-    my ($name) = sort grep { $!{$_} } keys %!;
-    fail(
-        'SystemError', "$what: $operation: $! ($name)",
-        { operation => $operation, path => $path, errno => $errno, errnoName => $name },
-    );
-}
-
-# The bytes of a path that came as characters.
-my sub path_bytes ($path) {
-    utf8::encode($path);
-    return $path;
-}
-
-# The descriptor that a call's parameter names, as a handle of its own; undef when it names none.
-my sub passed_handle ($parameters, $field, $descriptors) {
-    my $index = $parameters->{$field} // return;
-    open(my $handle, '<&', $descriptors->[$index]) or system_error($field, undef, 'dup');
-    return $handle;
-}
-
-my sub clone_mount ($handle, $name, $is_read_only) {
-    my $fd = PVE::OCI::JVM::clone_mount(fileno($handle), $is_read_only);
-    if ($fd < 0) {
-        return $handle if $! == EPERM; # who may not mount works without
-        fail('InvalidArgument', "$name is not on a mount of this process's mount namespace")
-            if $! == EINVAL;
-        system_error($name, $name, 'open_tree');
-    }
-    open(my $tree, '<&=', $fd) or system_error($name, $name, 'fdopen');
-    return $tree;
-}
-
-# A descriptor that was passed is opened anew, for reading: its owner must have been able to read by
-# it.
-my sub require_readable ($handle) {
-    my $flags = fcntl($handle, F_GETFL, 0) // system_error('archive', undef, 'fcntl');
-    return if !($flags & $O_PATH) && ($flags & O_ACCMODE) != O_WRONLY;
-    fail(
-        'InvalidArgument',
-        'archive is not open for reading',
-        { parameter => 'archiveFileDescriptor' },
-    );
-}
-
-# The file or directory on a read-only mount of its own. A handle for reading would not be enough:
-# chmod and its like need none that is for writing. A file is opened through the mount, so position,
-# flags and locks are not the caller's. Who may not mount has no rights to lose: the engine runs as
-# himself.
-my sub read_only ($handle, $name, $is_directory) {
-    my $mount = clone_mount($handle, $name, 1);
-    return $mount if $is_directory;
-    my $link = '/proc/self/fd/' . fileno($mount);
-    sysopen(my $file, $link, O_RDONLY | O_NONBLOCK | O_NOCTTY)
-        or system_error($name, undef, 'openat');
-    return $file;
-}
-
-# { handle, name }
-my sub open_archive ($parameters, $descriptors) {
-    my $name = 'archive';
-    my $path = $parameters->{archivePath};
-    my $handle = passed_handle($parameters, 'archiveFileDescriptor', $descriptors);
-    my @status;
-    if (defined($path)) {
-        $name = PVE::OCI::Text::one_line($path);
-        @status = stat(path_bytes($path)) or system_error($name, $path, 'openat');
-    } else {
-        require_readable($handle);
-        @status = stat($handle) or system_error($name, undef, 'statx');
-    }
-    my $mode = $status[2];
-    if (!S_ISREG($mode) && !S_ISDIR($mode)) {
-        my $type =
-              S_ISFIFO($mode) ? 'a FIFO'
-            : S_ISSOCK($mode) ? 'a socket'
-            : S_ISBLK($mode) || S_ISCHR($mode) ? 'a device'
-            : 'no file';
-        my $parameter = defined($path) ? 'archivePath' : 'archiveFileDescriptor';
-        fail(
-            'InvalidArgument', "$name is $type: neither a regular file nor a directory",
-            { parameter => $parameter },
-        );
-    }
-    if (defined($path)) {
-        sysopen($handle, path_bytes($path), O_RDONLY | O_NONBLOCK | O_NOCTTY)
-            or system_error($name, $path, 'openat');
-    }
-    my $is_directory = S_ISDIR($mode) ? 1 : 0;
-    $handle = read_only($handle, $name, $is_directory);
-    return { handle => $handle, name => $name };
-}
-
-# The host's root, or a directory above the engine's own files, whatever name it goes by.
-my sub require_unprotected ($handle, $name, $settings) {
-    my ($device, $inode) = stat($handle);
-    for my $protected ('/', $settings->{binds}->@*, $settings->{library}) {
-        for (my $path = $protected; $path ne ''; $path =~ s{/[^/]*\z}{}) {
-            my @status = stat($path) or next;
-            next if $status[0] != $device || $status[1] != $inode;
-            fail(
-                'InvalidArgument', "$name cannot be a root directory: it holds $protected",
-                { parameter => 'rootDirectory' },
-            );
-        }
-    }
-    return;
-}
-
-# { handle, link, before }: before are the attributes to be given back after a failure.
-my sub open_root ($parameters, $descriptors, $settings, $maps) {
-    my $path = $parameters->{rootDirectory};
-    my $name = defined($path) ? PVE::OCI::Text::one_line($path) : 'root directory';
-    my $handle = passed_handle($parameters, 'rootDirectoryFileDescriptor', $descriptors);
-    if (!$handle) {
-        sysopen($handle, path_bytes($path), $O_PATH | O_DIRECTORY)
-            or system_error($name, $path, 'openat');
-    }
-    my @status = stat($handle) or system_error($name, $path, 'statx');
-    fail('InvalidArgument', "$name is not a directory", { parameter => 'rootDirectory' })
-        if !S_ISDIR($status[2]);
-    require_unprotected($handle, $name, $settings);
-    my $tree = clone_mount($handle, $name, 0);
-    my $link = '/proc/self/fd/' . fileno($tree);
-    if (defined(my $reason = PVE::OCI::RootDirectory::obstacle($link))) {
-        fail(
-            'RootDirectoryNotEmpty',
-            "root directory $name is not empty: $reason",
-            { rootDirectory => $path },
-        );
-    }
-    my $before = PVE::OCI::RootDirectory::attributes($handle);
-    # the engine may write where its own root is the owner
-    if (!$maps->{is_own} && ($status[4] != $maps->{uid} || $status[5] != $maps->{gid})) {
-        chown($maps->{uid}, $maps->{gid}, $link) or system_error($name, $path, 'fchownat');
-    }
-    return { handle => $tree, link => $link, before => $before };
-}
+my sub fail (@arguments) { PVE::OCI::EngineFiles::fail(@arguments) }
 
 # ID maps of the call, or those of the user namespace that this process is in already.
 my sub id_maps ($is_extracting, $parameters, $allows_any) {
@@ -330,9 +185,9 @@ my sub hold ($settings, $request, $on_reply, $state) {
     fail_without_answer($error, $status, $lines);
 }
 
-# Another engine removes what one has left, with signals blocked.
-my sub clean ($settings, $root, $existing) {
-    eval { hold($settings, PVE::OCI::WorkerRequest::clean($root, $existing), undef, {}); 1 }
+# Another engine removes what one has left, or takes an update back, with signals blocked.
+my sub clean ($settings, $request) {
+    eval { hold($settings, $request, undef, {}); 1 }
         or warn "pve-oci: root directory not cleaned: $@";
     return;
 }
@@ -354,8 +209,12 @@ my sub run ($settings, $request, $root, $on_reply) {
     my $error = $@;
     if (!defined($reply) && $root) {
         # whatever the engine said: an image may have taken it over
-        clean($settings, $root, $existing) if $existing;
-        PVE::OCI::RootDirectory::restore($root->{link}, $root->{before});
+        if ($root->{before}) {
+            clean($settings, PVE::OCI::WorkerRequest::clean($root, $existing)) if $existing;
+            PVE::OCI::RootDirectory::restore($root->{link}, $root->{before});
+        } elsif (!$request->{only_looks}) {
+            clean($settings, PVE::OCI::WorkerRequest::abandon($root));
+        }
     }
     close($_) for $request->{handles}->@*;
     PVE::OCI::JVM::restore_signals($state->{mask}); # a handler that waited runs now, and may die
@@ -369,27 +228,32 @@ sub unavailable ($options = {}) {
     return PVE::OCI::Text::one_line("$@");
 }
 
-# As PVE::OCI::Varlink::call for the four methods that work on an image. Options: descriptors,
-# on_reply; java and home for PVE::OCI::JVM::settings.
+# As PVE::OCI::Varlink::call for the methods that work on an image or a root directory. Options:
+# descriptors, on_reply; java and home for PVE::OCI::JVM::settings.
 sub call ($method, $parameters, $call_options = {}) {
     PVE::OCI::Error::forget();
-    my $is_extracting = $method eq 'ParseAndExtractImage';
+    my $traits = PVE::OCI::WorkerRequest::traits($method);
     my $settings = eval { PVE::OCI::JVM::settings($call_options) }
         // PVE::OCI::Varlink::fail('EngineUnavailable', "$@");
     my $configured = PVE::OCI::Settings::read_file();
     $settings->{hang} = $configured->{hang};
     $settings->{json_values} = $configured->{'maximum-json-values'};
     $settings->{data} = PVE::OCI::JVM::data_limit($configured->{'zstd-window-log'});
-    my $maps = id_maps($is_extracting, $parameters, $configured->{'allow-any-id-map'});
-    my $descriptors = $call_options->{descriptors} // [];
-    $settings = complete_settings($settings, $is_extracting, $maps);
-    my $archive = open_archive($parameters, $descriptors);
-    my $root = $is_extracting ? open_root($parameters, $descriptors, $settings, $maps) : undef;
-    my $limits = PVE::OCI::Settings::engine_options($configured, $parameters->{options} // {});
+    my $maps = id_maps($traits->{has_root}, $parameters, $configured->{'allow-any-id-map'});
+    my @files = ($parameters, $call_options->{descriptors} // []);
+    $settings = complete_settings($settings, $traits->{has_root}, $maps);
+    my $archive = $traits->{has_archive} ? PVE::OCI::EngineFiles::open_archive(@files) : undef;
+    my $root =
+        $traits->{has_root}
+        ? PVE::OCI::EngineFiles::open_root(@files, $settings, $maps, $traits->{keeps_system})
+        : undef;
+    my %wanted = ($parameters->{options} // {})->%*;
+    delete $wanted{record}; # is no limit
+    my $limits = PVE::OCI::Settings::engine_options($configured, \%wanted);
     my $request = PVE::OCI::WorkerRequest::job(
-        $method, $archive, $root, $maps, $parameters->{selector},
-        $limits
+        $method, $archive, $root, $maps, $parameters, $limits,
     );
+    $request->{only_looks} = $traits->{only_looks};
     return run($settings, $request, $root, $call_options->{on_reply});
 }
 

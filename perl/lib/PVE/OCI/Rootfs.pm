@@ -24,16 +24,21 @@ my sub untaint_path ($path) {
     return $clean;
 }
 
+my sub enter ($directory) {
+    chdir($directory) or die "cannot enter rootfs '$directory': $!\n";
+    chroot('.') or die "cannot make '$directory' the root directory: $!\n";
+    chdir('/') or die "cannot enter the root directory: $!\n";
+    return;
+}
+
 # In the child: runs the code in the new root and writes what it returned, or its error.
 my sub run_child ($directory, $pipe, $code) {
     local @SIG{qw(INT QUIT TERM HUP)} = ('DEFAULT') x 4;
     local @SIG{qw(__DIE__ __WARN__)};
     my $answer = eval {
-        chdir($directory) or die "cannot enter rootfs '$directory': $!\n";
-        chroot('.') or die "cannot make '$directory' the root directory: $!\n";
-        chdir('/') or die "cannot enter the root directory: $!\n";
+        enter($_) for split(m{(?<=.)//(?=.)}s, $directory);
         umask(0077);
-        return { value => $code->() };
+        return { value => scalar($code->()) };
     };
     $answer = { error => "$@" } if !defined($answer);
     my $bytes = JSON->new->ascii->encode($answer);
@@ -58,6 +63,8 @@ my sub read_all ($pipe) {
 }
 
 # Runs code in a process of its own with $directory as its root; returns the plain data it returned.
+# ROOTFS//FOLDER is a folder below a rootfs: it is looked for with rootfs as the root directory, so
+# links in it lead nowhere else.
 # Strings in it are bytes. Dies with its error.
 sub run_in ($directory, $code) {
     $directory = untaint_path($directory);

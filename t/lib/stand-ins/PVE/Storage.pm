@@ -6,6 +6,8 @@ use v5.36;
 
 our @paths_asked;
 
+sub config () { return { ids => {} } }
+
 sub parse_volume_id ($volume, $is_quiet = 0) {
     return $volume =~ /^([a-z][a-z0-9-]*):(.+)$/;
 }

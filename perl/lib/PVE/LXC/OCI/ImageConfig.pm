@@ -10,10 +10,12 @@ use v5.36;
 
 use Cwd ();
 
-use PVE::LXC::Config;
 use PVE::OCI::Env;
 use PVE::OCI::Rootfs;
 use PVE::OCI::User;
+
+# Only for configurations of containers; a root file system may be updated where there is none.
+eval { require PVE::LXC::Config };
 
 our $INIT_COMMAND = '/.pve.init';
 

@@ -70,6 +70,18 @@ sub install ($rootdir, $init, $id_maps, $arch) {
     return;
 }
 
+# Those of the paths that are no directories.
+sub missing_directories ($rootdir, $paths) {
+    return if !$paths->@*;
+    my $missing = PVE::OCI::Rootfs::run_in(
+        $rootdir,
+        sub {
+            return [grep { !-d $paths->[$_] } 0 .. $paths->$#*];
+        },
+    );
+    return map { $paths->[$_] } $missing->@*;
+}
+
 # Makes directories that the image names but does not have; existing ones keep their owner. Returns
 # those that could not be made.
 sub make_directories ($rootdir, $paths, $id_maps, $warn) {

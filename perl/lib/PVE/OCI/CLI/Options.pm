@@ -10,6 +10,10 @@ use PVE::OCI;
 # that of a number: bytes (K, M, G, T may follow), rate (bytes if one of them follows, else KiB),
 # count. values are all that there may be, usual those that completion offers.
 our $TABLE = {
+    'all' => {
+        spec => '',
+        help => 'also show the changes that are expected: kept paths, files of the host',
+    },
     'arch' => {
         spec => 's', value => 'ARCH', key => 'architecture',
         help => 'take the image for this architecture (amd64, arm64, ...);'
@@ -22,9 +26,18 @@ our $TABLE = {
             "read logins of registries from FILE, written by skopeo login; default: skopeo's",
         is_file => 1,
     },
+    'base' => {
+        spec => 's', value => 'ARCHIVE', key => 'base', is_file => 1,
+        help => 'the archive of the image in ROOTFS, where there is no record of what it made',
+    },
     'bwlimit' => {
         spec => 's', value => 'N', key => 'bwlimit', type => 'rate',
         help => 'read at most N KiB a second; with K, M, G or T after N: bytes a second',
+    },
+    'chown' => {
+        spec => 's@', value => 'OLD:NEW', key => 'chown',
+        help =>
+            'give what user OLD owns in kept paths and volumes to user NEW; may be repeated',
     },
     'command' => {
         spec => '', key => 'command',
@@ -32,12 +45,23 @@ our $TABLE = {
     },
     'config' => { spec => '', help => 'print only the config object, as JSON' },
     'daemon' => { spec => '', help => 'use pve-ocid only; fail if it cannot be reached' },
+    'discard-changes' => {
+        spec => '', key => 'discard_changes',
+        help => 'go on although files were changed by hand; they go to the earlier tree',
+    },
+    'dry-run' => {
+        spec => '', key => 'dry_run', help => 'say what would be done, change nothing',
+    },
     'embedded' => {
         spec => '', help => 'work in a child process of pve-oci instead of asking pve-ocid',
     },
     'engine-only' => {
         spec => '', key => 'engine_only',
         help => "leave pve-container's create flow as it is, replace its engine (PVE::RS::OCI)",
+    },
+    'forget' => {
+        spec => '', key => 'forget',
+        help => 'remove the earlier tree; there is no way back then',
     },
     'gidmap' => {
         spec => 's@', value => 'C:H:N',
@@ -49,6 +73,10 @@ our $TABLE = {
         help => 'run an init as process 1, which forwards signals and reaps; default: off',
     },
     'json' => { spec => '', short => 'j', help => 'same as --output-format json' },
+    'keep' => {
+        spec => 's@', value => 'PATH', key => 'keep',
+        help => 'PATH in the container stays with all that is below it; may be repeated',
+    },
     'manifest' => {
         spec => 's', value => 'DIGEST', key => 'manifest_digest',
         help => 'take the image with this manifest digest',
@@ -71,8 +99,16 @@ our $TABLE = {
         help => 'extract for a privileged container: map no IDs, create device nodes',
     },
     'prometheus' => { spec => '', help => 'print the text format of Prometheus' },
+    'pull' => {
+        spec => '', key => 'pull',
+        help => 'fetch the image from the registry that the old one came from',
+    },
     'quiet' => { spec => '', short => 'q', help => 'print no progress and no summary' },
     'raw' => { spec => '', help => 'print the whole image configuration as it is stored' },
+    'record' => {
+        spec => '', key => 'record',
+        help => 'write a record of what the image made, for diff and update',
+    },
     'reference' => {
         spec => 's', value => 'NAME', key => 'reference_name',
         help => 'take the image with this reference name',
@@ -82,6 +118,10 @@ our $TABLE = {
         help => 'integrate again, if the node was integrated and an update undid it',
     },
     'remove' => { spec => '', key => 'remove', help => 'undo it' },
+    'snapshot' => {
+        spec => 's', value => 'NAME', key => 'snapshot',
+        help => 'make a snapshot of the container before; with a VMID only',
+    },
     'socket' => {
         spec => 's', value => 'PATH', key => 'socket', is_file => 1,
         help => "socket of pve-ocid; default: $PVE::OCI::DEFAULT_SOCKET",

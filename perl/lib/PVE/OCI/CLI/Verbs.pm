@@ -52,6 +52,13 @@ our $ERRNO_DECIDES = { map { $_ => 1 } qw(ConnectFailed OpenFailed io.pve.oci.Sy
 
 my @SELECTOR = qw(arch variant reference manifest);
 my @MODE = qw(daemon embedded);
+my @MAPS = qw(uidmap gidmap privileged);
+
+# What works on containers, loaded when needed: commands start faster without.
+my sub of_update() {
+    require PVE::OCI::CLI::UpdateCommand;
+    return 'PVE::OCI::CLI::UpdateCommand';
+}
 
 # Columns are [title, field, format]; fields of fields are joined by dots. Verbs without rows print
 # their fields one a line.
@@ -159,11 +166,17 @@ our @VERBS = (
         summary => 'extract an image into the empty directory ROOTFS',
         arguments => ['ARCHIVE', 'ROOTFS'],
         options => [
-            @SELECTOR, @MODE, qw(uidmap gidmap privileged max-bytes max-entries bwlimit),
+            @SELECTOR, @MODE, qw(uidmap gidmap privileged max-bytes max-entries bwlimit record),
         ],
         progress => 1,
         makes_files => 1,
-        run => sub ($arguments, $options) { PVE::OCI::extract_image($arguments->@*, $options) },
+        run => sub ($arguments, $options) {
+            my $reply = PVE::OCI::extract_image($arguments->@*, $options);
+            return $reply if !$options->{record};
+            require PVE::OCI::Origin;
+            PVE::OCI::Origin::note($arguments->[1], $reply);
+            return $reply;
+        },
         columns => [
             ['manifest', 'result.manifestDigest', 'digest'],
             ['config', 'result.configDigest', 'digest'],
@@ -171,6 +184,68 @@ our @VERBS = (
             ['written', 'result.bytesWritten', 'size'],
             ['whiteouts', 'result.whiteoutsApplied'],
             ['warnings', 'result.warningsCount'],
+        ],
+    },
+    {
+        name => 'diff',
+        method => 'CompareRootDirectory',
+        summary => 'show what was changed in ROOTFS since its image was extracted',
+        arguments => ['ROOTFS'],
+        forms => ['pve-oci diff ROOTFS', 'pve-oci diff VMID'],
+        options => [@MODE, @MAPS, qw(keep all)],
+        run => sub (@arguments) { of_update()->can('diff')->(@arguments) },
+        text => sub (@arguments) { of_update()->can('diff_text')->(@arguments) },
+        exit_code => sub ($reply) {
+            return of_update()->can('is_changed')->($reply) ? $EXIT_FAILED : $EXIT_DONE;
+        },
+    },
+    {
+        name => 'update',
+        method => 'StageUpdate',
+        summary => 'put another image into a stopped container; volumes and settings stay',
+        arguments => ['ROOTFS', '[ARCHIVE]'],
+        forms => [
+            'pve-oci update ROOTFS ARCHIVE',
+            'pve-oci update VMID ARCHIVE',
+            'pve-oci update ROOTFS --pull [REFERENCE]',
+            'pve-oci update --forget ROOTFS',
+        ],
+        options => [
+            @SELECTOR, @MODE, @MAPS,
+            qw(max-bytes max-entries bwlimit keep discard-changes base),
+            qw(dry-run pull authfile chown forget snapshot),
+        ],
+        progress => 1,
+        run => sub (@arguments) { of_update()->can('update')->(@arguments) },
+        text => sub (@arguments) { of_update()->can('text')->(@arguments) },
+    },
+    {
+        name => 'rollback',
+        method => 'ApplyUpdate',
+        summary => 'bring back what was there before the last update; volumes stay as they are',
+        arguments => ['ROOTFS'],
+        forms => ['pve-oci rollback ROOTFS', 'pve-oci rollback VMID'],
+        options => [@MODE, @MAPS, qw(keep discard-changes chown)],
+        run => sub (@arguments) { of_update()->can('rollback')->(@arguments) },
+        text => sub (@arguments) { of_update()->can('text')->(@arguments) },
+    },
+    {
+        name => 'outdated',
+        summary => 'show for which containers the registry has a newer image',
+        arguments => ['[ROOTFS...]'],
+        forms => ['pve-oci outdated ROOTFS...', 'pve-oci outdated [VMID...]'],
+        options => [qw(authfile)],
+        run => sub (@arguments) { of_update()->can('outdated')->(@arguments) },
+        columns => [],
+        lists => [
+            [
+                'images',
+                ['container', 'target'],
+                ['state', 'state'],
+                ['image', 'reference'],
+                ['recorded', 'recorded', 'digest'],
+                ['current', 'current', 'digest'],
+            ],
         ],
     },
     {

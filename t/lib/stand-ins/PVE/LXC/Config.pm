@@ -1,10 +1,16 @@
 package PVE::LXC::Config;
 
-# Stand-in for tests: knows the properties and keys of pve-container 6.0 or, by $IS_NEW, of 6.1.
+# Stand-in for tests: knows the properties and keys of pve-container 6.0 or, by $IS_NEW, of 6.1,
+# and keeps configurations in memory.
 
 use v5.36;
 
+use Storable qw(dclone);
+
 our $IS_NEW = 0;
+
+# By VMID; what was done, in its order; what shall go wrong.
+our (%configs, @done, $write_error, $has_snapshots);
 
 sub json_config_properties ($class, $properties) {
     $properties->{cmode} = {};
@@ -25,6 +31,38 @@ sub parse_lxc_network ($class, $text) {
 
 sub print_lxc_network ($class, $network) {
     return join(',', map { "$_=$network->{$_}" } sort keys $network->%*);
+}
+
+sub load_config ($class, $vmid) {
+    return dclone($configs{$vmid} // die "Configuration file '$vmid.conf' does not exist\n");
+}
+
+sub write_config ($class, $vmid, $conf) {
+    die $write_error if defined($write_error);
+    push @done, "write $vmid";
+    $configs{$vmid} = dclone($conf);
+    return;
+}
+
+sub lock_config ($class, $vmid, $code, @parameters) {
+    push @done, "lock $vmid";
+    my $result = eval { $code->(@parameters) };
+    my $error = $@;
+    push @done, "unlock $vmid";
+    die $error if $error;
+    return $result;
+}
+
+sub check_lock ($class, $conf) {
+    die "CT is locked ($conf->{lock})\n" if $conf->{lock};
+    return;
+}
+
+sub has_feature ($class, $feature, $conf, $storage_cfg) { return $has_snapshots }
+
+sub snapshot_create ($class, $vmid, $name, $save_vmstate, $comment) {
+    push @done, "snapshot $vmid $name";
+    return;
 }
 
 1;

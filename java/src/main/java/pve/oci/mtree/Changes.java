@@ -73,7 +73,9 @@ public final class Changes {
             reason = "kept";
         } else {
             Expected match = Expected.of(path);
-            if (match != null) {
+            if (match == null && kind.equals("added") && entry.isDirectory() && Expected.isAboveHostFile(path)) {
+                reason = "host";
+            } else if (match != null) {
                 reason = match.name().toLowerCase(Locale.ROOT);
                 if (match == Expected.HOST && !kind.equals("removed") && hostFiles.size() < MAXIMUM_LISTED) {
                     hostFiles.add(path);

@@ -13,6 +13,7 @@ enum Expected {
             "etc/network/interfaces",
             "etc/network/interfaces.d",
             "etc/systemd/network",
+            "etc/systemd/system-preset/00-pve.preset",
             "etc/localtime",
             "etc/timezone",
             "etc/crontab",
@@ -47,6 +48,11 @@ enum Expected {
 
     Expected(String... paths) {
         this.paths = new PathSet(List.of(paths));
+    }
+
+    /** A directory that Proxmox VE may have made for one of its files. */
+    static boolean isAboveHostFile(String path) {
+        return HOST.paths.isAbove(path);
     }
 
     /** What the change of this path is expected for; null: it is somebody's change. */

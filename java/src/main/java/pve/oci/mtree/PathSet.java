@@ -1,12 +1,17 @@
 package pve.oci.mtree;
 
+import java.io.ByteArrayOutputStream;
 import java.nio.charset.StandardCharsets;
 import java.util.Collection;
 import java.util.Iterator;
 import java.util.TreeSet;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /** Paths in a root file system, without a leading slash, as bytes in ISO 8859-1; what lies below one belongs to it. */
 public final class PathSet {
+    private static final Pattern ESCAPE = Pattern.compile("\\\\x([0-9a-f]{2})");
+
     private final TreeSet<String> paths = new TreeSet<>();
 
     /** A path below another one of the set is left out: the outer one covers it. */
@@ -45,6 +50,20 @@ public final class PathSet {
     /** In order, without those that another one covers. */
     public Iterable<String> paths() {
         return paths.stream().map(x -> x.substring(0, x.length() - 1)).toList();
+    }
+
+    /** A path as the interface has it: characters, and \xNN for bytes that are none or are not shown. */
+    public static String unescaped(String path) {
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        Matcher matcher = ESCAPE.matcher(path);
+        int end = 0;
+        while (matcher.find()) {
+            bytes.writeBytes(path.substring(end, matcher.start()).getBytes(StandardCharsets.UTF_8));
+            bytes.write(Integer.parseInt(matcher.group(1), 16));
+            end = matcher.end();
+        }
+        bytes.writeBytes(path.substring(end).getBytes(StandardCharsets.UTF_8));
+        return text(bytes.toByteArray());
     }
 
     /** A path's bytes as this class has them. */

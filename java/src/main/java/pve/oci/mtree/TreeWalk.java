@@ -3,6 +3,7 @@ package pve.oci.mtree;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayDeque;
+import java.util.Arrays;
 import java.util.Deque;
 import org.jspecify.annotations.Nullable;
 import pve.oci.linux.CString;
@@ -29,6 +30,7 @@ final class TreeWalk {
     /** Names held at once, of a directory and of those above it. */
     private static final long MAXIMUM_NAMES_SIZE = 128 << 20;
 
+    private static final byte[] LOST_AND_FOUND = "lost+found".getBytes(StandardCharsets.US_ASCII);
     private static final byte[] RESERVED = ".pve.".getBytes(StandardCharsets.US_ASCII);
 
     /** What is done with each entry. */
@@ -135,10 +137,11 @@ final class TreeWalk {
         }
     }
 
-    /** What this program keeps in the root directory is not the image's. */
+    /** What this program keeps in the root directory is not the image's, and lost+found is the file system's. */
     private static boolean isReserved(byte[] bytes) {
-        return bytes.length > RESERVED.length
-                && java.util.Arrays.equals(bytes, 0, RESERVED.length, RESERVED, 0, RESERVED.length);
+        boolean isOurs = bytes.length > RESERVED.length
+                && Arrays.equals(bytes, 0, RESERVED.length, RESERVED, 0, RESERVED.length);
+        return isOurs || Arrays.equals(bytes, LOST_AND_FOUND);
     }
 
     private TreeEntry entry(Fd fd, byte[] path, byte[] bytes, AttributeDigest attributes) throws ErrnoException {
@@ -184,7 +187,7 @@ final class TreeWalk {
         if (directory.length == 0) {
             return bytes;
         }
-        byte[] path = java.util.Arrays.copyOf(directory, directory.length + 1 + bytes.length);
+        byte[] path = Arrays.copyOf(directory, directory.length + 1 + bytes.length);
         path[directory.length] = '/';
         System.arraycopy(bytes, 0, path, directory.length + 1, bytes.length);
         return path;

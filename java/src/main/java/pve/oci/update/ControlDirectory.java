@@ -29,9 +29,13 @@ final class ControlDirectory {
 
     private ControlDirectory() {}
 
+    /**
+     * Whether a name in the root directory is never moved. lost+found belongs to the file system: the host's root owns it,
+     * and the container may not rename it.
+     */
     static boolean isReserved(byte[] name) {
         String text = new String(name, StandardCharsets.ISO_8859_1);
-        return text.equals(UPDATE) || text.equals(PREVIOUS);
+        return text.equals(UPDATE) || text.equals(PREVIOUS) || text.equals("lost+found");
     }
 
     /** The folder of that name; null if there is none. */

@@ -126,6 +126,18 @@ public final class InPlaceUpdate {
         }
     }
 
+    /** Writes a record of the tree as it is now; of the new one while that is staged, because more was put into it. */
+    public void record() throws IOException {
+        if (phase() != Phase.STAGED) {
+            TreeRecord.write(root, steps);
+            return;
+        }
+        try (Fd control = requireUpdate();
+                Fd fresh = opener.directory(control, bytes(ControlDirectory.NEW_TREE))) {
+            TreeRecord.write(fresh, steps);
+        }
+    }
+
     private void removeAfter(Throwable failure, DirectoryAttributes before) {
         try {
             removeControl(ControlDirectory.UPDATE, before);

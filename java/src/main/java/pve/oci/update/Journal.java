@@ -1,6 +1,5 @@
 package pve.oci.update;
 
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -17,6 +16,7 @@ import pve.oci.linux.ErrnoException;
 import pve.oci.linux.Fd;
 import pve.oci.linux.FdInputStream;
 import pve.oci.linux.FdOutputStream;
+import pve.oci.linux.FileStatus;
 import pve.oci.linux.Libc;
 import pve.oci.linux.UpdateCalls;
 import pve.oci.mtree.PathSet;
@@ -36,7 +36,8 @@ record Journal(Phase phase, PathSet kept, Map<String, Kept> directories) {
     private static final String NAME = "journal";
     private static final String NEW_NAME = "journal.new";
     private static final int VERSION = 1;
-    private static final JsonLimits LIMITS = new JsonLimits(8, 16 << 20, 200_000);
+    private static final int MAXIMUM_SIZE = 4 << 20;
+    private static final JsonLimits LIMITS = new JsonLimits(8, MAXIMUM_SIZE, 200_000);
 
     Journal with(Phase next) {
         return new Journal(next, kept, directories);
@@ -44,6 +45,11 @@ record Journal(Phase phase, PathSet kept, Map<String, Kept> directories) {
 
     /** Replaces the journal; after this it is on the disk, whatever happens to the machine. */
     void write(Fd control) throws IOException {
+        byte[] content = Json.write(toJson());
+        if (content.length > MAXIMUM_SIZE) {
+            throw KeptPaths.conflict("so many paths are kept that the journal would be larger than " + MAXIMUM_SIZE
+                    + " bytes: keep a directory above them");
+        }
         CString name = CString.of(NEW_NAME);
         try {
             Libc.unlinkat(control.number(), name.address(), 0);
@@ -55,7 +61,7 @@ record Journal(Phase phase, PathSet kept, Map<String, Kept> directories) {
         int flags = Libc.O_WRONLY | Libc.O_CREAT | Libc.O_EXCL | Libc.O_NOFOLLOW | Libc.O_CLOEXEC;
         Fd fd = new Fd(Libc.openat(control.number(), name.address(), flags, 0600));
         try (FdOutputStream stream = new FdOutputStream(fd)) {
-            stream.write(Json.write(toJson()));
+            stream.write(content);
             UpdateCalls.fsync(fd.number());
         }
         CString last = CString.of(NAME);
@@ -74,18 +80,15 @@ record Journal(Phase phase, PathSet kept, Map<String, Kept> directories) {
             if (e.errno() == Errno.ENOENT) {
                 return null;
             }
-            throw e;
+            throw e.errno() == Errno.ELOOP ? damaged() : e;
         }
         try (FdInputStream stream = new FdInputStream(fd)) {
-            ByteArrayOutputStream bytes = new ByteArrayOutputStream();
-            byte[] buffer = new byte[1 << 16];
-            for (int count = stream.read(buffer); count > 0; count = stream.read(buffer)) {
-                if (bytes.size() > LIMITS.maximumSize()) {
-                    throw damaged();
-                }
-                bytes.write(buffer, 0, count);
+            FileStatus status = new FileStatus().read(fd.number());
+            if (status.type() != Libc.S_IFREG || status.size() > MAXIMUM_SIZE) {
+                throw damaged();
             }
-            return ofJson(Json.parseObject(bytes.toByteArray(), LIMITS));
+            // it may grow meanwhile
+            return ofJson(Json.parseObject(stream.readNBytes(MAXIMUM_SIZE), LIMITS));
         } catch (JsonFormatException | IllegalArgumentException e) {
             throw damaged();
         }

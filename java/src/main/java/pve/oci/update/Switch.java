@@ -17,6 +17,7 @@ import pve.oci.rootfs.DirectoryReader;
 import pve.oci.rootfs.EntryPath;
 import pve.oci.rootfs.ExtendedAttributes;
 import pve.oci.rootfs.PathOpener;
+import pve.oci.text.Text;
 
 /**
  * Exchanges the old tree for the new one and back, by rename(2) within one mount. Only the names in directories that stay (the
@@ -162,7 +163,7 @@ final class Switch {
     private void moveOldOnly(Place place) throws IOException {
         for (byte[] name : names(place.present(), place.path())) {
             if (place.fresh() == null || !has(place.fresh(), name)) {
-                move(place.present(), place.old(), name);
+                move(place, place.present(), place.old(), name);
             }
         }
     }
@@ -174,9 +175,9 @@ final class Switch {
         }
         for (byte[] name : names(fresh, place.path())) {
             if (has(place.present(), name) && !has(place.old(), name)) {
-                move(place.present(), place.old(), name);
+                move(place, place.present(), place.old(), name);
             }
-            move(fresh, place.present(), name);
+            move(place, fresh, place.present(), name);
         }
     }
 
@@ -188,14 +189,14 @@ final class Switch {
         }
         for (byte[] name : names(place.present(), place.path())) {
             if (!has(fresh, name)) {
-                move(place.present(), fresh, name);
+                move(place, place.present(), fresh, name);
             }
         }
     }
 
     private void moveOldBack(Place place) throws IOException {
         for (byte[] name : names(place.old(), place.path())) {
-            move(place.old(), place.present(), name);
+            move(place, place.old(), place.present(), name);
         }
     }
 
@@ -211,15 +212,23 @@ final class Switch {
         }
     }
 
-    private void move(Fd source, Fd target, byte[] name) throws IOException {
+    private void move(Place place, Fd source, Fd target, byte[] name) throws IOException {
+        String shown = "'/" + KeptPaths.shown(place.path().isEmpty() ? "" : place.path() + "/") + Text.name(name) + "'";
         if (has(target, name)) {
             throw new UpdateException(
                     UpdateException.Reason.UPDATE_PENDING,
-                    "'" + pve.oci.text.Text.name(name)
-                            + "' is in two places: somebody changed the tree during an update");
+                    shown + " is in two places: somebody changed the tree during an update");
         }
         beforeStep.run();
-        Libc.renameat(source.number(), set(from, name), target.number(), set(to, name));
+        try {
+            Libc.renameat(source.number(), set(from, name), target.number(), set(to, name));
+        } catch (ErrnoException e) {
+            if (e.errno() != Errno.EACCES && e.errno() != Errno.EPERM) {
+                throw e;
+            }
+            throw KeptPaths.conflict(shown + " cannot be moved: its owner is not one of the container's, or it is"
+                    + " immutable; keep it, remove it, or give it to the container's root");
+        }
     }
 
     private static long set(CString string, byte[] bytes) {

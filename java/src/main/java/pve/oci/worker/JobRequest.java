@@ -8,6 +8,7 @@ import pve.oci.archive.Selector;
 import pve.oci.json.JsonLimits;
 import pve.oci.layer.LayerLimits;
 import pve.oci.layer.MappedIds;
+import pve.oci.mtree.PathSet;
 import pve.oci.oci.Platform;
 import pve.oci.tar.TarLimits;
 import pve.oci.varlink.Idl;
@@ -102,7 +103,10 @@ public record JobRequest(
                 limits(limits),
                 jsonLimits(limits),
                 list(parameters.get("existing")),
-                list(parameters.get("keep")).stream().map(String::valueOf).toList(),
+                list(parameters.get("keep")).stream()
+                        .map(String::valueOf)
+                        .map(PathSet::unescaped)
+                        .toList(),
                 Boolean.TRUE.equals(parameters.get("discardChanges")),
                 Boolean.TRUE.equals(parameters.get("record")),
                 parameters.get("step") instanceof String step ? step : "");

@@ -2,9 +2,11 @@ package pve.oci.worker;
 
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.EnumSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import pve.oci.archive.Image;
@@ -24,6 +26,16 @@ import pve.oci.text.Text;
 
 /** Runs one job from its request to the reply's parameters. The worker and the embedded engine both end here. */
 public final class JobRunner {
+    /** Errors that an archive has no part in. */
+    private static final Set<ImageError> ABOUT_ROOT = EnumSet.of(
+            ImageError.NO_RECORD,
+            ImageError.RECORD_DAMAGED,
+            ImageError.ROOT_DIRECTORY_CHANGED,
+            ImageError.UPDATE_PENDING,
+            ImageError.UPDATE_CONFLICT,
+            ImageError.NOTHING_TO_ROLL_BACK,
+            ImageError.NOT_ENOUGH_SPACE);
+
     private final JobRequest request;
     private final Consumer<Map<String, @Nullable Object>> listener;
     private final Progress progress = new Progress();
@@ -67,7 +79,7 @@ public final class JobRunner {
                 case CLEAN -> clean(require(root));
             };
         } catch (ImageException e) {
-            throw e.in(Text.name(request.archiveName()));
+            throw ABOUT_ROOT.contains(e.error()) ? e : e.in(Text.name(request.archiveName()));
         } catch (ErrnoException e) {
             throw systemError(e).in(Text.name(request.archiveName()));
         } catch (IOException e) {

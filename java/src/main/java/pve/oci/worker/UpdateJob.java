@@ -49,6 +49,7 @@ final class UpdateJob {
     }
 
     Map<String, @Nullable Object> compare() throws IOException {
+        requireWhole();
         Changes changes = new Changes(update.resolve(request.keep()));
         Map<String, @Nullable Object> reply = new LinkedHashMap<>();
         try {
@@ -62,6 +63,21 @@ final class UpdateJob {
         reply.put("availableSize", update.availableSize());
         addState(reply);
         return reply;
+    }
+
+    /** While names are being exchanged the tree is neither the old one nor the new one. */
+    private void requireWhole() throws IOException {
+        try {
+            Phase phase = update.phase();
+            if (phase != null && phase.isBroken()) {
+                throw new UpdateException(
+                        UpdateException.Reason.UPDATE_PENDING,
+                        "an update or a rollback was broken off: 'pve-oci update' or 'pve-oci rollback' puts the tree in"
+                                + " order first");
+            }
+        } catch (UpdateException e) {
+            throw error(e);
+        }
     }
 
     private void addState(Map<String, @Nullable Object> reply) throws IOException {
@@ -153,7 +169,7 @@ final class UpdateJob {
                 case "abandon" -> update.abandon();
                 case "rollBack" -> update.rollBack();
                 case "forget" -> update.forget();
-                case "record" -> TreeRecord.write(root, steps);
+                case "record" -> update.record();
                 default -> throw new IllegalArgumentException(request.step());
             }
         } catch (UpdateException e) {

@@ -1,0 +1,169 @@
+package PVE::LXC::OCI::Update;
+
+# Updates a container that was made from an OCI image to another image, in place, and takes it back:
+# finds and locks the container, mounts it, has PVE::LXC::OCI::UpdateSteps do the work, and gives
+# everything back. The modules of Proxmox VE are needed for the functions with a VMID only.
+
+use v5.36;
+
+use File::Temp ();
+
+use PVE::LXC::OCI::UpdateSteps;
+use PVE::OCI::Origin;
+use PVE::OCI::Varlink;
+
+my sub invalid ($message) { PVE::OCI::Varlink::fail('InvalidArgument', $message) }
+
+my sub some ($options, @names) {
+    return map { $_ => $options->{$_} } grep { defined($options->{$_}) } @names;
+}
+
+# The ID map of a root file system by itself: its root directory belongs to the container's root.
+my sub default_id_map ($rootdir) {
+    my @status = stat($rootdir)
+        or PVE::OCI::Varlink::fail('OpenFailed', "cannot open '$rootdir': $!", { errno => $! + 0 });
+    my ($uid, $gid) = map { /\A([0-9]+)\z/ } @status[4, 5]; # stat taints what it says
+    return [] if $uid == 0;
+    return [['u', 0, $uid, 65536], ['g', 0, $gid, 65536]];
+}
+
+my sub mapped_root ($id_map, $type) {
+    my ($entry) = grep { $_->[0] eq $type && $_->[1] == 0 } $id_map->@*;
+    return $entry ? $entry->[2] : 0;
+}
+
+# A root file system without a container's configuration.
+my sub rootfs_place ($rootdir, $options) {
+    require File::Spec;                                     # not above: only the command works on these
+    $rootdir = File::Spec->rel2abs($rootdir);
+    my $id_map = $options->{id_map} // default_id_map($rootdir);
+    return {
+        rootdir => $rootdir,
+        id_maps => [$id_map, map { mapped_root($id_map, $_) } qw(u g)],
+        messages => [],
+    };
+}
+
+# Where the image came from, and what the registry has under that name now.
+my sub registry_state ($place, $options) {
+    require PVE::OCI::Registry;                             # not above: it needs skopeo, which few commands do
+    my $origin = PVE::OCI::Origin::read_from($place->{rootdir}) // {};
+    my $recorded = PVE::OCI::Registry::recorded($origin->{referenceName} // '');
+    my $reference = $options->{reference} // ($recorded // {})->{text} // PVE::OCI::Varlink::fail(
+        'RegistryFailed',
+        'it is not recorded from which registry the image came: name it, as in'
+            . ' docker.io/library/nginx:1.27, or update from an archive',
+    );
+    my $architecture = $options->{architecture} // ($origin->{platform} // {})->{architecture};
+    my $image = PVE::OCI::Registry::resolve(
+        $reference, { some($options, qw(authfile variant)), architecture => $architecture },
+    );
+    my $digest = ($recorded // {})->{digest};
+    return {
+        reference => $reference,
+        recorded => $digest,
+        current => $image->{digest},
+        isCurrent => defined($digest) && $digest eq $image->{digest} ? 1 : 0,
+        architecture => $architecture,
+    };
+}
+
+my sub pull_and_update ($place, $options) {
+    my $state = registry_state($place, $options);
+    return { state => 'up to date', from => { referenceName => $state->{reference} } }
+        if $state->{isCurrent};
+    my $folder = File::Temp->newdir('pve-oci-update-XXXXXXXX', DIR => '/var/tmp');
+    my $file = "$folder/image.tar";
+    PVE::OCI::Registry::pull(
+        $state->{reference}, $file,
+        {
+            some($options, qw(authfile home java mode progress socket variant)),
+            architecture => $state->{architecture},
+        },
+    );
+    return PVE::LXC::OCI::UpdateSteps::update($place, $file, $options);
+}
+
+# Verb => what it does with a place and the options.
+my $ACTIONS = {
+    compare => \&PVE::LXC::OCI::UpdateSteps::compare,
+    forget => \&PVE::LXC::OCI::UpdateSteps::forget,
+    outdated => \&registry_state,
+    rollback => \&PVE::LXC::OCI::UpdateSteps::roll_back,
+    update => sub ($place, $options) {
+        return pull_and_update($place, $options) if $options->{pull};
+        return PVE::LXC::OCI::UpdateSteps::update($place, $options->{archive}, $options);
+    },
+};
+
+my sub run ($place, $action, $options) {
+    my $reply = eval { $ACTIONS->{$action}->($place, $options) };
+    my $error = $@;
+    # what is told of before an error helps to understand it
+    if (!defined($reply)) {
+        warn "$_\n" for $place->{messages}->@*;
+        die $error;
+    }
+    return { $reply->%*, messages => $place->{messages} };
+}
+
+sub on_rootfs ($action, $rootdir, $options = {}) {
+    return run(rootfs_place($rootdir, $options), $action, $options);
+}
+
+my sub is_mounted ($path) {
+    open(my $mounts, '<', '/proc/self/mounts') or return 0;
+    return scalar(grep { (split(' ', $_))[1] eq $path } readline($mounts));
+}
+
+my sub take_snapshot ($vmid, $storage_cfg, $name) {
+    my $conf = PVE::LXC::Config->load_config($vmid);
+    die "the storage of CT $vmid cannot make snapshots: leave --snapshot out\n"
+        if !PVE::LXC::Config->has_feature('snapshot', $conf, $storage_cfg);
+    PVE::LXC::Config->snapshot_create($vmid, $name, 0, 'before an update of its image');
+    return;
+}
+
+# Under the lock, with the file systems mounted. The lock is one of a file: when this process dies,
+# it is free.
+my sub in_container ($vmid, $storage_cfg, $action, $options) {
+    my $conf = PVE::LXC::Config->load_config($vmid);
+    PVE::LXC::Config->check_lock($conf);
+    die "CT $vmid is a template\n" if $conf->{template};
+    die "CT $vmid is running: stop it first\n" if PVE::LXC::check_running($vmid);
+    # a call that was killed has not unmounted
+    PVE::LXC::umount_all($vmid, $storage_cfg, $conf, 1) if is_mounted("/var/lib/lxc/$vmid/rootfs");
+    my $rootdir = PVE::LXC::mount_all($vmid, $storage_cfg, $conf);
+    my $place = {
+        rootdir => $rootdir,
+        id_maps => [PVE::LXC::parse_id_maps($conf)],
+        conf => $conf,
+        write => sub ($changed) { PVE::LXC::Config->write_config($vmid, $changed) },
+        messages => [],
+    };
+    my $reply = eval { run($place, $action, $options) };
+    my $error = $@;
+    my $is_unmounted = eval { PVE::LXC::umount_all($vmid, $storage_cfg, $conf, 0); 1 };
+    die $error if !defined($reply);
+    die "CT $vmid: $reply->{state}, but it cannot be unmounted: $@" if !$is_unmounted;
+    return $reply;
+}
+
+sub on_container ($action, $number, $options = {}) {
+    my ($vmid) = $number =~ /\A([1-9][0-9]{2,8})\z/ or invalid("'$number' is not a VMID");
+    require PVE::LXC; # not above: root file systems need none of it
+    require PVE::LXC::Config;
+    require PVE::Storage;
+    my $storage_cfg = PVE::Storage::config();
+    take_snapshot($vmid, $storage_cfg, $options->{snapshot})
+        if defined($options->{snapshot}) && !$options->{dry_run};
+    return PVE::LXC::Config->lock_config(
+        $vmid, sub { return in_container($vmid, $storage_cfg, $action, $options) },
+    );
+}
+
+sub update_container ($vmid, $archive, $options = {}) {
+    return on_container('update', $vmid, { $options->%*, archive => $archive });
+}
+
+1;

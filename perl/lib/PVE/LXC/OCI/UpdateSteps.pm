@@ -1,0 +1,383 @@
+package PVE::LXC::OCI::UpdateSteps;
+
+# Updating, taking back, comparing: what PVE::LXC::OCI::Update does with a root file system that is
+# mounted and that nothing runs in. A place is such a root file system:
+#
+#     rootdir    its path
+#     id_maps    as PVE::LXC::parse_id_maps returns them
+#     messages   lines for the administrator are added here
+#     conf       the container's configuration; missing for a root file system without one
+#     write      takes a changed configuration
+#
+# Whatever is broken off here, by an error, a signal or a power cut, is put in order by the next call
+# for the same place: what was not switched is taken back, what was switched is finished.
+
+use v5.36;
+
+use JSON;
+
+use PVE::LXC::OCI::Init;
+use PVE::LXC::OCI::Merge;
+use PVE::LXC::OCI::Ownership;
+use PVE::OCI;
+use PVE::OCI::Env;
+use PVE::OCI::Error;
+use PVE::OCI::Origin;
+use PVE::OCI::RootUpdate;
+use PVE::OCI::Rootfs;
+use PVE::OCI::Text;
+use PVE::OCI::Varlink;
+
+# Where the engine has the trees, below the root directory.
+my $NEW_TREE = '.pve.oci.update/new';
+my $OUT_TREE = '.pve.oci.update/old';
+my $PREVIOUS_TREE = '.pve.oci.previous/old';
+
+my $MAX_JOURNAL_SIZE = 4 * 1024 * 1024; # as in pve.oci.update.Journal
+
+# Architecture of the image specification => PVE's.
+my $ARCHITECTURES =
+    { amd64 => 'amd64', 386 => 'i386', arm64 => 'arm64', arm => 'armhf', riscv64 => 'riscv64' };
+
+# Options that the calls to the engine get as they are.
+my @CALL_OPTIONS = qw(
+    bwlimit home java max_bytes max_entries mode on_abort on_fallback on_job on_warning progress
+    socket
+);
+my @SELECTOR = qw(architecture manifest_digest reference_name variant);
+
+my sub some ($options, @names) {
+    return map { $_ => $options->{$_} } grep { defined($options->{$_}) } @names;
+}
+
+my sub say_line ($place, $line) {
+    push $place->{messages}->@*, PVE::OCI::Text::one_line($line);
+    return;
+}
+
+my sub engine_options ($place, $options) {
+    return { some($options, @CALL_OPTIONS), id_map => $place->{id_maps}->[0] };
+}
+
+# A step needs no progress: it moves names.
+my sub apply ($place, $step, $options) {
+    my $call_options = engine_options($place, $options);
+    delete $call_options->{progress};
+    return PVE::OCI::RootUpdate::apply_update($step, $place->{rootdir}, $call_options);
+}
+
+# Paths that the administrator wants to be kept. They are remembered: what was kept once is kept by
+# the next update too.
+my sub asked_paths ($origin, $options) {
+    my $remembered = ($origin // {})->{keep};
+    my %seen;
+    return grep { !$seen{$_}++ } ($options->{keep} // [])->@*,
+        ref($remembered) eq 'ARRAY'
+        ? map { PVE::OCI::RootUpdate::path_bytes($_) }
+        grep { defined($_) && !ref($_) && !/\0/ } $remembered->@*
+        : ();
+}
+
+# Those, and the volumes of the images.
+my sub wanted_paths ($origin, $options, @configs) {
+    my @volumes =
+        map { PVE::OCI::Origin::volumes_of($_) } PVE::OCI::Origin::config_of($origin), @configs;
+    my %seen;
+    return [grep { !$seen{$_}++ } asked_paths($origin, $options), @volumes];
+}
+
+# What is in force: undef where nothing is started by /.pve.init.
+my sub environment_of ($rootdir) {
+    return scalar(eval { PVE::OCI::Env::read_from($rootdir) });
+}
+
+my sub config_in ($rootdir) {
+    return scalar(eval { PVE::OCI::Origin::config_of(PVE::OCI::Origin::read_from($rootdir)) });
+}
+
+# The container's configuration with what the image in one tree wants, in place of what the one in
+# the other tree wanted.
+my sub write_configuration ($place, $old, $new) {
+    my $conf = $place->{conf} // return;
+    my $say = sub ($line) { say_line($place, $line) };
+    my $config = config_in($new) // return;
+    my $then = PVE::LXC::OCI::Merge::settings_then($conf, config_in($old), $old);
+    my $now = eval { PVE::LXC::OCI::Merge::settings($conf, $config, $new, $then, $say) };
+    if (!$now) {
+        say_line($place, "the container's configuration stays as it is: $@");
+        return;
+    }
+    my @missing = PVE::LXC::OCI::Init::missing_directories($new, $now->{directories});
+    $place->{write}->(PVE::LXC::OCI::Merge::configuration($conf, $then, $now, $say, @missing));
+    return;
+}
+
+my sub change_owners ($place, $options, @paths) {
+    return if !($options->{chown} // [])->@*;
+    for my $line (PVE::LXC::OCI::Ownership::change($place, $options->{chown}, @paths)) {
+        say_line($place, $line);
+    }
+    return;
+}
+
+# What an earlier call has left that was broken off. Returns what is still to be gone back to.
+my sub settle ($place, $options) {
+    my $state = apply($place, 'abandon', $options);
+    return $state if ($state->{pending} // '') ne 'switched';
+    say_line(
+        $place,
+        'an earlier update was broken off when the new image was in place: finishing it'
+    );
+    write_configuration($place, "$place->{rootdir}//$OUT_TREE", $place->{rootdir});
+    return apply($place, 'finish', $options);
+}
+
+# Paths that the last update has kept, as its journal says. A container may have changed it: it only
+# decides which changes are told of.
+my sub kept_before ($rootdir) {
+    my $journal = PVE::OCI::Rootfs::run_in(
+        $rootdir,
+        sub {
+            for my $folder (qw(/.pve.oci.previous /.pve.oci.update)) {
+                my $content =
+                    eval { PVE::OCI::Rootfs::read_file("$folder/journal", $MAX_JOURNAL_SIZE) };
+                return eval { JSON->new->decode($content) } if defined($content);
+            }
+            return;
+        },
+    );
+    my $kept = ref($journal) eq 'HASH' ? $journal->{kept} : undef;
+    return if ref($kept) ne 'ARRAY';
+    return map { my $path = "/$_"; utf8::downgrade($path, 1) ? $path : () }
+        grep { defined($_) && !ref($_) && !/\0/ } $kept->@*;
+}
+
+# The record of the old image, from its archive.
+my sub record_base ($place, $options) {
+    my %engine = (engine_options($place, $options)->%*, some($options, @SELECTOR));
+    delete @engine{qw(manifest_digest reference_name)};
+    PVE::OCI::RootUpdate::stage_update(
+        $options->{base}, $place->{rootdir},
+        { %engine, discard_changes => 1, keep => [] },
+    );
+    PVE::OCI::Rootfs::run_in(
+        $place->{rootdir},
+        sub {
+            rename("/$NEW_TREE/.pve.oci.mtree.zst", '/.pve.oci.mtree.zst')
+                or die "cannot put the record of '$options->{base}' in its place: $!\n";
+        },
+    );
+    apply($place, 'abandon', $options);
+    return;
+}
+
+my sub architecture_of ($place, $result) {
+    return ($place->{conf} // {})->{arch}
+        // $ARCHITECTURES->{ ($result->{platform} // {})->{architecture} // '' } // 'amd64';
+}
+
+my sub warn_of_user ($place, $options, $current, $init, $kept) {
+    return if !$current || $current->{uid} == $init->{uid};
+    return if grep { $_->[0] == $current->{uid} } ($options->{chown} // [])->@*;
+    my @paths = PVE::LXC::OCI::Ownership::owned_by($place, $current->{uid}, $kept->@*);
+    say_line(
+        $place,
+        "warning: the command now runs as user $init->{uid}, before it was $current->{uid}"
+            . (
+                @paths
+                ? ", which owns data in @paths: --chown $current->{uid}:$init->{uid} gives it to the new one"
+                : ''
+            ),
+    );
+    return;
+}
+
+# Puts into the new tree what starts it. Returns the settings for the container's configuration.
+my sub prepare ($place, $reply, $origin, $options) {
+    my ($rootdir, $id_maps, $conf) = $place->@{qw(rootdir id_maps conf)};
+    my $new = "$rootdir//$NEW_TREE";
+    my ($config, $result) = $reply->@{qw(config result)};
+    my $current = environment_of($rootdir);
+    my $say = sub ($line) { say_line($place, $line) };
+    if ($conf || $current) {
+        PVE::OCI::check_config($config);
+        my $then_config = PVE::OCI::Origin::config_of($origin);
+        my $then = PVE::LXC::OCI::Merge::settings_then($conf // {}, $then_config, $rootdir);
+        say_line(
+            $place,
+            'warning: it is not known what the old image wanted: settings that both have are the new one\'s'
+        ) if !$then;
+        my $now = PVE::LXC::OCI::Merge::settings($conf // {}, $config, $new, $then, $say);
+        my @missing = PVE::LXC::OCI::Init::missing_directories($new, $now->{directories});
+        PVE::LXC::OCI::Init::make_directories($new, \@missing, $id_maps, $say);
+        if ($now->{init}) {
+            my $init = PVE::LXC::OCI::Merge::init(
+                $then ? $then->{init} : undef, $current, $now->{init},
+                $say
+            );
+            warn_of_user($place, $options, $current, $init, $reply->{kept});
+            PVE::LXC::OCI::Init::install($new, $init, $id_maps, architecture_of($place, $result));
+        }
+        apply($place, 'record', $options) if @missing;
+    }
+    my $new_origin = PVE::OCI::Origin::make($result, $config);
+    PVE::OCI::Origin::add_history($new_origin, $origin) if $origin;
+    my @keep = asked_paths($origin, $options);
+    $new_origin->{keep} = [map { PVE::OCI::RootUpdate::path_text($_) } @keep] if @keep;
+    PVE::OCI::Origin::write_to($new, $new_origin, $id_maps->@[1, 2]);
+    return;
+}
+
+# From the staged tree on. Before the switch an error takes everything back, and so it does after it
+# until the configuration is written.
+my sub switch_over ($place, $reply, $origin, $options) {
+    my $is_done = eval {
+        prepare($place, $reply, $origin, $options);
+        apply($place, 'switch', $options);
+        1;
+    };
+    if (!$is_done) {
+        my $error = $@;
+        eval { apply($place, 'abandon', $options); 1 }
+            or say_line($place, "the update is not taken back, the next call does it: $@");
+        die $error;
+    }
+    my $before = $place->{messages}->@*;
+    if (
+        !eval {
+            write_configuration($place, "$place->{rootdir}//$OUT_TREE", $place->{rootdir});
+            1;
+        }
+    ) {
+        my $error = $@;
+        apply($place, 'rollBack', $options);
+        die $error;
+    }
+    change_owners($place, $options, $reply->{kept}->@*);
+    apply($place, 'finish', $options);
+    return;
+}
+
+# What an update would do. Nothing is changed.
+my sub plan ($place, $inspected, $keep, $options) {
+    my $compared = PVE::OCI::RootUpdate::compare_root_directory(
+        $place->{rootdir}, { engine_options($place, $options)->%*, keep => $keep },
+    );
+    return {
+        state => 'planned',
+        comparison => $compared->{comparison},
+        pending => $compared->{pending},
+        volumes => $keep,
+        requiredSize => $inspected->{uncompressedSize},
+        availableSize => $compared->{availableSize},
+    };
+}
+
+# Without a record nobody knows what was changed, and a container's root can damage it.
+my sub stage ($place, $archive, $keep, $options) {
+    my $call_options = {
+        engine_options($place, $options)->%*, some($options, @SELECTOR, 'discard_changes'),
+        keep => $keep,
+    };
+    my $reply =
+        eval { PVE::OCI::RootUpdate::stage_update($archive, $place->{rootdir}, $call_options) };
+    return $reply if $reply;
+    my $error = $@;
+    my $caught = PVE::OCI::Error::caught($error);
+    die $error if !$caught || $caught->{name} !~ /\Aio\.pve\.oci\.(?:NoRecord|RecordDamaged)\z/;
+    PVE::OCI::Error->throw(
+        $caught->{name},
+        "$caught->{message}: --base ARCHIVE makes it from the archive of the image that is there now,"
+            . ' --discard-changes goes on without it',
+        $caught->{parameters},
+    );
+}
+
+my sub identity ($origin) {
+    return { some($origin // {}, qw(manifestDigest referenceName created)) };
+}
+
+# Returns { state, from, to, kept, messages, ... }.
+sub update ($place, $archive, $options) {
+    settle($place, $options) if !$options->{dry_run};
+    my $origin = PVE::OCI::Origin::read_from($place->{rootdir});
+    my $inspected = PVE::OCI::inspect_image($archive, { some($options, @CALL_OPTIONS, @SELECTOR) });
+    my $keep = wanted_paths($origin, $options, $inspected->{config});
+    my $to = { manifestDigest => $inspected->{manifest}->{digest} };
+    return { plan($place, $inspected, $keep, $options)->%*, from => identity($origin), to => $to }
+        if $options->{dry_run};
+    record_base($place, $options) if defined($options->{base});
+    my $reply = stage($place, $archive, $keep, $options);
+    switch_over($place, $reply, $origin, $options);
+    return {
+        state => 'updated',
+        from => identity($origin),
+        to => { $to->%*, some($reply->{result}, 'referenceName') },
+        kept => $reply->{kept},
+        result => $reply->{result},
+    };
+}
+
+my sub refuse_changes ($place, $options) {
+    my @keep = (
+        wanted_paths(PVE::OCI::Origin::read_from($place->{rootdir}), $options)->@*,
+        kept_before($place->{rootdir}),
+    );
+    my $compared = PVE::OCI::RootUpdate::compare_root_directory(
+        $place->{rootdir}, { engine_options($place, $options)->%*, keep => \@keep },
+    );
+    my $comparison = $compared->{comparison};
+    my $count = $comparison->{added} + $comparison->{changed} + $comparison->{removed};
+    return if !$count;
+    PVE::OCI::Varlink::fail(
+        'io.pve.oci.RootDirectoryChanged',
+        "$count entries were changed since the update: going back would lose them,"
+            . ' --discard-changes says that it may',
+        { comparison => $comparison },
+    );
+}
+
+# The configuration is written first: a call that is broken off is simply made again.
+sub roll_back ($place, $options) {
+    my $state = apply($place, 'abandon', $options);
+    my $is_unfinished = ($state->{pending} // '') eq 'switched';
+    PVE::OCI::Varlink::fail(
+        'io.pve.oci.NothingToRollBack',
+        'there is no earlier tree: nothing was updated, or it was removed since',
+    ) if !$is_unfinished && !$state->{hasPrevious};
+    refuse_changes($place, $options) if !$options->{discard_changes};
+    my $rootdir = $place->{rootdir};
+    my $from = PVE::OCI::Origin::read_from($rootdir);
+    my $kept = [kept_before($rootdir)];
+    my $conf = $place->{conf};
+    write_configuration(
+        $place, $rootdir,
+        "$rootdir//" . ($is_unfinished ? $OUT_TREE : $PREVIOUS_TREE)
+    );
+    if (!eval { apply($place, 'rollBack', $options); 1 }) {
+        my $error = $@;
+        $place->{write}->($conf) if $conf;
+        die $error;
+    }
+    change_owners($place, $options, $kept->@*);
+    return {
+        state => 'rolled back',
+        from => identity($from),
+        to => identity(PVE::OCI::Origin::read_from($rootdir)),
+    };
+}
+
+sub forget ($place, $options) {
+    settle($place, $options);
+    apply($place, 'forget', $options);
+    return { state => 'forgotten' };
+}
+
+sub compare ($place, $options) {
+    my $keep = wanted_paths(PVE::OCI::Origin::read_from($place->{rootdir}), $options);
+    return PVE::OCI::RootUpdate::compare_root_directory(
+        $place->{rootdir}, { engine_options($place, $options)->%*, keep => $keep },
+    );
+}
+
+1;

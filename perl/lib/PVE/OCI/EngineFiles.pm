@@ -1,0 +1,168 @@
+package PVE::OCI::EngineFiles;
+
+# Opens what a call of the embedded engine works on, as the daemon does it for its workers: the
+# archive for reading only, the root directory as a mount of its own.
+
+use v5.36;
+
+use Errno qw(EINVAL EPERM);
+use Fcntl
+    qw(F_GETFL O_ACCMODE O_DIRECTORY O_NOCTTY O_NONBLOCK O_RDONLY O_WRONLY S_ISBLK S_ISCHR S_ISDIR
+    S_ISFIFO S_ISREG S_ISSOCK);
+
+use PVE::OCI::JVM;
+use PVE::OCI::RootDirectory;
+use PVE::OCI::Text;
+use PVE::OCI::Varlink;
+
+my $O_PATH = 0x200000; # Fcntl does not know it
+
+# Dies with an error of io.pve.oci.
+sub fail ($name, $message, $parameters = {}) {
+    my $line = PVE::OCI::Text::one_line($message);
+    PVE::OCI::Varlink::fail("io.pve.oci.$name", $line, { $parameters->%*, message => $line });
+}
+
+my sub system_error ($what, $path, $operation) {
+    my $errno = $! + 0;
+    my ($name) = sort grep { $!{$_} } keys %!;
+    fail(
+        'SystemError', "$what: $operation: $! ($name)",
+        { operation => $operation, path => $path, errno => $errno, errnoName => $name },
+    );
+}
+
+# The bytes of a path that came as characters.
+my sub path_bytes ($path) {
+    utf8::encode($path);
+    return $path;
+}
+
+# The descriptor that a call's parameter names, as a handle of its own; undef when it names none.
+my sub passed_handle ($parameters, $field, $descriptors) {
+    my $index = $parameters->{$field} // return;
+    open(my $handle, '<&', $descriptors->[$index]) or system_error($field, undef, 'dup');
+    return $handle;
+}
+
+my sub clone_mount ($handle, $name, $is_read_only) {
+    my $fd = PVE::OCI::JVM::clone_mount(fileno($handle), $is_read_only);
+    if ($fd < 0) {
+        return $handle if $! == EPERM; # who may not mount works without
+        fail('InvalidArgument', "$name is not on a mount of this process's mount namespace")
+            if $! == EINVAL;
+        system_error($name, $name, 'open_tree');
+    }
+    open(my $tree, '<&=', $fd) or system_error($name, $name, 'fdopen');
+    return $tree;
+}
+
+# A descriptor that was passed is opened anew, for reading: its owner must have been able to read by
+# it.
+my sub require_readable ($handle) {
+    my $flags = fcntl($handle, F_GETFL, 0) // system_error('archive', undef, 'fcntl');
+    return if !($flags & $O_PATH) && ($flags & O_ACCMODE) != O_WRONLY;
+    fail(
+        'InvalidArgument',
+        'archive is not open for reading',
+        { parameter => 'archiveFileDescriptor' },
+    );
+}
+
+# The file or directory on a read-only mount of its own. A handle for reading would not be enough:
+# chmod and its like need none that is for writing. A file is opened through the mount, so position,
+# flags and locks are not the caller's. Who may not mount has no rights to lose: the engine runs as
+# himself.
+my sub read_only ($handle, $name, $is_directory) {
+    my $mount = clone_mount($handle, $name, 1);
+    return $mount if $is_directory;
+    my $link = '/proc/self/fd/' . fileno($mount);
+    sysopen(my $file, $link, O_RDONLY | O_NONBLOCK | O_NOCTTY)
+        or system_error($name, undef, 'openat');
+    return $file;
+}
+
+# { handle, name }
+sub open_archive ($parameters, $descriptors) {
+    my $name = 'archive';
+    my $path = $parameters->{archivePath};
+    my $handle = passed_handle($parameters, 'archiveFileDescriptor', $descriptors);
+    my @status;
+    if (defined($path)) {
+        $name = PVE::OCI::Text::one_line($path);
+        @status = stat(path_bytes($path)) or system_error($name, $path, 'openat');
+    } else {
+        require_readable($handle);
+        @status = stat($handle) or system_error($name, undef, 'statx');
+    }
+    my $mode = $status[2];
+    if (!S_ISREG($mode) && !S_ISDIR($mode)) {
+        my $type =
+              S_ISFIFO($mode) ? 'a FIFO'
+            : S_ISSOCK($mode) ? 'a socket'
+            : S_ISBLK($mode) || S_ISCHR($mode) ? 'a device'
+            : 'no file';
+        my $parameter = defined($path) ? 'archivePath' : 'archiveFileDescriptor';
+        fail(
+            'InvalidArgument', "$name is $type: neither a regular file nor a directory",
+            { parameter => $parameter },
+        );
+    }
+    if (defined($path)) {
+        sysopen($handle, path_bytes($path), O_RDONLY | O_NONBLOCK | O_NOCTTY)
+            or system_error($name, $path, 'openat');
+    }
+    my $is_directory = S_ISDIR($mode) ? 1 : 0;
+    $handle = read_only($handle, $name, $is_directory);
+    return { handle => $handle, name => $name };
+}
+
+# The host's root, or a directory above the engine's own files, whatever name it goes by.
+my sub require_unprotected ($handle, $name, $settings) {
+    my ($device, $inode) = stat($handle);
+    for my $protected ('/', $settings->{binds}->@*, $settings->{library}) {
+        for (my $path = $protected; $path ne ''; $path =~ s{/[^/]*\z}{}) {
+            my @status = stat($path) or next;
+            next if $status[0] != $device || $status[1] != $inode;
+            fail(
+                'InvalidArgument', "$name cannot be a root directory: it holds $protected",
+                { parameter => 'rootDirectory' },
+            );
+        }
+    }
+    return;
+}
+
+# { handle, link, before }: before are the attributes to be given back after a failure. Of a
+# container's system nothing is changed, so there is none.
+sub open_root ($parameters, $descriptors, $settings, $maps, $keeps_system) {
+    my $path = $parameters->{rootDirectory};
+    my $name = defined($path) ? PVE::OCI::Text::one_line($path) : 'root directory';
+    my $handle = passed_handle($parameters, 'rootDirectoryFileDescriptor', $descriptors);
+    if (!$handle) {
+        sysopen($handle, path_bytes($path), $O_PATH | O_DIRECTORY)
+            or system_error($name, $path, 'openat');
+    }
+    my @status = stat($handle) or system_error($name, $path, 'statx');
+    fail('InvalidArgument', "$name is not a directory", { parameter => 'rootDirectory' })
+        if !S_ISDIR($status[2]);
+    require_unprotected($handle, $name, $settings);
+    my $tree = clone_mount($handle, $name, 0);
+    return { handle => $tree } if $keeps_system;
+    my $link = '/proc/self/fd/' . fileno($tree);
+    if (defined(my $reason = PVE::OCI::RootDirectory::obstacle($link))) {
+        fail(
+            'RootDirectoryNotEmpty',
+            "root directory $name is not empty: $reason",
+            { rootDirectory => $path },
+        );
+    }
+    my $before = PVE::OCI::RootDirectory::attributes($handle);
+    # the engine may write where its own root is the owner
+    if (!$maps->{is_own} && ($status[4] != $maps->{uid} || $status[5] != $maps->{gid})) {
+        chown($maps->{uid}, $maps->{gid}, $link) or system_error($name, $path, 'fchownat');
+    }
+    return { handle => $tree, link => $link, before => $before };
+}
+
+1;

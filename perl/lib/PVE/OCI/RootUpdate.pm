@@ -1,0 +1,68 @@
+package PVE::OCI::RootUpdate;
+
+# Root file systems that hold a container's system: comparing one with the record of what its image
+# made, and the steps of an update in place. As the functions of PVE::OCI, by the daemon or by the
+# embedded engine. What comes back has names out of a container: untrusted.
+
+use v5.36;
+
+use PVE::OCI;
+use PVE::OCI::Varlink;
+
+use Exporter qw(import);
+our @EXPORT_OK = qw(apply_update compare_root_directory path_bytes path_text stage_update);
+
+my $STEPS = { map { $_ => 1 } qw(switch finish abandon rollBack forget record) };
+
+my sub invalid ($message) { PVE::OCI::Varlink::fail('InvalidArgument', $message) }
+
+my sub invalid_reply ($what) {
+    PVE::OCI::Varlink::fail('InvalidReply', "connection to pve-ocid lost: $what");
+}
+
+# A path as the interface has it: characters, with \xNN for what has none.
+sub path_text ($path) {
+    my $is_text = utf8::is_utf8($path) || utf8::decode($path);
+    $path =~ s/\\/\\x5c/g;
+    $path =~ s/([\x80-\xff])/sprintf('\\x%02x', ord($1))/ge if !$is_text;
+    return $path;
+}
+
+# The bytes of such a path.
+sub path_bytes ($path) {
+    utf8::encode($path) if utf8::is_utf8($path);
+    return $path =~ s/\\x([0-9a-f]{2})/chr(hex($1))/ger;
+}
+
+my sub kept_paths ($options) {
+    my @paths = ($options->{keep} // [])->@*;
+    invalid('a path to be kept holds a NUL') if grep { /\0/ } @paths;
+    return [map { path_text($_) } @paths];
+}
+
+sub compare_root_directory ($rootdir, $options = {}) {
+    my $reply = PVE::OCI::call_for_root(
+        'CompareRootDirectory', undef, $rootdir, { keep => kept_paths($options) }, $options,
+    );
+    my $comparison = $reply->{comparison};
+    invalid_reply('no comparison in the last reply') if ref($comparison) ne 'HASH';
+    invalid_reply('no list of changes in the last reply')
+        if ref($comparison->{changes}) ne 'ARRAY'
+        || grep { ref($_) ne 'HASH' } $comparison->{changes}->@*;
+    return $reply;
+}
+
+sub stage_update ($archive, $rootdir, $options = {}) {
+    my $own = { keep => kept_paths($options) };
+    $own->{discardChanges} = \1 if $options->{discard_changes};
+    return PVE::OCI::call_for_root('StageUpdate', $archive, $rootdir, $own, $options);
+}
+
+sub apply_update ($step, $rootdir, $options = {}) {
+    invalid("'$step' is no step of an update") if !$STEPS->{$step};
+    return PVE::OCI::call_for_root(
+        'ApplyUpdate', undef, $rootdir, { step => $step }, $options,
+    );
+}
+
+1;

@@ -1,0 +1,311 @@
+#!/usr/bin/perl
+# pve-oci diff, update and rollback on root file systems by the embedded engine: what is kept, what
+# is refused and leaves everything as it was, and what a container's root may have planted.
+# PVE_OCI_TEST_NAMES: how many names the large tree has (100000).
+
+use v5.36;
+
+use FindBin;
+use lib "$FindBin::Bin/lib", "$FindBin::Bin/../perl/lib";
+
+use File::Temp qw(tempdir);
+use JSON;
+use POSIX ();
+use Test::More;
+use Time::HiRes qw(time);
+
+use TestImage qw(entry);
+use TestUpdate qw(application fingerprint fresh_rootfs is_same_tree pve_oci shell slurp write_file);
+
+plan(skip_all => 'needs root') if $> != 0;
+if (!$ENV{PVE_OCI_TEST_INNER}) {
+    local $ENV{PVE_OCI_TEST_INNER} = 1;
+    exec('unshare', '-m', '--propagation', 'private', $^X, $0) or die "unshare: $!\n";
+}
+# a mode of its own: no daemon is asked
+my @HERE = ('--embedded');
+{
+    my ($code, undef, $errors) = pve_oci('detect', '/dev/null', @HERE);
+    plan(skip_all => "no embedded engine: $errors") if $code == 69;
+}
+
+my $NAMES = $ENV{PVE_OCI_TEST_NAMES} // 100_000;
+my $FOLDER = tempdir(CLEANUP => 1);
+chmod(0755, $FOLDER) or die "chmod: $!\n";
+my @IMAGE = (undef, map { application("$FOLDER/v$_.tar", $_) } 1 .. 3);
+my $ROOT = 100000; # the container's root on the host
+
+sub rootfs ($script = '') {
+    my $rootdir = fresh_rootfs($IMAGE[1], @HERE);
+    shell($rootdir, "echo mine >data/mine; chown 100070:100070 data/mine; $script");
+    return $rootdir;
+}
+
+sub update ($rootdir, @options) { return pve_oci('update', $rootdir, $IMAGE[2], @HERE, @options) }
+
+sub changes ($rootdir, @options) {
+    my (undef, $out) = pve_oci('diff', $rootdir, @HERE, @options);
+    return $out;
+}
+
+sub is_updated ($rootdir, @options) {
+    my ($code, $out, $errors) = update($rootdir, @options);
+    is($code, 0, 'updated') or diag("$out$errors");
+    is(slurp("$rootdir/bin/app"), "application 2\n", 'the new program is there');
+    return $code == 0 ? $out : '';
+}
+
+sub is_refused ($rootdir, $message, @options) {
+    my $before = fingerprint($rootdir);
+    my ($code, $out, $errors) = update($rootdir, @options);
+    isnt($code, 0, 'refused');
+    like($errors, $message, 'message');
+    is_same_tree(fingerprint($rootdir), $before, 'nothing has changed');
+    return $errors;
+}
+
+sub is_rolled_back ($rootdir, $before, @options) {
+    my ($code, $out, $errors) = pve_oci('rollback', $rootdir, @HERE, @options);
+    is($code, 0, 'rolled back') or diag("$out$errors");
+    is_same_tree(fingerprint($rootdir), $before, 'everything is as it was');
+    return;
+}
+
+subtest 'update, diff, rollback, and again' => sub {
+    my $rootdir = rootfs();
+    my $before = fingerprint($rootdir);
+    is(changes($rootdir), '', 'no difference at first');
+    is_updated($rootdir);
+    is(changes($rootdir), '', 'no difference after the update');
+    is(slurp("$rootdir/data/mine"), "mine\n", 'data stays');
+    is(slurp("$rootdir/data/initial"), "initial 1\n", 'data of the old image too');
+    ok(
+        !-e "$rootdir/only1" && !-e "$rootdir/old" && -e "$rootdir/only2",
+        'names of the images'
+    );
+    is_rolled_back($rootdir, $before);
+    my ($code, undef, $errors) = pve_oci('rollback', $rootdir, @HERE);
+    is($code, 1, 'there is nothing more to go back to');
+    like($errors, qr/there is no earlier tree/, 'which is said');
+    is_updated($rootdir);
+    my $second = fingerprint($rootdir);
+    ($code) = pve_oci('update', $rootdir, $IMAGE[3], @HERE);
+    is($code, 0, 'to version 3');
+    my $history = decode_json(slurp("$rootdir/.pve.oci.json"))->{history};
+    is(scalar($history->@*), 2, 'the history has both images before');
+    is_rolled_back($rootdir, $second);
+    is_updated($rootdir);
+    ($code) = pve_oci('update', '--forget', $rootdir, @HERE);
+    is($code, 0, 'forgotten');
+    ok(!-e "$rootdir/.pve.oci.previous", 'the old tree is gone');
+};
+
+subtest 'changes by hand' => sub {
+    my $rootdir =
+        rootfs('echo more >>etc/app.conf; rm bin/set-id; mkdir -p srv run; touch srv/new;'
+            . ' touch etc/hosts run/pid; chmod 700 lib3; chown -R 100000:100000 etc srv run');
+    my $wanted =
+        "A /srv/\nD /bin/set-id\nC /etc/app.conf (size, time)\nC /lib3 (mode)\nA /srv/new\n";
+    my %have = map { $_ => 1 } split(/\n/, changes($rootdir));
+    is_deeply([sort keys %have], [sort split(/\n/, $wanted)], 'diff lists them');
+    my $all = changes($rootdir, '--all');
+    like($all, qr{^written by .*\nA /etc/hosts$}m, 'those of the host apart');
+    like($all, qr{^temporary:\nA /run/$}m, 'temporary ones apart');
+    my $errors = is_refused($rootdir, qr/5 entries were changed/);
+    like($errors, qr/\Q$_\E/, "listed: $_") for split(/\n/, $wanted);
+    my ($code, $json) = pve_oci('diff', $rootdir, @HERE, '--json');
+    is($code, 1, 'exit code');
+    is(decode_json($json)->{comparison}->{changed}, 2, 'as JSON');
+    ($code, my $plan) = update($rootdir, '--dry-run');
+    is($code, 0, 'a plan');
+    like($plan, qr/these changes refuse the update.*C \/lib3 \(mode\)/s, 'says so');
+    my $before = fingerprint($rootdir);
+    is_updated($rootdir, qw(--keep /etc/app.conf --discard-changes));
+    is(slurp("$rootdir/etc/app.conf"), "of image 1\nmore\n", 'a kept file stays');
+    ok(-e "$rootdir/etc/hosts", 'a file of the host too');
+    ok(!-e "$rootdir/srv", 'what was discarded is away');
+    is(changes($rootdir), '', 'no difference after the update');
+    write_file("$rootdir/etc/late", 'x');
+    ($code, undef, $errors) = pve_oci('rollback', $rootdir, @HERE);
+    is($code, 1, 'a change since then refuses to go back');
+    like($errors, qr{^A /etc/late$}m, 'and is listed');
+    unlink("$rootdir/etc/late");
+    shell($rootdir, 'touch -r .pve.oci.previous/old/bin .');
+    is_rolled_back($rootdir, $before);
+};
+
+subtest 'no record' => sub {
+    my $rootdir = rootfs('rm .pve.oci.mtree.zst; echo more >>etc/app.conf');
+    my ($code, undef, $errors) = pve_oci('diff', $rootdir, @HERE);
+    is($code, 1, 'diff fails');
+    like($errors, qr/record/, 'and says why');
+    is_refused($rootdir, qr/--base ARCHIVE.*--discard-changes/);
+    ($code, undef, $errors) = update($rootdir, '--base', $IMAGE[1]);
+    is($code, 1, 'refused');
+    like($errors, qr{C /etc/app.conf}, 'with the archive of the old image the change is found');
+    is_updated($rootdir, '--discard-changes');
+};
+
+my @KEPT = (
+    # what, made in the old tree, --keep, message if it is refused
+    ['a link', 'mkdir -p mnt/disk; echo far >mnt/disk/f; ln -s /mnt/disk opt', '/opt'],
+    [
+        'a path through a link', 'mkdir -p far/x; ln -s far near', '/near/x',
+        qr/leads to '.far.x' now/
+    ],
+    [
+        'below a file of the new image', 'mkdir only2; echo x >only2/f', '/only2/f',
+        qr/'\/only2' is/
+    ],
+    ['one of two names', 'mkdir k; echo 1 >k/a; ln k/a b; chown 100000 b', '/k/a'],
+    ['a volume in a volume', 'mkdir data/in; echo 1 >data/in/f', '/data/in'],
+    ['the whole root', 'true', '/', qr/the whole root file system/],
+    ['a way up', 'true', '/data/../..', qr/the whole root file system/],
+    ['a circle of links', 'ln -s b a; ln -s a b', '/a/x', qr/circle/],
+    ['what is not there', 'true', '/nothing/here'],
+    ['a name that is no text', 'mkdir "$(printf "a\\377b")"', "/a\\xffb"],
+);
+for my $case (@KEPT) {
+    my ($what, $script, $path, $refused) = $case->@*;
+    subtest "kept: $what" => sub {
+        my $rootdir = rootfs("($script); find . -user 0 -exec chown -h 100000:100000 {} +");
+        my @options = ('--keep', $path, '--discard-changes');
+        if ($refused) {
+            is_refused($rootdir, $refused, @options);
+            return;
+        }
+        my $before = fingerprint($rootdir);
+        my $list = 'ls -lR .' . $path =~ s/\\xff/?/r . ' 2>/dev/null || true';
+        my $kept = shell($rootdir, $list);
+        is_updated($rootdir, @options);
+        is(shell($rootdir, $list), $kept, 'it is as it was') if $kept ne '';
+        is_rolled_back($rootdir, $before, '--discard-changes');
+    };
+}
+
+subtest 'a volume that is mounted below' => sub {
+    my $rootdir = rootfs('mkdir srv; chown 100000 srv');
+    for my $path (qw(srv lib2)) {
+        system('mount', '-t', 'tmpfs', 'none', "$rootdir/$path") == 0 or die "mount failed\n";
+        write_file("$rootdir/$path/precious", 'data');
+    }
+    is_updated($rootdir, '--discard-changes');
+    is(slurp("$rootdir/$_/precious"), 'data', "$_ is neither touched nor hidden")
+        for qw(srv lib2);
+    my ($code) = pve_oci('rollback', $rootdir, @HERE, '--discard-changes');
+    is($code, 0, 'rolled back');
+    is(slurp("$rootdir/$_/precious"), 'data', "$_ is still there") for qw(srv lib2);
+    system('umount', "$rootdir/$_") == 0 or die "umount failed\n" for qw(srv lib2);
+    is(slurp("$rootdir/lib2/a"), 'lib2/a 1', 'and so is what it had hidden');
+};
+
+# A root file system on a file system of its own.
+sub small_rootfs ($options) {
+    my $mount = tempdir(DIR => $FOLDER);
+    system('mount', '-t', 'tmpfs', '-o', $options, 'none', $mount) == 0 or die "mount failed\n";
+    mkdir("$mount/ct") or die $!;
+    my ($code, undef, $errors) =
+        pve_oci('extract', '-q', '--record', $IMAGE[1], "$mount/ct", @HERE);
+    die $errors if $code;
+    return ($mount, "$mount/ct");
+}
+
+subtest 'a full file system' => sub {
+    my $big = application("$FOLDER/big.tar", 2, {}, entry('0', 'big', content => 'x' x 8e6));
+    local $IMAGE[2] = $big;
+    my ($mount, $rootdir) = small_rootfs('size=4m');
+    is_refused($rootdir, qr/not enough space/);
+    system('umount', $mount);
+    ($mount, $rootdir) = small_rootfs('size=64m,nr_inodes=60');
+    is_refused($rootdir, qr/ENOSPC|No space left/);
+    is(changes($rootdir), '', 'and all is well');
+    system('umount', $mount);
+};
+
+subtest 'a read-only file system' => sub {
+    my ($mount, $rootdir) = small_rootfs('size=64m');
+    system('mount', '-o', 'remount,ro', $mount) == 0 or die "mount failed\n";
+    is_refused($rootdir, qr/EROFS|Read-only/);
+    system('umount', $mount);
+};
+
+my $VICTIM = "$FOLDER/victim";
+mkdir($VICTIM) or die $!;
+write_file("$VICTIM/journal", '{"version":1,"phase":"in","kept":[],"directories":[]}');
+shell($VICTIM, 'mkdir new old; touch new/a old/b');
+my $OUTSIDE = fingerprint($FOLDER);
+my $JOURNAL = '{"version":1,"phase":"in","kept":[],"directories":[{"path":"../../victim","before":'
+    . '{"mode":511,"uid":0,"gid":0,"seconds":0,"nanos":0,"extended":{}}}]}';
+my @CONTENTS = (
+    "ln -s $VICTIM NAME", "ln -s ../victim NAME", 'mkfifo NAME', 'mknod NAME c 1 3',
+    'mkdir -m 777 NAME',
+    'ln -s NAME NAME', 'head -c 100000 /dev/urandom >NAME', 'truncate -s 10G NAME',
+    'mkdir -m 700 NAME',
+    "mkdir -m 700 NAME; ln -s $VICTIM NAME/new; ln -s $VICTIM NAME/old; ln -s $VICTIM/journal NAME/journal",
+    "mkdir -m 700 NAME NAME/new NAME/old; echo '$JOURNAL' >NAME/journal; chmod 600 NAME/journal",
+    'mkdir -m 700 NAME; mkfifo NAME/journal', 'mkdir -m 700 NAME; truncate -s 10G NAME/journal',
+);
+my @TRAPS =
+    qw(.pve.oci.update .pve.oci.previous .pve.oci.mtree.zst .pve.oci.json .pve.env .pve.init);
+my $PRISTINE = rootfs();
+for my $names (['.pve.oci.update'], ['.pve.oci.previous'], [@TRAPS[2 .. $#TRAPS]]) {
+    subtest "planted: @$names" => sub {
+        for my $content (@CONTENTS) {
+            my $rootdir = tempdir(CLEANUP => 1) . '/ct';
+            system('cp', '-a', $PRISTINE, $rootdir) == 0 or die "cp failed\n";
+            shell($rootdir, "rm -f $_; " . $content =~ s/NAME/$_/gr) for $names->@*;
+            shell($rootdir, 'find . -user 0 -exec chown -h 100000:100000 {} +');
+            for my $command (['diff'], ['update', $IMAGE[2]], ['rollback']) {
+                my ($verb, @archive) = $command->@*;
+                my @options = (@HERE, $verb eq 'diff' ? () : '--discard-changes');
+                my ($code, $out, $errors) = pve_oci($verb, $rootdir, @archive, @options);
+                cmp_ok($code, '<', 2, "$content: $verb ends") or diag("$code: $errors");
+                unlike("$out$errors", qr/ at \S+ line [0-9]+|Exception/, 'message of its own');
+            }
+            like(
+                slurp("$rootdir/bin/app"), qr/\Aapplication [12]\n\z/,
+                'a whole system is there'
+            );
+            is_same_tree(fingerprint($FOLDER), $OUTSIDE, 'nothing outside was touched');
+        }
+    };
+}
+
+# Deeper than a path can name.
+sub make_deep ($rootdir) {
+    my $pid = fork() // die "fork: $!\n";
+    if (!$pid) {
+        chdir($rootdir) or POSIX::_exit(1);
+        for my $number (1 .. 60) {
+            my $name = sprintf('%0200d', $number);
+            mkdir($name) && chown(100000, 100000, $name) && chdir($name) or POSIX::_exit(1);
+        }
+        POSIX::_exit(0);
+    }
+    waitpid($pid, 0);
+    die "no deep folders\n" if $?;
+    return;
+}
+
+subtest "$NAMES names, deep folders, devices" => sub {
+    my $rootdir = rootfs('mkdir many; mknod device c 1 3; mkfifo pipe; ln -s loop loop');
+    make_deep($rootdir);
+    my $count = $NAMES;
+    while ($count-- > 0) {
+        open(my $handle, '>', "$rootdir/many/$count") or die $!;
+    }
+    shell($rootdir, 'chown -Rh 100000:100000 many device pipe loop');
+    my $start = time();
+    my $changes = changes($rootdir, '--json');
+    diag(sprintf('diff of %d names: %.1f s', $NAMES, time() - $start));
+    cmp_ok(decode_json($changes)->{comparison}->{added}, '>=', $NAMES, 'all are counted');
+    is_updated($rootdir, '--discard-changes');
+    ok(!-e "$rootdir/many", 'they are away');
+    my ($code) = pve_oci('rollback', $rootdir, @HERE, '--discard-changes');
+    is($code, 0, 'rolled back');
+    my @before_and_now =
+        map { decode_json($_)->{comparison} } $changes, changes($rootdir, '--json');
+    is_deeply(@before_and_now[1, 0], 'they are back');
+};
+
+done_testing();
