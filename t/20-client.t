@@ -201,8 +201,10 @@ subtest 'the configuration comes before the extraction, and may end it' => sub {
 
     my $hostile = { continues => JSON::true, parameters => { config => { User => "a\nb" } } };
     ($daemon, $error) = extract([['reply', $hostile], ['wait_eof']]);
-    like($error, qr/User holds a control character/,
-        'what check_config refuses is refused at once');
+    like(
+        $error, qr/User holds a control character/,
+        'what check_config refuses is refused at once'
+    );
     ok($daemon->wait_for('eof'), '... by ending the sending: the daemon may still clean up');
     $hostile->{parameters}->{config} = [];
     ($daemon, $error) = extract([['reply', $hostile], ['wait_eof']]);

@@ -181,8 +181,10 @@ subtest 'what cannot be started is refused before it is extracted' => sub {
         local $ENV{PVE_OCI_SOCKET} = $daemon->socket();
         my $conf = { unprivileged => 1 };
         eval {
-            PVE::LXC::OCI::restore_archive($STORAGE, 'local:vztmpl/image.tar', new_rootfs(),
-                $conf);
+            PVE::LXC::OCI::restore_archive(
+                $STORAGE, 'local:vztmpl/image.tar', new_rootfs(),
+                $conf
+            );
         };
         like($@, $message, $name);
         ok($daemon->wait_for('eof'), '... and the job is ended');

@@ -38,8 +38,19 @@ final class WorkerReplies {
             @Nullable Map<String, @Nullable Object> progress,
             @Nullable LogLine log) implements Message {}
 
-    /** The image's configuration, known before anything is extracted; the frame is for the client as it is. */
-    record Config(byte[] frame) implements Message {}
+    /** The image's configuration, known before anything is extracted. */
+    static final class Config implements Message {
+        private final byte[] frame;
+
+        private Config(byte[] frame) {
+            this.frame = frame;
+        }
+
+        /** All of the message, as a client gets it. */
+        byte[] frame() {
+            return frame;
+        }
+    }
 
     record LogLine(boolean isProblem, String text) {}
 
