@@ -31,7 +31,7 @@ final class CompressedTarArchive extends IndexedArchive {
     }
 
     @Override
-    BlobSource open(TarIndex.Entry entry) throws IOException {
+    BlobSource open(TarIndex.IndexEntry entry) throws IOException {
         DecompressedFile reading = stream;
         if (reading == null || reading.position() > entry.offset()) {
             closeStream();

@@ -12,7 +12,7 @@ import pve.oci.oci.Digest;
 /** Computes a digest over memory: by OpenSSL where it is there, by the JDK otherwise. */
 public final class ContentHash implements AutoCloseable {
     private final String algorithm;
-    private final OpenSsl.@Nullable Digest openSsl;
+    private final OpenSsl.@Nullable OpenSslDigest openSsl;
     private final @Nullable MessageDigest jdk;
 
     /** @param algorithm as a {@link Digest} has it */
@@ -22,7 +22,7 @@ public final class ContentHash implements AutoCloseable {
 
     ContentHash(String algorithm, boolean usesOpenSsl) {
         this.algorithm = algorithm;
-        openSsl = usesOpenSsl ? new OpenSsl.Digest(algorithm) : null;
+        openSsl = usesOpenSsl ? new OpenSsl.OpenSslDigest(algorithm) : null;
         jdk = usesOpenSsl ? null : messageDigest(algorithm);
     }
 

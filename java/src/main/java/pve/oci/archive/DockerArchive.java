@@ -36,7 +36,7 @@ final class DockerArchive implements ImageSource {
     @Override
     public List<Image.Summary> list() throws IOException {
         List<Image.Summary> summaries = new ArrayList<>();
-        for (DockerManifest.Entry entry : manifest().images()) {
+        for (DockerManifest.DockerImage entry : manifest().images()) {
             Image image;
             try {
                 image = load(entry, null);
@@ -62,7 +62,7 @@ final class DockerArchive implements ImageSource {
     @Override
     public Image select(Selector selector) throws IOException {
         boolean isByDigest = selector.manifestDigest() != null;
-        for (DockerManifest.Entry entry : manifest().images()) {
+        for (DockerManifest.DockerImage entry : manifest().images()) {
             for (@Nullable String name : entry.names()) {
                 if (isByDigest || selector.fitsName(name)) {
                     Image image = load(entry, name);
@@ -78,7 +78,7 @@ final class DockerArchive implements ImageSource {
         throw Image.noneMatches("for " + selector, list());
     }
 
-    private Image load(DockerManifest.Entry entry, @Nullable String name) throws IOException {
+    private Image load(DockerManifest.DockerImage entry, @Nullable String name) throws IOException {
         byte[] json = readConfig(entry.config());
         Digest digest = DocumentReader.digest(json, "sha256");
         checkName(entry.config(), digest);

@@ -17,13 +17,13 @@ abstract class IndexedArchive implements ImageFiles {
 
     @Override
     public @Nullable Long size(String name) throws IOException {
-        TarIndex.Entry entry = index.file(name);
+        TarIndex.IndexEntry entry = index.file(name);
         return entry == null ? null : entry.size();
     }
 
     @Override
     public @Nullable String otherType(String name) {
-        TarIndex.Entry entry = index.any(ImageNames.clean(name));
+        TarIndex.IndexEntry entry = index.any(ImageNames.clean(name));
         return entry == null ? null : TarIndex.describe(entry.type());
     }
 
@@ -34,7 +34,7 @@ abstract class IndexedArchive implements ImageFiles {
 
     @Override
     public BlobSource open(String name) throws IOException {
-        TarIndex.Entry entry = index.file(name);
+        TarIndex.IndexEntry entry = index.file(name);
         if (entry == null) {
             throw new IllegalArgumentException("not in the archive: " + name);
         }
@@ -42,7 +42,7 @@ abstract class IndexedArchive implements ImageFiles {
     }
 
     /** Opens the content of a regular file. */
-    abstract BlobSource open(TarIndex.Entry entry) throws IOException;
+    abstract BlobSource open(TarIndex.IndexEntry entry) throws IOException;
 
     @Override
     public void close() {

@@ -24,7 +24,7 @@ final class TarArchive extends IndexedArchive {
     TarArchive(Fd fd, long size) throws IOException {
         super(fd);
         this.size = size;
-        TarReader reader = TarReader.ofArchive(new Source(fd), TarLimits.DEFAULT);
+        TarReader reader = TarReader.ofArchive(new ArchiveBytes(fd), TarLimits.DEFAULT);
         boolean goesOn = true;
         while (goesOn && reader.next()) {
             checkSize(reader.entry());
@@ -44,17 +44,17 @@ final class TarArchive extends IndexedArchive {
     }
 
     @Override
-    BlobSource open(TarIndex.Entry entry) {
+    BlobSource open(TarIndex.IndexEntry entry) {
         return new FileBlob(fd, entry.offset(), entry.size(), false);
     }
 
     /** The archive in pieces that are multiples of tar's block size; leaves out what the reader skips. */
-    private static final class Source implements TarSource {
+    private static final class ArchiveBytes implements TarSource {
         private final Fd fd;
         private final NativeBuffer memory = NativeBuffer.allocate(PIECE_SIZE);
         private long offset;
 
-        Source(Fd fd) {
+        ArchiveBytes(Fd fd) {
             this.fd = fd;
         }
 

@@ -27,7 +27,7 @@ final class TarIndex {
     /** Components looked up for all names together: links can make long paths of short ones. */
     private static final int MAXIMUM_STEPS = 1_000_000;
 
-    private final Map<String, Entry> entries = new HashMap<>();
+    private final Map<String, IndexEntry> entries = new HashMap<>();
     private boolean hasLinks;
     private int foreign;
     private boolean isImage;
@@ -39,7 +39,7 @@ final class TarIndex {
      * @param offset of the content, for regular files
      * @param target of a link
      */
-    record Entry(
+    record IndexEntry(
             EntryType type,
             long offset,
             long size,
@@ -71,7 +71,7 @@ final class TarIndex {
         boolean isLink = entry.type() == EntryType.HARD_LINK || entry.type() == EntryType.SYMLINK;
         hasLinks |= isLink;
         String target = isLink ? text(entry.linkName(), entry.linkNameLength()) : null;
-        entries.put(name, new Entry(entry.type(), entry.contentOffset(), entry.size(), entry.isSparse(), target));
+        entries.put(name, new IndexEntry(entry.type(), entry.contentOffset(), entry.size(), entry.isSparse(), target));
         return true;
     }
 
@@ -85,8 +85,8 @@ final class TarIndex {
 
     /** The regular file of that name, also by way of links; null when there is none. */
     @Nullable
-    Entry file(String name) throws IOException {
-        Entry entry = resolve(ImageNames.clean(name));
+    IndexEntry file(String name) throws IOException {
+        IndexEntry entry = resolve(ImageNames.clean(name));
         if (entry == null || entry.type() != EntryType.REGULAR) {
             return null;
         }
@@ -102,7 +102,7 @@ final class TarIndex {
      * version 25 has symbolic links for layers that are equal, other tools for blobs or the directory of them. Nothing
      * outside of the archive can be reached, because only entries of this index are ever looked up.
      */
-    private @Nullable Entry resolve(String name) throws IOException {
+    private @Nullable IndexEntry resolve(String name) throws IOException {
         if (!hasLinks) {
             return entries.get(name);
         }
@@ -123,7 +123,7 @@ final class TarIndex {
             if (++steps > MAXIMUM_STEPS) {
                 throw limit("archiveLinks", MAXIMUM_STEPS, "needs too many steps to resolve the links in it");
             }
-            Entry entry = entries.get(end < 0 ? path : path.substring(0, end));
+            IndexEntry entry = entries.get(end < 0 ? path : path.substring(0, end));
             if (entry != null && entry.target() != null) {
                 return end < 0 ? path.length() : end;
             }
@@ -135,7 +135,7 @@ final class TarIndex {
 
     /** The path with the link that ends at an index replaced by its target. A hard link's target begins at the root. */
     private String follow(String path, int end) {
-        Entry link = entries.get(path.substring(0, end));
+        IndexEntry link = entries.get(path.substring(0, end));
         String target = link == null || link.target() == null ? "" : link.target();
         boolean isFromRoot = target.startsWith("/") || (link != null && link.type() == EntryType.HARD_LINK);
         String parent = isFromRoot ? "" : path.substring(0, path.lastIndexOf('/', end - 1) + 1);
@@ -144,7 +144,7 @@ final class TarIndex {
 
     /** What stands under a name, which may be a link. */
     @Nullable
-    Entry any(String name) {
+    IndexEntry any(String name) {
         return entries.get(name);
     }
 

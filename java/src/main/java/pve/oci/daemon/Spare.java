@@ -1,7 +1,6 @@
 package pve.oci.daemon;
 
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
@@ -20,7 +19,7 @@ import pve.oci.varlink.Frame;
 /** A worker before its job: started, warmed up until somebody wants it, then waiting. A thread of its own runs it. */
 final class Spare implements Runnable {
     /** A spare has one owner of its worker at any time: until it is gone this object, afterwards nobody or the job. */
-    private enum State {
+    private enum SpareState {
         /** Its process is being started, or is not ready yet. */
         STARTING,
         WARMING,
@@ -37,7 +36,7 @@ final class Spare implements Runnable {
     private final @Nullable WarmUp warmUp;
     private final IdMaps maps;
     private final CompletableFuture<Worker> claimed = new CompletableFuture<>();
-    private State state = State.STARTING;
+    private SpareState state = SpareState.STARTING;
     private boolean isWanted;
     private @Nullable CompletableFuture<Worker> start;
     private @Nullable Worker worker;
@@ -53,7 +52,7 @@ final class Spare implements Runnable {
     public void run() {
         try {
             Worker started = start();
-            if (warmUp != null && enter(State.WARMING) && !warm(started, warmUp)) {
+            if (warmUp != null && enter(SpareState.WARMING) && !warm(started, warmUp)) {
                 // a worker that is wanted already is wanted cold too
                 start();
             }
@@ -87,17 +86,17 @@ final class Spare implements Runnable {
     }
 
     private synchronized CompletableFuture<Worker> begin() throws IOException {
-        if (state == State.GONE) {
+        if (state == SpareState.GONE) {
             throw new IOException("nobody waits for this worker");
         }
-        state = State.STARTING;
+        state = SpareState.STARTING;
         start = starter.start(maps);
         return start;
     }
 
     private synchronized void own(Worker started) throws IOException {
         start = null;
-        if (state == State.GONE) {
+        if (state == SpareState.GONE) {
             started.close();
             throw new IOException("nobody waits for this worker");
         }
@@ -114,17 +113,15 @@ final class Spare implements Runnable {
                                     + started.process().exit()
                             : "worker was not ready in time");
         }
-        if (!new String(ready.json(), StandardCharsets.UTF_8).contains("\"ready\"")) {
-            throw new IOException("worker's first message is not that it is ready");
-        }
+        WorkerConversation.requireReady(ready);
         if (started.process() instanceof LaunchedProcess process) {
             process.ready();
         }
     }
 
     /** False when there is no time for it any more. */
-    private synchronized boolean enter(State next) {
-        if (state == State.GONE || isWanted) {
+    private synchronized boolean enter(SpareState next) {
+        if (state == SpareState.GONE || isWanted) {
             return false;
         }
         state = next;
@@ -141,7 +138,7 @@ final class Spare implements Runnable {
             synchronized (this) {
                 failed = worker;
                 worker = null;
-                if (state != State.GONE) {
+                if (state != SpareState.GONE) {
                     LOG.warn("worker cannot be warmed reason=\"{}\"", e.getMessage());
                 }
             }
@@ -156,12 +153,12 @@ final class Spare implements Runnable {
     }
 
     private synchronized boolean isStillSpare() {
-        return !isWanted && state != State.GONE;
+        return !isWanted && state != SpareState.GONE;
     }
 
     private synchronized void finish() {
         Worker ready = worker;
-        if (ready == null || state == State.GONE) {
+        if (ready == null || state == SpareState.GONE) {
             fail(new IOException("nobody waits for this worker"));
             return;
         }
@@ -169,13 +166,13 @@ final class Spare implements Runnable {
         if (isWanted) {
             handOver(ready);
         } else {
-            state = State.WAITING;
+            state = SpareState.WAITING;
         }
     }
 
     private void handOver(Worker ready) {
         worker = null;
-        state = State.GONE;
+        state = SpareState.GONE;
         if (!claimed.complete(ready)) {
             endAside(ready);
         }
@@ -186,10 +183,10 @@ final class Spare implements Runnable {
         synchronized (this) {
             failed = worker;
             worker = null;
-            if (state != State.GONE) {
+            if (state != SpareState.GONE) {
                 LOG.warn("worker cannot be prepared reason=\"{}\"", e.getMessage());
             }
-            state = State.GONE;
+            state = SpareState.GONE;
         }
         if (failed != null) {
             failed.close();
@@ -205,7 +202,7 @@ final class Spare implements Runnable {
         synchronized (this) {
             isWanted = true;
             Worker ready = worker;
-            if (ready != null && state == State.WAITING) {
+            if (ready != null && state == SpareState.WAITING) {
                 handOver(ready);
             } else if (ready != null) {
                 setNice(ready, 0);
@@ -222,13 +219,13 @@ final class Spare implements Runnable {
 
     /** Whether it can be had at once. */
     synchronized boolean isWaiting() {
-        return state == State.WAITING;
+        return state == SpareState.WAITING;
     }
 
     /** Whether it can be claimed with a prospect of success: its worker lives, as far as one can see. */
     synchronized boolean isUsable() {
-        if (state != State.WAITING || worker == null) {
-            return state != State.GONE;
+        if (state != SpareState.WAITING || worker == null) {
+            return state != SpareState.GONE;
         }
         try {
             // a worker has nothing to say before its job, so whatever can be read is its end
@@ -240,11 +237,11 @@ final class Spare implements Runnable {
 
     /** Ends it, at whatever stage it is. Does not wait for that. */
     synchronized void drop() {
-        boolean isIdle = state == State.WAITING;
+        boolean isIdle = state == SpareState.WAITING;
         if (start != null) {
             start.cancel(false);
         }
-        state = State.GONE;
+        state = SpareState.GONE;
         Worker ending = worker;
         if (ending != null && isIdle) {
             worker = null;

@@ -8,17 +8,17 @@ public final class MappedIds {
     /** chown(2) takes -1 for "leave as it is". */
     private static final long LARGEST_ID = 0xfffffffeL;
 
-    private final List<Range> ranges;
+    private final List<MappedRange> ranges;
 
     /** One line of /proc/PID/uid_map, without the ids outside. */
-    public record Range(long inside, long count) {
+    public record MappedRange(long inside, long count) {
         boolean contains(long id) {
             return id >= inside && id - inside < count;
         }
     }
 
     /** @param ranges empty for a privileged container, which has every id */
-    public MappedIds(List<Range> ranges) {
+    public MappedIds(List<MappedRange> ranges) {
         this.ranges = List.copyOf(ranges);
     }
 
@@ -31,7 +31,7 @@ public final class MappedIds {
         if (ranges.isEmpty()) {
             return id >= 0 && id <= LARGEST_ID;
         }
-        for (Range range : ranges) {
+        for (MappedRange range : ranges) {
             if (range.contains(id)) {
                 return true;
             }
@@ -46,7 +46,7 @@ public final class MappedIds {
             return "0-" + LARGEST_ID;
         }
         List<String> texts = new ArrayList<>();
-        for (Range range : ranges) {
+        for (MappedRange range : ranges) {
             texts.add(range.inside() + "-" + (range.inside() + range.count() - 1));
         }
         return String.join(", ", texts);

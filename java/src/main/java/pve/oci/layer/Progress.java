@@ -8,7 +8,7 @@ import org.jspecify.annotations.Nullable;
 /** Where a job stands. Written by the threads at work, each its own counters; read by the one that reports. */
 public final class Progress {
     /** As the interface has it. */
-    public enum Phase {
+    public enum JobPhase {
         PARSING("parsing"),
         VERIFYING("verifying"),
         EXTRACTING("extracting"),
@@ -16,12 +16,12 @@ public final class Progress {
 
         private final String text;
 
-        Phase(String text) {
+        JobPhase(String text) {
             this.text = text;
         }
     }
 
-    private volatile Phase phase = Phase.PARSING;
+    private volatile JobPhase phase = JobPhase.PARSING;
     private volatile int layerIndex = -1;
     private volatile int layersCount = -1;
     private volatile long bytesTotal;
@@ -31,7 +31,7 @@ public final class Progress {
     private final AtomicLong entriesWritten = new AtomicLong();
     private final AtomicLong bytesWritten = new AtomicLong();
 
-    public void begin(Phase next, int layers, long bytes) {
+    public void begin(JobPhase next, int layers, long bytes) {
         layersCount = layers;
         bytesTotal = bytes;
         phase = next;
@@ -46,10 +46,10 @@ public final class Progress {
 
     /** The archive is being opened: nothing is counted yet, and other limits bound what that takes. */
     public boolean isParsing() {
-        return phase == Phase.PARSING;
+        return phase == JobPhase.PARSING;
     }
 
-    public void phase(Phase next) {
+    public void phase(JobPhase next) {
         phase = next;
     }
 

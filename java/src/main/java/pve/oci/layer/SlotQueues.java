@@ -50,14 +50,14 @@ final class SlotQueues {
     }
 
     /** What is waited for. */
-    private interface Source<T> {
+    private interface SlotSupply<T> {
         /** The next one; null when there is none now. */
         @Nullable
         T poll();
     }
 
     /** Slots to be filled. What was given back last is taken first: it is in a cache. */
-    private final class Free implements Source<Slot> {
+    private final class Free implements SlotSupply<Slot> {
         private final NativeBufferPool memory;
         private final int maximum;
         private final Deque<Slot> slots = new ArrayDeque<>();
@@ -124,7 +124,7 @@ final class SlotQueues {
         }
     }
 
-    private <T> T take(Source<T> source) throws InterruptedException {
+    private <T> T take(SlotSupply<T> source) throws InterruptedException {
         while (true) {
             if (Thread.interrupted()) {
                 throw new InterruptedException();

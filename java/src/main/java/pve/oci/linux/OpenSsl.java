@@ -14,7 +14,7 @@ public final class OpenSsl {
 
     private static boolean bind() {
         try {
-            Native.register(C.class, NativeLibrary.getInstance("libcrypto.so.3"));
+            Native.register(CryptoFunctions.class, NativeLibrary.getInstance("libcrypto.so.3"));
             return true;
         } catch (UnsatisfiedLinkError e) {
             return false;
@@ -26,20 +26,20 @@ public final class OpenSsl {
     }
 
     /** One digest being computed. Its memory is freed by {@link #close}. */
-    public static final class Digest implements AutoCloseable {
+    public static final class OpenSslDigest implements AutoCloseable {
         private final NativeBuffer result = NativeBuffer.allocate(64);
         private long context;
 
         /** @param algorithm sha256 or sha512 */
-        public Digest(String algorithm) {
-            context = C.EVP_MD_CTX_new();
-            long type = algorithm.equals("sha512") ? C.EVP_sha512() : C.EVP_sha256();
-            check(C.EVP_DigestInit_ex(context, type, 0));
+        public OpenSslDigest(String algorithm) {
+            context = CryptoFunctions.EVP_MD_CTX_new();
+            long type = algorithm.equals("sha512") ? CryptoFunctions.EVP_sha512() : CryptoFunctions.EVP_sha256();
+            check(CryptoFunctions.EVP_DigestInit_ex(context, type, 0));
         }
 
         /** Digests that many bytes at an address. */
         public void update(long address, long size) {
-            check(C.EVP_DigestUpdate(context, address, size));
+            check(CryptoFunctions.EVP_DigestUpdate(context, address, size));
         }
 
         /**
@@ -48,7 +48,7 @@ public final class OpenSsl {
          * @param length of the algorithm's result, in bytes
          */
         public byte[] finish(int length) {
-            check(C.EVP_DigestFinal_ex(context, result.address(), 0));
+            check(CryptoFunctions.EVP_DigestFinal_ex(context, result.address(), 0));
             byte[] bytes = new byte[length];
             result.buffer().get(0, bytes);
             return bytes;
@@ -62,14 +62,14 @@ public final class OpenSsl {
 
         @Override
         public void close() {
-            C.EVP_MD_CTX_free(context);
+            CryptoFunctions.EVP_MD_CTX_free(context);
             context = 0;
         }
     }
 
     /** The C functions themselves; their names are C's. */
     @SuppressWarnings("MemberName") // JNA binds by the method's name
-    private static final class C {
+    private static final class CryptoFunctions {
         static native long EVP_MD_CTX_new();
 
         static native void EVP_MD_CTX_free(long context);

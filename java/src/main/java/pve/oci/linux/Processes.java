@@ -30,16 +30,16 @@ public final class Processes {
 
     /** {@code int setpriority(int which, id_t who, int prio)} with PRIO_PROCESS; its failure only costs politeness. */
     public static void setPriority(long pid, int nice) {
-        C.setpriority(0, (int) pid, nice);
+        ProcessFunctions.setpriority(0, (int) pid, nice);
     }
 
     /** The C functions themselves, bound by name. */
-    private static final class C {
+    private static final class ProcessFunctions {
         static {
-            Native.register(C.class, NativeLibrary.getProcess());
+            Native.register(ProcessFunctions.class, NativeLibrary.getProcess());
         }
 
-        private C() {}
+        private ProcessFunctions() {}
 
         static native int setpriority(int which, int who, int nice);
     }

@@ -16,7 +16,9 @@ final class Sockets {
     static int peerPidfd(int socket) throws ErrnoException {
         NativeBuffer value = NativeBuffer.allocate(8);
         value.buffer().putInt(4, 4);
-        check("getsockopt", C.getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, value.address(), value.address() + 4));
+        check(
+                "getsockopt",
+                SocketFunctions.getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, value.address(), value.address() + 4));
         return value.buffer().getInt(0);
     }
 
@@ -24,7 +26,7 @@ final class Sockets {
     static void refuseDescriptors(int socket) {
         NativeBuffer value = NativeBuffer.allocate(4);
         try {
-            C.setsockopt(socket, SOL_SOCKET, SO_PASSRIGHTS, value.address(), value.size());
+            SocketFunctions.setsockopt(socket, SOL_SOCKET, SO_PASSRIGHTS, value.address(), value.size());
         } finally {
             Reference.reachabilityFence(value);
         }
@@ -32,7 +34,7 @@ final class Sockets {
 
     /** {@code int poll(struct pollfd *fds, nfds_t nfds, int timeout)}; EINTR is given to the caller as 0. */
     static int poll(long descriptors, int count, int timeoutMillis) throws ErrnoException {
-        int result = C.poll(descriptors, count, timeoutMillis);
+        int result = SocketFunctions.poll(descriptors, count, timeoutMillis);
         if (result < 0 && Native.getLastError() == Errno.EINTR) {
             return 0;
         }
@@ -47,12 +49,12 @@ final class Sockets {
     }
 
     /** The C functions themselves, bound by name. */
-    private static final class C {
+    private static final class SocketFunctions {
         static {
-            Native.register(C.class, NativeLibrary.getProcess());
+            Native.register(SocketFunctions.class, NativeLibrary.getProcess());
         }
 
-        private C() {}
+        private SocketFunctions() {}
 
         static native int getsockopt(int socket, int level, int option, long value, long length);
 

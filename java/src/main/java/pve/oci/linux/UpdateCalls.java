@@ -12,27 +12,27 @@ public final class UpdateCalls {
 
     /** {@code ssize_t llistxattr(const char *path, char *list, size_t size)} */
     public static long llistxattr(long path, long list, long size) throws ErrnoException {
-        return check("llistxattr", C.llistxattr(path, list, size));
+        return check("llistxattr", UpdateFunctions.llistxattr(path, list, size));
     }
 
     /** {@code ssize_t lgetxattr(const char *path, const char *name, void *value, size_t size)} */
     public static long lgetxattr(long path, long name, long value, long size) throws ErrnoException {
-        return check("lgetxattr", C.lgetxattr(path, name, value, size));
+        return check("lgetxattr", UpdateFunctions.lgetxattr(path, name, value, size));
     }
 
     /** {@code int fsync(int fd)} */
     public static void fsync(int fd) throws ErrnoException {
-        check("fsync", C.fsync(fd));
+        check("fsync", UpdateFunctions.fsync(fd));
     }
 
     /** {@code int syncfs(int fd)} */
     public static void syncfs(int fd) throws ErrnoException {
-        check("syncfs", C.syncfs(fd));
+        check("syncfs", UpdateFunctions.syncfs(fd));
     }
 
     /** {@code int fstatfs(int fd, struct statfs *buf)} */
     public static void fstatfs(int fd, long buffer) throws ErrnoException {
-        check("fstatfs", C.fstatfs(fd, buffer));
+        check("fstatfs", UpdateFunctions.fstatfs(fd, buffer));
     }
 
     /** None of these is interrupted by a signal. */
@@ -43,13 +43,13 @@ public final class UpdateCalls {
         return result;
     }
 
-    private static final class C {
+    private static final class UpdateFunctions {
         static {
             // glibc is part of the process already: in the worker's tree there is no file to load it from
-            Native.register(C.class, NativeLibrary.getProcess());
+            Native.register(UpdateFunctions.class, NativeLibrary.getProcess());
         }
 
-        private C() {}
+        private UpdateFunctions() {}
 
         static native long llistxattr(long path, long list, long size);
 

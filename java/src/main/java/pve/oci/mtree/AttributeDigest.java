@@ -79,12 +79,12 @@ final class AttributeDigest implements AutoCloseable {
         return content;
     }
 
-    private interface Call {
+    private interface AttributeCall {
         long run() throws ErrnoException;
     }
 
     /** A file system without attributes, or an attribute that is gone meanwhile: none. */
-    private static int read(Call call) throws ErrnoException {
+    private static int read(AttributeCall call) throws ErrnoException {
         try {
             return (int) call.run();
         } catch (ErrnoException e) {

@@ -34,7 +34,7 @@ final class TreeWalk {
     private static final byte[] RESERVED = ".pve.".getBytes(StandardCharsets.US_ASCII);
 
     /** What is done with each entry. */
-    interface Visitor {
+    interface EntryVisitor {
         /**
          * Called once for each entry, in the order of {@link TreeEntry#compareTo}.
          *
@@ -72,7 +72,7 @@ final class TreeWalk {
         this.steps = steps;
     }
 
-    void run(Visitor visitor) throws IOException {
+    void run(EntryVisitor visitor) throws IOException {
         try (AttributeDigest attributes = new AttributeDigest()) {
             Deque<Level> levels = new ArrayDeque<>();
             push(levels, list(new byte[0], attributes, visitor));
@@ -104,7 +104,7 @@ final class TreeWalk {
     }
 
     /** Visits what is in one directory; returns its subdirectories, or null if it cannot be opened. */
-    private @Nullable Level list(byte[] path, AttributeDigest attributes, Visitor visitor) throws IOException {
+    private @Nullable Level list(byte[] path, AttributeDigest attributes, EntryVisitor visitor) throws IOException {
         Fd opened = open(path);
         if (opened == null) {
             return null;

@@ -14,9 +14,9 @@ import pve.oci.text.Text;
  * The {@code manifest.json} of {@code docker save} (moby image/tarexport): an array of images, each with the file name of
  * its config, its names, and the file names of its layers.
  */
-public record DockerManifest(List<Entry> images) {
+public record DockerManifest(List<DockerImage> images) {
     /** One image. Names are the archive's, untrusted. */
-    public record Entry(String config, List<String> repoTags, List<String> layers) {
+    public record DockerImage(String config, List<String> repoTags, List<String> layers) {
         /** The image's names; null for one that has none. */
         public List<@Nullable String> names() {
             return repoTags.isEmpty() ? Collections.singletonList(null) : Collections.unmodifiableList(repoTags);
@@ -34,13 +34,13 @@ public record DockerManifest(List<Entry> images) {
         if (!(parsed instanceof List<?> list)) {
             throw new ImageFormatException("", "docker manifest is not an array");
         }
-        List<Entry> images = new ArrayList<>();
+        List<DockerImage> images = new ArrayList<>();
         for (Object item : list) {
             if (!(item instanceof Map<?, ?> map)) {
                 throw new ImageFormatException("/" + images.size(), "docker manifest is not an array of objects");
             }
             Document image = Document.of(Json.asObject(map), "/" + images.size());
-            images.add(new Entry(
+            images.add(new DockerImage(
                     fileName(image.string("Config"), image.pointer("Config")),
                     image.strings("RepoTags"),
                     fileNames(image)));

@@ -18,7 +18,7 @@ public final class DirectoryReader {
     private final FileStatus status = new FileStatus();
 
     /** What is done with each name. */
-    public interface Visitor {
+    public interface NameVisitor {
         /**
          * Returns whether to go on.
          *
@@ -32,7 +32,7 @@ public final class DirectoryReader {
      *
      * @return whether all were visited
      */
-    public boolean list(Fd fd, Visitor visitor) throws IOException {
+    public boolean list(Fd fd, NameVisitor visitor) throws IOException {
         while (true) {
             int length = (int) Libc.getdents64(fd.number(), buffer.address(), buffer.size());
             if (length == 0) {

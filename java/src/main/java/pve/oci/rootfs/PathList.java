@@ -16,7 +16,7 @@ public final class PathList {
     private final byte[] bytes = new byte[EntryPath.PATH_MAX];
 
     /** What is done with each path. Both arguments are used again for the next one. */
-    public interface Visitor {
+    public interface PathVisitor {
         void visit(EntryPath path, long[] numbers) throws IOException;
     }
 
@@ -44,7 +44,7 @@ public final class PathList {
     }
 
     /** Visits all in the order in which they were added, and forgets them. */
-    public void takeAll(Visitor visitor) throws IOException {
+    public void takeAll(PathVisitor visitor) throws IOException {
         EntryPath path = new EntryPath();
         try {
             for (NativeBuffer memory : pieces) {

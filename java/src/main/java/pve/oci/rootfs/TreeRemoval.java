@@ -63,7 +63,7 @@ public final class TreeRemoval {
     }
 
     /** One directory on the way down: its identity, its name in the one above, and what is still to be seen in it. */
-    private static final class Level {
+    private static final class RemovalLevel {
         final long device;
         final long inode;
         final byte[] nameInParent;
@@ -78,7 +78,7 @@ public final class TreeRemoval {
         @Nullable
         LongSet seen;
 
-        Level(FileStatus status, byte[] nameInParent, boolean stays) {
+        RemovalLevel(FileStatus status, byte[] nameInParent, boolean stays) {
             device = status.device();
             inode = status.inode();
             this.nameInParent = nameInParent;
@@ -136,12 +136,12 @@ public final class TreeRemoval {
 
     /** Removes what is in a directory; the directory stays. The descriptor stays open and usable. */
     void removeChildren(Fd directory) throws IOException {
-        Deque<Level> levels = new ArrayDeque<>();
+        Deque<RemovalLevel> levels = new ArrayDeque<>();
         Fd current = open(directory, new byte[] {'.'});
         try {
-            levels.push(new Level(status.read(current.number()), new byte[0], true));
+            levels.push(new RemovalLevel(status.read(current.number()), new byte[0], true));
             while (true) {
-                Level level = levels.element();
+                RemovalLevel level = levels.element();
                 byte[] child = next(current, level);
                 if (child != null) {
                     Fd below = enter(current, level, child);
@@ -149,10 +149,10 @@ public final class TreeRemoval {
                         boolean stays = survivors.survives(level.device, level.inode, child);
                         current.close();
                         current = below;
-                        levels.push(new Level(status.read(current.number()), child, stays));
+                        levels.push(new RemovalLevel(status.read(current.number()), child, stays));
                     }
                 } else {
-                    Level done = levels.pop();
+                    RemovalLevel done = levels.pop();
                     survivors.emptied(done.device, done.inode);
                     if (levels.isEmpty()) {
                         return;
@@ -173,7 +173,7 @@ public final class TreeRemoval {
     }
 
     /** The next subdirectory to see; null when there is none. */
-    private byte @Nullable [] next(Fd fd, Level level) throws IOException {
+    private byte @Nullable [] next(Fd fd, RemovalLevel level) throws IOException {
         if (level.subdirectories.isEmpty() && !level.isListed) {
             Libc.lseek(fd.number(), 0, SEEK_SET);
             list(fd, level);
@@ -186,7 +186,7 @@ public final class TreeRemoval {
     }
 
     /** Collects subdirectories and removes the rest. */
-    private void list(Fd fd, Level level) throws IOException {
+    private void list(Fd fd, RemovalLevel level) throws IOException {
         List<byte[]> others = new ArrayList<>();
         level.isListed = reader.list(fd, (bytes, type) -> {
             steps.take(1);
@@ -213,7 +213,7 @@ public final class TreeRemoval {
         }
     }
 
-    private static void markSeen(Level level, byte[] child) {
+    private static void markSeen(RemovalLevel level, byte[] child) {
         if (level.seen != null) {
             level.seen.add(level.key(child));
         }
@@ -223,7 +223,7 @@ public final class TreeRemoval {
      * Opens a subdirectory; null when it must not be read: lost+found of a file system that root of the map does not own.
      * Then nothing was made in it either.
      */
-    private @Nullable Fd enter(Fd fd, Level level, byte[] child) throws IOException {
+    private @Nullable Fd enter(Fd fd, RemovalLevel level, byte[] child) throws IOException {
         try {
             Fd below = open(fd, child);
             if (!survivors.isClosed(status.read(below.number()).mountId())) {
@@ -262,7 +262,7 @@ public final class TreeRemoval {
         }
     }
 
-    private void checkIdentity(Fd fd, Level expected) throws IOException {
+    private void checkIdentity(Fd fd, RemovalLevel expected) throws IOException {
         status.read(fd.number());
         if (status.device() != expected.device || status.inode() != expected.inode) {
             throw new IOException("a directory was moved while its tree was removed");

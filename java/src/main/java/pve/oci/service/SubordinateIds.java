@@ -8,15 +8,15 @@ import java.util.List;
 
 /** The host's IDs that containers may be given: root's lines of subuid(5) or subgid(5), or any. */
 public final class SubordinateIds {
-    private record Range(long first, long count) {}
+    private record SubordinateRange(long first, long count) {}
 
-    private static final Range USUAL = new Range(100_000, 65_536);
+    private static final SubordinateRange USUAL = new SubordinateRange(100_000, 65_536);
 
     private final String origin;
     private final boolean any;
-    private final List<Range> ranges;
+    private final List<SubordinateRange> ranges;
 
-    private SubordinateIds(String origin, boolean any, List<Range> ranges) {
+    private SubordinateIds(String origin, boolean any, List<SubordinateRange> ranges) {
         this.origin = origin;
         this.any = any;
         this.ranges = ranges;
@@ -31,7 +31,7 @@ public final class SubordinateIds {
      * {@code 100000:65536}. Lines that make no sense are passed over, as by newuidmap(1).
      */
     public static SubordinateIds ofFile(Path file) {
-        List<Range> ranges = new ArrayList<>();
+        List<SubordinateRange> ranges = new ArrayList<>();
         try {
             for (String line : Files.readAllLines(file)) {
                 String[] fields = line.trim().split(":", -1);
@@ -48,9 +48,9 @@ public final class SubordinateIds {
         return new SubordinateIds(file.toString(), false, List.copyOf(ranges));
     }
 
-    private static void addRange(List<Range> ranges, String first, String count) {
+    private static void addRange(List<SubordinateRange> ranges, String first, String count) {
         try {
-            ranges.add(new Range(Long.parseLong(first), Long.parseLong(count)));
+            ranges.add(new SubordinateRange(Long.parseLong(first), Long.parseLong(count)));
         } catch (NumberFormatException e) {
             // passed over
         }

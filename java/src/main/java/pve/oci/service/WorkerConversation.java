@@ -67,6 +67,17 @@ public final class WorkerConversation {
         this.hangMillis = hangMillis;
     }
 
+    /** What a new worker says first has to be the event that it is ready. */
+    public static void requireReady(Frame frame) throws IOException {
+        try {
+            if (!WorkerReplies.isReady(frame.json())) {
+                throw new IOException("worker's first message is not that it is ready");
+            }
+        } catch (VarlinkException e) {
+            throw new IOException("worker's first message is not that it is ready: " + e.getMessage(), e);
+        }
+    }
+
     /**
      * Sends the request and listens until the end. The worker is left as it is.
      *

@@ -28,6 +28,7 @@ final class WorkerReplies {
     private static final int MAXIMUM_VALUES = 200_000;
     private static final Set<String> NOT_KEPT = Set.of("config", "rawConfig");
     private static final Idl WORKER = Idl.ofResource("/io.pve.oci.worker.varlink");
+    private static final IdlChecker EVENT_CHECKER = new IdlChecker(WORKER);
     private static final IdlType EVENT = new IdlType.Reference("Event");
 
     /** A message of a worker. */
@@ -79,7 +80,6 @@ final class WorkerReplies {
 
     private final Idl idl;
     private final IdlChecker checker;
-    private final IdlChecker eventChecker = new IdlChecker(WORKER);
 
     /** @param idl of io.pve.oci */
     WorkerReplies(Idl idl) {
@@ -94,6 +94,28 @@ final class WorkerReplies {
      * @throws VarlinkException WorkerFailed, when the frame is not what a worker may send
      */
     Message read(byte[] json, IdlType.Struct reply) throws VarlinkException {
+        Map<String, @Nullable Object> frame = frame(json);
+        boolean continues = Boolean.TRUE.equals(frame.get("continues"));
+        Map<String, @Nullable Object> fields = fields(frame);
+        if (frame.containsKey("error")) {
+            return error(frame.get("error"), fields);
+        }
+        if (continues) {
+            return event(fields, json, reply);
+        }
+        requireMatch(checker, reply, fields, "");
+        return new Reply(fields, json);
+    }
+
+    /** Whether the frame is the event that a new worker sends first. */
+    static boolean isReady(byte[] json) throws VarlinkException {
+        Map<String, @Nullable Object> frame = frame(json);
+        Map<String, @Nullable Object> fields = fields(frame);
+        requireMatch(EVENT_CHECKER, EVENT, fields, "");
+        return Boolean.TRUE.equals(frame.get("continues")) && Boolean.TRUE.equals(fields.get("ready"));
+    }
+
+    private static Map<String, @Nullable Object> frame(byte[] json) throws VarlinkException {
         Map<String, @Nullable Object> frame;
         try {
             JsonLimits limits = new JsonLimits(MAXIMUM_DEPTH, Worker.MAXIMUM_FRAME_SIZE, MAXIMUM_VALUES);
@@ -105,16 +127,11 @@ final class WorkerReplies {
         for (Map.Entry<String, @Nullable Object> member : frame.entrySet()) {
             requireMember(member.getKey(), member.getValue(), continues);
         }
-        Map<String, @Nullable Object> fields =
-                frame.get("parameters") instanceof Map<?, ?> map ? Json.asObject(map) : new LinkedHashMap<>();
-        if (frame.containsKey("error")) {
-            return error(frame.get("error"), fields);
-        }
-        if (continues) {
-            return event(fields, json, reply);
-        }
-        requireMatch(checker, reply, fields, "");
-        return new Reply(fields, json);
+        return frame;
+    }
+
+    private static Map<String, @Nullable Object> fields(Map<String, @Nullable Object> frame) {
+        return frame.get("parameters") instanceof Map<?, ?> map ? Json.asObject(map) : new LinkedHashMap<>();
     }
 
     /** A frame that is passed on must not have members that say something to the client's protocol. */
@@ -132,7 +149,7 @@ final class WorkerReplies {
 
     private Message event(Map<String, @Nullable Object> fields, byte[] frame, IdlType.Struct reply)
             throws VarlinkException {
-        requireMatch(eventChecker, EVENT, fields, "");
+        requireMatch(EVENT_CHECKER, EVENT, fields, "");
         if (fields.get("config") != null) {
             // the client gets the whole frame, so it must hold nothing but what the client's interface has
             if (fields.size() > 1 || !reply.fields().containsKey("config")) {

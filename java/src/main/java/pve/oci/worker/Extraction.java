@@ -27,7 +27,7 @@ final class Extraction {
     private final Progress progress;
 
     /** Reading a layer once: what is done with its entries then. */
-    private record Step(Layer layer, Pass pass) {}
+    private record LayerStep(Layer layer, Pass pass) {}
 
     /** @param isStream the archive can only be read from front to end */
     Extraction(JobRequest request, Rootfs rootfs, Image image, boolean isStream, Progress progress) {
@@ -44,7 +44,7 @@ final class Extraction {
             return apply(steps(Pass.ALL));
         } catch (WhiteoutOrderException e) {
             // the files of the first attempt are gone already
-            List<Step> steps = steps(Pass.WHITEOUTS, Pass.ENTRIES);
+            List<LayerStep> steps = steps(Pass.WHITEOUTS, Pass.ENTRIES);
             progress.restart(
                     steps.stream().mapToLong(x -> x.layer().descriptor().size()).sum());
             return apply(steps);
@@ -52,22 +52,22 @@ final class Extraction {
     }
 
     /** Every layer is read as often as there are passes. Few images need more than one. */
-    private List<Step> steps(Pass... passes) {
-        List<Step> steps = new ArrayList<>();
+    private List<LayerStep> steps(Pass... passes) {
+        List<LayerStep> steps = new ArrayList<>();
         for (Layer layer : image.layers()) {
             for (Pass pass : passes) {
-                steps.add(new Step(layer, pass));
+                steps.add(new LayerStep(layer, pass));
             }
         }
         return steps;
     }
 
-    private Map<String, @Nullable Object> apply(List<Step> steps) throws IOException {
+    private Map<String, @Nullable Object> apply(List<LayerStep> steps) throws IOException {
         LayerApplier applier = new LayerApplier(
                 rootfs, request.uids(), request.gids(), request.isPrivileged(), request.limits(), progress);
         try {
             apply(steps, applier);
-            progress.phase(Progress.Phase.FINISHING);
+            progress.phase(Progress.JobPhase.FINISHING);
             if (request.writesRecord()) {
                 TreeRecord.write(rootfs.directory(), rootfs.steps().withoutLimit());
             }
@@ -81,12 +81,12 @@ final class Extraction {
         }
     }
 
-    private void apply(List<Step> steps, LayerApplier applier) throws IOException {
-        List<Layer> layers = steps.stream().map(Step::layer).toList();
+    private void apply(List<LayerStep> steps, LayerApplier applier) throws IOException {
+        List<Layer> layers = steps.stream().map(LayerStep::layer).toList();
         try (LayerPipeline pipeline = new LayerPipeline(layers, request.limits(), progress, isStream);
                 // closed first: it may still write from the pipeline's memory
                 applier) {
-            for (Step step : steps) {
+            for (LayerStep step : steps) {
                 try {
                     applier.apply(step.layer(), pipeline, step.pass());
                 } catch (ImageException e) {

@@ -122,7 +122,7 @@ public record JobRequest(
     }
 
     private static MappedIds idMap(Map<String, @Nullable Object> parameters, String name) throws VarlinkException {
-        List<MappedIds.Range> ranges = new ArrayList<>();
+        List<MappedIds.MappedRange> ranges = new ArrayList<>();
         for (Object item : list(parameters.get(name))) {
             Map<?, ?> range = map(item);
             long inside = number(range, "inside", -1);
@@ -130,7 +130,7 @@ public record JobRequest(
             if (inside < 0 || count <= 0 || inside >= IDS || count > IDS - inside) {
                 throw VarlinkException.invalidParameter(name + "[" + ranges.size() + "]");
             }
-            ranges.add(new MappedIds.Range(inside, count));
+            ranges.add(new MappedIds.MappedRange(inside, count));
         }
         return new MappedIds(ranges);
     }

@@ -169,7 +169,7 @@ public final class JobRunner {
         return config == null ? Map.of() : config;
     }
 
-    private void begin(Progress.Phase phase, Image image) {
+    private void begin(Progress.JobPhase phase, Image image) {
         long size =
                 image.layers().stream().mapToLong(x -> x.descriptor().size()).sum();
         progress.begin(phase, image.layers().size(), size);
@@ -179,7 +179,7 @@ public final class JobRunner {
         try (ImageArchive open = ImageArchive.open(archive, request.jsonLimits())) {
             Image image = open.images().select(request.selector());
             List<Layer> layers = image.layers();
-            begin(Progress.Phase.VERIFYING, image);
+            begin(Progress.JobPhase.VERIFYING, image);
             List<Object> verified = new ArrayList<>();
             verified.add(image.manifest().toJson());
             verified.add(image.configDescriptor().toJson());
@@ -219,7 +219,7 @@ public final class JobRunner {
     }
 
     private Map<String, @Nullable Object> extract(ImageArchive open, Image image, Rootfs rootfs) throws IOException {
-        begin(Progress.Phase.EXTRACTING, image);
+        begin(Progress.JobPhase.EXTRACTING, image);
         Map<String, @Nullable Object> result = new LinkedHashMap<>();
         result.put("manifestDigest", image.manifest().digest().toString());
         result.put("configDigest", image.configDescriptor().digest().toString());

@@ -26,7 +26,7 @@ import pve.oci.update.UpdateException;
 /** The jobs on a root file system that holds a container's system: comparing it, and each step of an update. */
 final class UpdateJob {
     /** Extracts the image that the job is about. */
-    interface Extractor {
+    interface ImageExtractor {
         Map<String, @Nullable Object> extract(Image image, Fd root) throws IOException;
     }
 
@@ -101,7 +101,7 @@ final class UpdateJob {
         };
     }
 
-    Map<String, @Nullable Object> stage(Image image, Extractor extractor) throws IOException {
+    Map<String, @Nullable Object> stage(Image image, ImageExtractor extractor) throws IOException {
         // everything is made with the mode that the image says
         Libc.umask(0);
         try {

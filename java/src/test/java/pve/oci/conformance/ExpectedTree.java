@@ -32,16 +32,16 @@ final class ExpectedTree {
             "block",
             Libc.S_IFBLK);
 
-    private final Map<String, TreeScanner.Entry> actual;
+    private final Map<String, TreeScanner.ScannedEntry> actual;
     private final List<String> differences = new ArrayList<>();
 
-    private ExpectedTree(Map<String, TreeScanner.Entry> actual) {
+    private ExpectedTree(Map<String, TreeScanner.ScannedEntry> actual) {
         this.actual = actual;
     }
 
     /** What differs, a line each. */
     static List<String> compare(
-            Map<String, @Nullable Object> expected, Map<String, TreeScanner.Entry> actual, boolean isLatin1) {
+            Map<String, @Nullable Object> expected, Map<String, TreeScanner.ScannedEntry> actual, boolean isLatin1) {
         Map<String, String> lines = new TreeMap<>();
         expected.forEach(
                 (path, line) -> lines.put(isLatin1 ? path : bytes(path, true), bytes(String.valueOf(line), !isLatin1)));
@@ -50,7 +50,7 @@ final class ExpectedTree {
         paths.addAll(lines.keySet());
         for (String path : paths) {
             String line = lines.get(path);
-            TreeScanner.Entry entry = actual.get(path);
+            TreeScanner.ScannedEntry entry = actual.get(path);
             if (line == null && entry != null && !path.equals(".")) {
                 tree.differences.add("unexpected " + path);
             } else if (line != null && entry == null) {
@@ -67,7 +67,7 @@ final class ExpectedTree {
         return isUtf8 ? new String(text.getBytes(UTF_8), ISO_8859_1) : text;
     }
 
-    private void compare(String path, String line, TreeScanner.Entry entry) {
+    private void compare(String path, String line, TreeScanner.ScannedEntry entry) {
         String rest = line;
         Set<String> named = new TreeSet<>();
         while (!rest.isEmpty()) {
@@ -81,7 +81,7 @@ final class ExpectedTree {
         entry.attributes().keySet().forEach(name -> check(path, named.contains(name), "has attribute " + name));
     }
 
-    private void word(String path, String word, TreeScanner.Entry entry, Set<String> attributes) {
+    private void word(String path, String word, TreeScanner.ScannedEntry entry, Set<String> attributes) {
         Integer type = TYPES.get(word);
         if (type != null) {
             check(path, entry.type() == type, "type is %o, not %s".formatted(entry.type(), word));
@@ -98,7 +98,7 @@ final class ExpectedTree {
         } else if (word.startsWith("links:")) {
             check(path, entry.links() == Long.parseLong(word.substring(6)), "link count is " + entry.links());
         } else if (word.startsWith("same:")) {
-            TreeScanner.Entry other = actual.get(word.substring(5));
+            TreeScanner.ScannedEntry other = actual.get(word.substring(5));
             check(path, other != null && other.inode() == entry.inode(), "is not the file " + word.substring(5));
         } else if (word.startsWith("[")) {
             attribute(path, word.substring(1, word.length() - 1), entry, attributes);
@@ -116,7 +116,7 @@ final class ExpectedTree {
     }
 
     /** {@code [user.name=text]} or {@code [security.capability=0x0100...]}. */
-    private void attribute(String path, String word, TreeScanner.Entry entry, Set<String> attributes) {
+    private void attribute(String path, String word, TreeScanner.ScannedEntry entry, Set<String> attributes) {
         int equals = word.indexOf('=');
         String name = word.substring(0, equals);
         String value = word.substring(equals + 1);

@@ -109,7 +109,7 @@ public final class ImageBuilder {
         List<@Nullable Object> diffIds = new ArrayList<>();
         for (Object description : Data.list(image.get("layers"))) {
             int times = (int) Data.number(Data.object(description).get("times"), 1);
-            LayerBuilder.Layer layer = LayerBuilder.build(description);
+            LayerBuilder.BuiltLayer layer = LayerBuilder.build(description);
             Map<String, @Nullable Object> descriptor =
                     blob(layer.blob, LAYER, Data.text(Data.object(description).get("algorithm"), "sha256"));
             patch(descriptor, Data.object(description).get("patchDescriptor"));

@@ -28,20 +28,20 @@ final class LayerBuilder {
     private LayerBuilder() {}
 
     /** The layer as its blob holds it, and before it was compressed. */
-    static final class Layer {
+    static final class BuiltLayer {
         final byte[] blob;
         final byte[] content;
 
-        private Layer(byte[] blob, byte[] content) {
+        private BuiltLayer(byte[] blob, byte[] content) {
             this.blob = blob;
             this.content = content;
         }
     }
 
-    static Layer build(@Nullable Object description) {
+    static BuiltLayer build(@Nullable Object description) {
         if (description instanceof List<?> entries) {
             byte[] content = new LayerBuilder().tar(entries, true);
-            return new Layer(content, content);
+            return new BuiltLayer(content, content);
         }
         Map<String, @Nullable Object> layer = Data.object(description);
         byte[] content;
@@ -53,7 +53,7 @@ final class LayerBuilder {
         content = join(cut(content, layer.get("cut")), Data.bytes(layer.get("append")));
         byte[] blob = compress(content, Data.text(layer.get("compression"), "none"));
         blob = join(cut(blob, layer.get("cutBlob")), Data.bytes(layer.get("appendBlob")));
-        return new Layer(blob, content);
+        return new BuiltLayer(blob, content);
     }
 
     /** A number of bytes from the beginning to keep, or, negative, from the end to drop. */

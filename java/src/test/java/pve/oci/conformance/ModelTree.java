@@ -26,11 +26,11 @@ final class ModelTree {
         @Nullable
         Node parent;
 
-        RandomLayers.@Nullable Entry entry;
+        RandomLayers.@Nullable RandomEntry entry;
         /** Of a directory: whether its time is that of its entry. */
         boolean hasTime;
 
-        Node(String type, RandomLayers.@Nullable Entry entry) {
+        Node(String type, RandomLayers.@Nullable RandomEntry entry) {
             this.type = type;
             this.entry = entry;
         }
@@ -46,7 +46,7 @@ final class ModelTree {
     }
 
     /** A name in a directory; one link may have several. */
-    private record Place(Node directory, String name) {}
+    private record ModelPlace(Node directory, String name) {}
 
     /** The layer asks for something that is refused. */
     static final class Refused extends Exception {
@@ -64,7 +64,7 @@ final class ModelTree {
 
     private final Node root = new Node("dir", null);
     private Set<Node> timed = new HashSet<>();
-    private final Set<Place> replaced = new HashSet<>();
+    private final Set<ModelPlace> replaced = new HashSet<>();
     private boolean isViaReplaced;
     private int links;
     private RandomLayers.@Nullable Entry current;
@@ -75,19 +75,19 @@ final class ModelTree {
         return "entry " + entry.name() + ": " + (entry.type().equals("link") ? "hard link to " + entry.target() : "");
     }
 
-    void apply(List<RandomLayers.Entry> layer) throws Refused {
+    void apply(List<RandomLayers.RandomEntry> layer) throws Refused {
         timed = java.util.Collections.newSetFromMap(new IdentityHashMap<>());
         findReplacedLinks(layer);
         // all are looked up before the first takes effect, which may remove a link that another leads through
-        IdentityHashMap<RandomLayers.Entry, Node> directories = new IdentityHashMap<>();
-        for (RandomLayers.Entry entry : layer) {
+        IdentityHashMap<RandomLayers.RandomEntry, Node> directories = new IdentityHashMap<>();
+        for (RandomLayers.RandomEntry entry : layer) {
             Node directory = entry.isMarker() ? findDirectory(parentOf(entry.name())) : null;
             if (directory != null) {
                 directories.put(entry, directory);
             }
         }
         directories.forEach((entry, directory) -> remove(nameOf(entry.name()), directory));
-        for (RandomLayers.Entry entry : layer) {
+        for (RandomLayers.RandomEntry entry : layer) {
             if (!entry.isMarker()) {
                 current = entry;
                 create(entry);
@@ -105,15 +105,15 @@ final class ModelTree {
     }
 
     /** Links of the layers below in whose place the layer has an entry of its own, by whatever path. */
-    private void findReplacedLinks(List<RandomLayers.Entry> layer) {
+    private void findReplacedLinks(List<RandomLayers.RandomEntry> layer) {
         replaced.clear();
-        Set<Place> found = new HashSet<>();
-        for (RandomLayers.Entry entry : layer) {
+        Set<ModelPlace> found = new HashSet<>();
+        for (RandomLayers.RandomEntry entry : layer) {
             if (!entry.isMarker()) {
                 Node parent = findDirectory(parentOf(entry.name()));
                 Node node = parent == null ? null : parent.children.get(nameOf(entry.name()));
                 if (parent != null && node != null && node.type.equals("symlink")) {
-                    found.add(new Place(parent, nameOf(entry.name())));
+                    found.add(new ModelPlace(parent, nameOf(entry.name())));
                 }
             }
         }
@@ -152,7 +152,7 @@ final class ModelTree {
         }
     }
 
-    private void create(RandomLayers.Entry entry) throws Refused {
+    private void create(RandomLayers.RandomEntry entry) throws Refused {
         if (entry.name().equals(".")) {
             root.entry = entry;
             timed.add(root);
@@ -198,7 +198,7 @@ final class ModelTree {
         touch(parent);
     }
 
-    private void link(RandomLayers.Entry entry) throws Refused {
+    private void link(RandomLayers.RandomEntry entry) throws Refused {
         String name = nameOf(entry.name());
         Node targetParent = find(parentOf(entry.target()));
         Node target = targetParent == null ? null : targetParent.children.get(nameOf(entry.target()));
@@ -271,7 +271,7 @@ final class ModelTree {
                 if (++links > MAXIMUM_LINKS) {
                     throw new Refused("too many links");
                 }
-                isViaReplaced |= replaced.contains(new Place(at, name));
+                isViaReplaced |= replaced.contains(new ModelPlace(at, name));
                 next = walk(at, next.entry.target(), makes, false);
                 if (next == null) {
                     return null;
@@ -320,7 +320,7 @@ final class ModelTree {
     }
 
     private static String line(Node node, List<String> paths) {
-        RandomLayers.Entry entry = node.entry;
+        RandomLayers.RandomEntry entry = node.entry;
         if (entry == null) {
             return "dir 0755 0:0";
         }

@@ -75,12 +75,12 @@ public final class RandomImages {
 
     /** What differs, with the image as a conformance case. */
     private String check(long seed) throws IOException {
-        List<List<RandomLayers.Entry>> layers = RandomLayers.make(seed);
+        List<List<RandomLayers.RandomEntry>> layers = RandomLayers.make(seed);
         Map<String, @Nullable Object> description = RandomLayers.toCase(layers);
         ModelTree model = new ModelTree();
         String refusal = "";
         try {
-            for (List<RandomLayers.Entry> layer : layers) {
+            for (List<RandomLayers.RandomEntry> layer : layers) {
                 model.apply(layer);
             }
         } catch (ModelTree.Refused e) {

@@ -31,7 +31,7 @@ final class RandomLayers {
      * @param type as in the conformance cases
      * @param target of a link; content of a file
      */
-    record Entry(
+    record RandomEntry(
             String type,
             String name,
             String target,
@@ -65,12 +65,12 @@ final class RandomLayers {
         }
     }
 
-    static List<List<Entry>> make(long seed) {
+    static List<List<RandomEntry>> make(long seed) {
         RandomLayers made = new RandomLayers(seed);
-        List<List<Entry>> layers = new ArrayList<>();
+        List<List<RandomEntry>> layers = new ArrayList<>();
         int count = 1 + made.random.nextInt(3);
         for (int i = 0; i < count; i++) {
-            List<Entry> entries = new ArrayList<>();
+            List<RandomEntry> entries = new ArrayList<>();
             int size = 1 + made.random.nextInt(i == 0 ? 7 : 5);
             for (int j = 0; j < size; j++) {
                 entries.add(made.entry(i > 0));
@@ -81,9 +81,10 @@ final class RandomLayers {
     }
 
     /** The description of the case that these layers are. */
-    static Map<String, @Nullable Object> toCase(List<List<Entry>> layers) {
+    static Map<String, @Nullable Object> toCase(List<List<RandomEntry>> layers) {
         List<Object> list = new ArrayList<>();
-        layers.forEach(entries -> list.add(entries.stream().map(Entry::toCase).toList()));
+        layers.forEach(
+                entries -> list.add(entries.stream().map(RandomEntry::toCase).toList()));
         Map<String, @Nullable Object> description = new LinkedHashMap<>();
         description.put("layers", list);
         return description;
@@ -101,7 +102,7 @@ final class RandomLayers {
         return path.toString();
     }
 
-    private Entry entry(boolean hasLower) {
+    private RandomEntry entry(boolean hasLower) {
         int kind = random.nextInt(hasLower ? 25 : 19);
         if (kind >= 19) {
             return marker(kind);
@@ -131,7 +132,7 @@ final class RandomLayers {
         if ((type.equals("dir") || type.equals("file")) && random.nextInt(5) == 0) {
             xattrs.put("user." + pick(NAMES), "v" + random.nextInt(10));
         }
-        return new Entry(
+        return new RandomEntry(
                 type,
                 name,
                 target,
@@ -142,10 +143,10 @@ final class RandomLayers {
                 xattrs);
     }
 
-    private Entry marker(int kind) {
+    private RandomEntry marker(int kind) {
         String path = path();
         int slash = path.lastIndexOf('/') + 1;
         String name = path.substring(0, slash) + (kind < 23 ? ".wh." + path.substring(slash) : ".wh..wh..opq");
-        return new Entry("file", name, "", 0600, 0, 0, 1, Map.of());
+        return new RandomEntry("file", name, "", 0600, 0, 0, 1, Map.of());
     }
 }

@@ -22,12 +22,12 @@ import pve.oci.linux.NativeBuffer;
 final class TreeScanner {
     private static final int AT_FDCWD = -100;
 
-    private final Map<String, Entry> entries = new TreeMap<>();
+    private final Map<String, ScannedEntry> entries = new TreeMap<>();
     private final FileStatus status = new FileStatus();
     private final NativeBuffer memory = NativeBuffer.allocate(1 << 17);
 
     /** One entry. The content of a file, the target of a symbolic link and the attributes' values have a char a byte. */
-    record Entry(
+    record ScannedEntry(
             int type,
             int mode,
             int uid,
@@ -40,7 +40,7 @@ final class TreeScanner {
             String content,
             Map<String, String> attributes) {}
 
-    static Map<String, Entry> scan(String directory) throws ErrnoException {
+    static Map<String, ScannedEntry> scan(String directory) throws ErrnoException {
         TreeScanner scanner = new TreeScanner();
         try (Fd root = open(AT_FDCWD, directory.getBytes(UTF_8), Libc.O_RDONLY | Libc.O_DIRECTORY)) {
             scanner.add(".", root.number(), new byte[] {'.'});
@@ -79,7 +79,7 @@ final class TreeScanner {
         }
     }
 
-    private Entry add(String path, int parent, byte[] name) throws ErrnoException {
+    private ScannedEntry add(String path, int parent, byte[] name) throws ErrnoException {
         CString string = CString.of(name);
         status.read(parent, string.address());
         int type = status.type();
@@ -101,7 +101,8 @@ final class TreeScanner {
                 content = type == Libc.S_IFREG ? content(fd) : content;
             }
         }
-        Entry entry = new Entry(type, mode, uid, gid, inode, links, seconds, nanos, size, content, attributes);
+        ScannedEntry entry =
+                new ScannedEntry(type, mode, uid, gid, inode, links, seconds, nanos, size, content, attributes);
         entries.put(path, entry);
         return entry;
     }

@@ -18,14 +18,14 @@ public final class JsonFuzz {
 
     private JsonFuzz() {}
 
-    private interface Parser {
+    private interface FuzzedParser {
         @Nullable
         Object parse(byte[] json, JsonLimits limits) throws ImageFormatException;
     }
 
     /** One input. */
     public static void fuzzerTestOneInput(byte[] input) throws JsonFormatException {
-        for (Parser parser : new Parser[] {
+        for (FuzzedParser parser : new FuzzedParser[] {
             Index::parse, Manifest::parse, ImageConfig::parse, LayoutVersion::parse, DockerManifest::parse
         }) {
             try {

@@ -8,7 +8,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 class MappedIdsTest {
-    private final MappedIds map = new MappedIds(List.of(new MappedIds.Range(0, 1000), new MappedIds.Range(65534, 1)));
+    private final MappedIds map =
+            new MappedIds(List.of(new MappedIds.MappedRange(0, 1000), new MappedIds.MappedRange(65534, 1)));
 
     @ParameterizedTest
     @CsvSource({

@@ -10,7 +10,7 @@ class ProgressTest {
     @Test
     void shows_layers_when_they_are_known() {
         assertThat(progress.toJson()).doesNotContainKeys("layerIndex", "layersCount");
-        progress.begin(Progress.Phase.EXTRACTING, 3, 100);
+        progress.begin(Progress.JobPhase.EXTRACTING, 3, 100);
         progress.layer(1);
 
         assertThat(progress.toJson())
@@ -22,7 +22,7 @@ class ProgressTest {
 
     @Test
     void only_grows_when_everything_is_done_anew() {
-        progress.begin(Progress.Phase.EXTRACTING, 3, 100);
+        progress.begin(Progress.JobPhase.EXTRACTING, 3, 100);
         progress.read(50);
         progress.wroteBytes(10);
         progress.wroteEntry();

@@ -150,12 +150,12 @@ class InPlaceUpdateTest {
         });
     }
 
-    private interface Action {
+    private interface UpdateAction {
         void run(InPlaceUpdate update) throws IOException;
     }
 
     /** Whether the action was broken off. */
-    private boolean isCut(int step, Action action) throws IOException {
+    private boolean isCut(int step, UpdateAction action) throws IOException {
         try {
             action.run(brokenOffBefore(step));
             return false;
