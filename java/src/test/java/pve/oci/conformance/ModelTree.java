@@ -67,11 +67,11 @@ final class ModelTree {
     private final Set<ModelPlace> replaced = new HashSet<>();
     private boolean isViaReplaced;
     private int links;
-    private RandomLayers.@Nullable Entry current;
+    private RandomLayers.@Nullable RandomEntry current;
 
     /** What the message about a refusal must say: the entry, and what it is a link to. */
     String namesOfRefused() {
-        RandomLayers.Entry entry = java.util.Objects.requireNonNull(current);
+        RandomLayers.RandomEntry entry = java.util.Objects.requireNonNull(current);
         return "entry " + entry.name() + ": " + (entry.type().equals("link") ? "hard link to " + entry.target() : "");
     }
 
