@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Stands in for a worker that an image has taken over: tries to change the archive that it was given, and writes down
-what became of each attempt, one line each, to the file that PVE_OCI_TEST_ATTEMPTS names.
+what became of each attempt, one line each, to the file that PVE_OCI_TEST_ATTEMPTS names. With PVE_OCI_TEST_SAYS it says something
+large instead: see SAYINGS.
 
 Started by the daemon (--launcher) it connects to the socket of its arguments; the embedded engine's connection is fd 0.
 It has no sandbox: what fails, fails by the descriptor alone."""
@@ -22,6 +23,19 @@ TRIES = {
     'open ..': lambda fd: os.stat('../index.json', dir_fd=fd) and os.stat('../../etc/passwd', dir_fd=fd),
     'seek': lambda fd: os.lseek(fd, 7, os.SEEK_SET),
     'non-blocking': lambda fd: fcntl.fcntl(fd, fcntl.F_SETFL, os.O_NONBLOCK | os.O_APPEND),
+}
+
+TEXT = '\u4e2d' + 'x' * ((12 << 20) + 900_000)
+EVENT = '{"continues":true,"parameters":%s}'
+SAYINGS = {
+    'error': lambda: '{"error":"io.pve.oci.NotAnOciArchive","parameters":{"format":"tar","message":"%s"}}' % TEXT,
+    'log': lambda: EVENT % ('{"log":{"level":"info","message":"%s"}}' % TEXT),
+    'objects': lambda: EVENT % ('{"a":[%s]}' % ','.join(['{"a":' * 70 + '0' + '}' * 70] * 2800)),
+    'names': lambda: EVENT % ('{%s}' % ','.join('"%d%s":1' % (n, 'x' * 40_000) for n in range(300))),
+    'configuration': lambda: (
+        '{"parameters":{"images":[],"manifest":{"mediaType":"a","digest":"b","size":1},"layers":[],'
+        '"platform":{"architecture":"a","os":"b"},"config":{},"rawConfig":"%s"}}' % TEXT
+    ),
 }
 
 
@@ -52,6 +66,10 @@ if '--socket' in sys.argv:
 else:
     connection = socket.socket(fileno=0)
 call, descriptors = receive(connection)
+if 'PVE_OCI_TEST_SAYS' in os.environ:
+    with open(os.environ['PVE_OCI_TEST_SAYS'], encoding='ascii') as saying:
+        connection.sendall(SAYINGS[saying.read()]().encode() + b'\0')
+    sys.exit(0)
 if 'archiveFileDescriptor' in call['parameters']:
     archive = descriptors[call['parameters']['archiveFileDescriptor']]
     with open(os.environ['PVE_OCI_TEST_ATTEMPTS'], 'a', encoding='ascii') as log:

@@ -30,10 +30,20 @@ import org.jspecify.annotations.Nullable;
 public final class Json {
     private static final JsonFactory FACTORY = JsonFactory.builder()
             .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+            // a table of all names ever read, which others may choose, would stay in memory
+            .disable(JsonFactory.Feature.CANONICALIZE_FIELD_NAMES)
             .streamReadConstraints(StreamReadConstraints.builder()
                     .maxNestingDepth(1000)
                     .maxStringLength(Integer.MAX_VALUE)
                     .maxNumberLength(400)
+                    .build())
+            .build();
+
+    /** For documents of which parts are only passed on: a string that is kept is decoded up to that length only. */
+    private static final JsonFactory SHORT_STRINGS = FACTORY.rebuild()
+            .streamReadConstraints(FACTORY.streamReadConstraints()
+                    .rebuild()
+                    .maxStringLength(256 << 10)
                     .build())
             .build();
 
@@ -44,10 +54,10 @@ public final class Json {
      * after the value, and what the limits forbid.
      */
     public static @Nullable Object parse(byte[] utf8, JsonLimits limits) throws JsonFormatException {
-        return parse(utf8, limits, Set.of());
+        return parse(FACTORY, utf8, limits, Set.of());
     }
 
-    private static @Nullable Object parse(byte[] utf8, JsonLimits limits, Set<String> notKept)
+    private static @Nullable Object parse(JsonFactory factory, byte[] utf8, JsonLimits limits, Set<String> notKept)
             throws JsonFormatException {
         if (utf8.length > limits.maximumSize()) {
             throw new JsonFormatException("JSON is larger than the limit of " + limits.maximumSize() + " bytes");
@@ -55,7 +65,7 @@ public final class Json {
         // jackson's own UTF-8 decoder lets some malformed sequences pass, and guesses UTF-16 and UTF-32
         InputStreamReader text =
                 new InputStreamReader(new ByteArrayInputStream(utf8), StandardCharsets.UTF_8.newDecoder());
-        try (JsonParser parser = FACTORY.createParser(text)) {
+        try (JsonParser parser = factory.createParser(text)) {
             Reader reader = new Reader(parser, limits, notKept);
             JsonToken first = parser.nextToken();
             if (first == null) {
@@ -83,16 +93,21 @@ public final class Json {
 
     /** Like {@link #parse}, and the value must be an object. */
     public static Map<String, @Nullable Object> parseObject(byte[] utf8, JsonLimits limits) throws JsonFormatException {
-        return parseObject(utf8, limits, Set.of());
+        return requireObject(parse(utf8, limits));
     }
 
     /**
      * The same for a document of which parts are only passed on. Members with these names in the outermost object's objects
-     * are read as JSON, but no more is kept of them than their type: an object is empty, and so is a string.
+     * are read as JSON, but no more is kept of them than their type: an object is empty, and so is a string. Of the others
+     * no string is longer than 256 Ki characters.
      */
     public static Map<String, @Nullable Object> parseObject(byte[] utf8, JsonLimits limits, Set<String> notKept)
             throws JsonFormatException {
-        if (parse(utf8, limits, notKept) instanceof Map<?, ?> map) {
+        return requireObject(parse(SHORT_STRINGS, utf8, limits, notKept));
+    }
+
+    private static Map<String, @Nullable Object> requireObject(@Nullable Object value) throws JsonFormatException {
+        if (value instanceof Map<?, ?> map) {
             return asObject(map);
         }
         throw new JsonFormatException("JSON is not an object");
@@ -152,10 +167,17 @@ public final class Json {
     private static final class Reader {
         private static final int NOT_KEPT_DEPTH = 2;
 
+        /** A member of a map, or an item of a list: the object and what refers to it. */
+        private static final int VALUE_SIZE = 100;
+
+        /** An empty map or list with its first table. */
+        private static final int CONTAINER_SIZE = 100;
+
         private final JsonParser parser;
         private final JsonLimits limits;
         private final Set<String> notKept;
         private int values;
+        private long memory;
 
         Reader(JsonParser parser, JsonLimits limits, Set<String> notKept) {
             this.parser = parser;
@@ -169,6 +191,7 @@ public final class Json {
                 throw new JsonFormatException(
                         "JSON holds more than the limit of " + limits.maximumValues() + " values");
             }
+            grow(VALUE_SIZE + (token.isStructStart() ? CONTAINER_SIZE : 0));
             return switch (token) {
                 case START_OBJECT -> object(deeper(depth));
                 case START_ARRAY -> array(deeper(depth));
@@ -182,8 +205,17 @@ public final class Json {
             };
         }
 
+        private void grow(long bytes) throws JsonFormatException {
+            memory += bytes;
+            if (memory > limits.maximumMemory()) {
+                throw new JsonFormatException(
+                        "JSON takes more than the limit of " + limits.maximumMemory() + " bytes of memory");
+            }
+        }
+
         /** An escaped half of a surrogate pair is no character, and could not be passed on as UTF-8. */
-        private static String text(String text) throws JsonFormatException {
+        private String text(String text) throws JsonFormatException {
+            grow(2L * text.length());
             for (int i = 0; i < text.length(); i++) {
                 char c = text.charAt(i);
                 if (Character.isSurrogate(c)) {

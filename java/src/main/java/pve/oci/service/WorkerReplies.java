@@ -26,6 +26,10 @@ import pve.oci.varlink.VarlinkException;
 final class WorkerReplies {
     private static final int MAXIMUM_DEPTH = 80;
     private static final int MAXIMUM_VALUES = 200_000;
+
+    /** What is made of a frame, beside the frame itself, in a heap of 38 MiB. */
+    private static final long MAXIMUM_MEMORY = 12 << 20;
+
     private static final Set<String> NOT_KEPT = Set.of("config", "rawConfig");
     private static final Idl WORKER = Idl.ofResource("/io.pve.oci.worker.varlink");
     private static final IdlChecker EVENT_CHECKER = new IdlChecker(WORKER);
@@ -118,7 +122,8 @@ final class WorkerReplies {
     private static Map<String, @Nullable Object> frame(byte[] json) throws VarlinkException {
         Map<String, @Nullable Object> frame;
         try {
-            JsonLimits limits = new JsonLimits(MAXIMUM_DEPTH, Worker.MAXIMUM_FRAME_SIZE, MAXIMUM_VALUES);
+            JsonLimits limits =
+                    new JsonLimits(MAXIMUM_DEPTH, Worker.MAXIMUM_FRAME_SIZE + 1, MAXIMUM_VALUES, MAXIMUM_MEMORY);
             frame = Json.parseObject(json, limits, NOT_KEPT);
         } catch (JsonFormatException e) {
             throw OciErrors.workerFailed("worker sent no valid reply: " + Text.clean(String.valueOf(e.getMessage())));

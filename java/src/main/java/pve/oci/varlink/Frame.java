@@ -13,7 +13,7 @@ public final class Frame implements AutoCloseable {
         this.descriptors = descriptors;
     }
 
-    /** The bytes before the NUL, not parsed yet. */
+    /** The bytes before the NUL, not parsed yet; behind a large frame there may be spaces. */
     public byte[] json() {
         return json;
     }

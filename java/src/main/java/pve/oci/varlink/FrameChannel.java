@@ -144,7 +144,8 @@ public final class FrameChannel implements AutoCloseable {
         int wanted = incomingSize == 0 ? FIRST_READ_SIZE : Math.min(incomingSize, READ_SIZE);
         int size = Math.min(incomingSize + wanted, maximumSize + 1);
         if (incoming.length < size) {
-            incoming = Arrays.copyOf(incoming, Math.min(Math.max(size, 2 * incoming.length), maximumSize + 1));
+            int more = incoming.length < LargeFrames.SIZE ? incoming.length : incoming.length / 4;
+            incoming = Arrays.copyOf(incoming, Math.min(Math.max(size, incoming.length + more), maximumSize + 1));
         }
         return Math.min(incoming.length - incomingSize, READ_SIZE);
     }
@@ -174,12 +175,21 @@ public final class FrameChannel implements AutoCloseable {
     }
 
     private Frame completeFrame() {
-        Frame frame = new Frame(Arrays.copyOf(incoming, incomingSize - 1), List.copyOf(received));
+        Frame frame = new Frame(withoutNul(), List.copyOf(received));
         received.clear();
         incomingSize = 0;
         // a large frame's memory is not kept for small ones to come
         incoming = incoming.length > FIRST_READ_SIZE ? new byte[0] : incoming;
         return frame;
+    }
+
+    /** A large frame is not copied: it would be in memory twice. Spaces behind it mean nothing in JSON. */
+    private byte[] withoutNul() {
+        if (incomingSize < LargeFrames.SIZE) {
+            return Arrays.copyOf(incoming, incomingSize - 1);
+        }
+        Arrays.fill(incoming, incomingSize - 1, incoming.length, (byte) ' ');
+        return incoming;
     }
 
     /** Puts a frame behind those that still wait to be sent, and sends what the peer takes at once. */

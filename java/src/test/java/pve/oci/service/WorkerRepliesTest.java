@@ -72,6 +72,23 @@ class WorkerRepliesTest {
                         VarlinkException.class, e -> assertThat(e.error()).isEqualTo("io.pve.oci.WorkerFailed"));
     }
 
+    /** Nothing that is kept takes more of the daemon's heap than there is. */
+    @Test
+    void refuses_what_takes_too_much_memory() {
+        String deep = "{\"a\":".repeat(70) + "0" + "}".repeat(70);
+        for (String json : List.of(
+                "{\"continues\":true,\"parameters\":{\"log\":{\"level\":\"info\",\"message\":\"" + "x".repeat(300 << 10)
+                        + "\"}}}",
+                "{\"continues\":true,\"parameters\":{\"existing\":[" + (deep + ",").repeat(2000) + "0]}}",
+                "{\"parameters\":{\"" + "x".repeat(7 << 20) + "\":0}}")) {
+            assertThatThrownBy(() -> read(json))
+                    .isInstanceOfSatisfying(
+                            VarlinkException.class,
+                            e -> assertThat(String.valueOf(e.parameters().get("message")))
+                                    .startsWith("worker sent no valid reply"));
+        }
+    }
+
     @Test
     void error_text_is_one_clean_line() throws Exception {
         WorkerReplies.Message message = read(
