@@ -269,6 +269,28 @@ subtest 'settings of the administrator stay' => sub {
     is(raw('lxc.signal.halt'), 'SIGTERM', 'also when it goes back');
 };
 
+subtest 'planted settings do not reach the configuration' => sub {
+    my $conf = Storable::dclone(conf());
+    my $env = slurp("$rootdir/.pve.env");
+    my $origin = slurp("$rootdir/.pve.oci.json");
+    my $line = "\nlxc.hook.pre-start = /bin/touch $FOLDER/escaped";
+    for my $key (qw(StopSignal WorkingDir User)) {
+        my $planted = decode_json($origin);
+        $planted->{config}->{$key} = "/x$line";
+        $planted->{keep} = ["/x$line", '/../../etc', {}, undef];
+        write_file("$rootdir/.pve.oci.json", encode_json($planted));
+        write_file("$rootdir/.pve.env", "pve.env 2 0 1 1 0 0\0/x$line\0A=$line\0/x$line\0");
+        my $is_done = eval { update(3, @KEEP, socket => $DAEMON->{socket}); 1 };
+        eval { PVE::LXC::OCI::Update::on_container('rollback', $VMID); 1 } if $is_done;
+        my @odd = grep { $_->[0] =~ /hook/ || $_->[1] =~ /\n/ } conf()->{lxc}->@*;
+        is_deeply(\@odd, [], "$key: no line of the image is there");
+        $PVE::LXC::Config::configs{$VMID} = Storable::dclone($conf);
+        write_file("$rootdir/.pve.env", $env);
+        write_file("$rootdir/.pve.oci.json", $origin);
+    }
+    ok(!-e "$FOLDER/escaped", 'nothing ran on the host');
+};
+
 subtest 'a container whose update was broken off does not start, and says why' => sub {
     mkdir("$rootdir/.pve.oci.update", 0700) or die $!;
     write_file("$rootdir/.pve.oci.update/journal", '{"version":1,"phase":"in","kept":[]}');
