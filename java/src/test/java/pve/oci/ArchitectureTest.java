@@ -150,6 +150,23 @@ class ArchitectureTest {
         slices().matching("pve.oci.(*)..").should().beFreeOfCycles().check(classes);
     }
 
+    /** Of nested classes the inner name counts. */
+    @ArchTest
+    static void no_type_name_twice(JavaClasses classes) {
+        Map<String, String> places = new TreeMap<>();
+        Set<String> twice = new TreeSet<>();
+        for (JavaClass type : classes) {
+            // anonymous classes have no name, package-info.java is no type
+            if (!type.getSimpleName().isEmpty() && !type.getSimpleName().equals("package-info")) {
+                String other = places.put(type.getSimpleName(), type.getName());
+                if (other != null) {
+                    twice.add(other + " and " + type.getName());
+                }
+            }
+        }
+        Assertions.assertEquals(Set.of(), twice);
+    }
+
     @ArchTest
     static void images_paths_never_reach_java_files(JavaClasses classes) {
         noClasses()
