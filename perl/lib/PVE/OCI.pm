@@ -331,7 +331,14 @@ sub call_for_root ($method, $archive, $rootdir, $own, $options) {
         add_archive($parameters, $archive, $call_options, $opened);
     }
     add_object($parameters, 'rootDirectory', $rootdir, $call_options, $opened);
-    my $reply = call_for_image($method, $parameters, $options, $call_options);
+    my $call = sub () { call_for_image($method, $parameters, $options, $call_options) };
+    my $cleans_up = $method eq 'ParseAndExtractImage' && defined($parameters->{rootDirectory});
+    my $say = $options->{on_abort} // sub ($line) { warn "$line\n" };
+    require PVE::OCI::Leftovers; # not above: most callers never need it
+    my $reply =
+        $cleans_up
+        ? PVE::OCI::Leftovers::clean_up_after($rootdir, $parameters, $say, $call)
+        : $call->();
     return $reply if !defined($archive);
     invalid_reply('no result in the last reply') if ref($reply->{result}) ne 'HASH';
     invalid_reply('no image configuration in the last reply') if ref($reply->{config}) ne 'HASH';

@@ -182,13 +182,15 @@ my sub opened_archive ($verb, $name) {
 
 # What an extraction that failed has left in ROOTFS, so that nobody has to look: the daemon may have
 # died, or may not have been waited for.
-my sub report_leftovers ($verb, $rootdir, $before) {
+my sub report_leftovers ($verb, $rootdir, $before, $error) {
     my $found = PVE::OCI::Leftovers::find($rootdir, $before);
     report(
         $verb->{name},
         "$rootdir still holds files of the image, such as $found; empty it before it is used again"
     ) if defined($found);
-    report($verb->{name}, "$rootdir is as it was before") if $interrupt && !defined($found);
+    my $caught = PVE::OCI::Error::caught($error);
+    my $is_in_doubt = $interrupt || $caught && $caught->{name} eq 'ConnectionLost';
+    report($verb->{name}, "$rootdir is as it was before") if $is_in_doubt && !defined($found);
     return;
 }
 
@@ -202,7 +204,7 @@ my sub call_verb ($verb, $arguments, $options) {
     my $error = $@;
     $is_ending = 1; # a signal must not end the last words
     $options->{clear}->();
-    report_leftovers($verb, $rootdir, $before) if $before;
+    report_leftovers($verb, $rootdir, $before, $error) if $before;
     die $error;
 }
 

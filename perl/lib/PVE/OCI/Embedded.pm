@@ -228,6 +228,24 @@ sub unavailable ($options = {}) {
     return PVE::OCI::Text::one_line("$@");
 }
 
+# Removes what a daemon that has died has left in a root directory, which the parameters of its call
+# name: all but what existed before.
+sub clean_root ($parameters, $existing) {
+    my $settings = PVE::OCI::JVM::settings();
+    my $configured = PVE::OCI::Settings::read_file();
+    $settings->{hang} = $configured->{hang};
+    $settings->{data} = PVE::OCI::JVM::data_limit($configured->{'zstd-window-log'});
+    my $maps = id_maps(1, $parameters, $configured->{'allow-any-id-map'});
+    $settings = complete_settings($settings, 1, $maps);
+    my $root = PVE::OCI::EngineFiles::open_root($parameters, [], $settings, $maps, 1);
+    my $mask = PVE::OCI::JVM::block_signals();
+    local $SIG{CHLD} = 'DEFAULT';
+    clean($settings, PVE::OCI::WorkerRequest::clean($root, $existing));
+    close($root->{handle});
+    PVE::OCI::JVM::restore_signals($mask);
+    return;
+}
+
 # As PVE::OCI::Varlink::call for the methods that work on an image or a root directory. Options:
 # descriptors, on_reply; java and home for PVE::OCI::JVM::settings.
 sub call ($method, $parameters, $call_options = {}) {

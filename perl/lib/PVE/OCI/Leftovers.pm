@@ -1,14 +1,19 @@
 package PVE::OCI::Leftovers;
 
 # Finds what an extraction that failed has left below its root directory, by comparing what is there
-# with what was there before.
+# with what was there before, and has it removed when the daemon that would do so has died.
 
 use v5.36;
+
+use Fcntl qw(S_ISDIR);
+
+use PVE::OCI::Error;
+use PVE::OCI::RootDirectory;
 
 my $MAXIMUM = 10_000; # a new root directory holds a handful of directories
 my $MAXIMUM_DEPTH = 64;
 
-# Calls $visit with the path of each entry below the top, until it returns something, which is
+# Calls $visit with the path and the status of each entry below the top, until it returns something, which is
 # returned then. Of another file system, and of lost+found, only the first level is listed: volumes
 # may be full of files.
 my sub walk ($top, $visit) {
@@ -18,9 +23,9 @@ my sub walk ($top, $visit) {
         my ($path, $device, $depth) = $next->@*;
         opendir(my $directory, "$top$path") or next;
         for my $name (grep { $_ ne '.' && $_ ne '..' } readdir($directory)) {
-            my $found = $visit->("$path/$name");
-            return $found if defined($found);
             my @entry = lstat("$top$path/$name");
+            my $found = $visit->("$path/$name", \@entry);
+            return $found if defined($found);
             next if !@entry || !-d _ || $device != $status[0] || $depth >= $MAXIMUM_DEPTH;
             push @pending, ["$path/$name", $entry[0], $depth + 1]
                 if $path ne '' || $name ne 'lost+found';
@@ -35,8 +40,8 @@ sub look ($top) {
     my $before = {};
     my $is_too_much = walk(
         $top,
-        sub ($path) {
-            $before->{$path} = 1;
+        sub ($path, $status) {
+            $before->{$path} = $status;
             return keys($before->%*) > $MAXIMUM ? 1 : undef;
         },
     );
@@ -45,8 +50,47 @@ sub look ($top) {
 
 # The first entry that was not there before, without a slash at its start; undef if there is none.
 sub find ($top, $before) {
-    my $found = walk($top, sub ($path) { return $before->{$path} ? undef : $path });
+    my $found = walk($top, sub ($path, $status) { return $before->{$path} ? undef : $path });
     return defined($found) ? $found =~ s{\A/}{}r : undef;
+}
+
+# What look has found, as ExistingEntry of io.pve.oci.worker; what volumes hold is not known, so
+# nothing in them is changed.
+my sub existing ($top, $before) {
+    my $device = (lstat($top))[0];
+    my @entries = map {
+        my $status = $before->{$_};
+        my $is_directory = $status->@* && S_ISDIR($status->[2]);
+        my $is_closed = $status->@* && $status->[0] != $device;
+        {
+            path => s{\A/}{}r,
+            isDirectory => $is_directory ? \1 : \0,
+            $is_closed ? (isClosed => \1) : (),
+        };
+    } sort keys $before->%*;
+    return [{ path => '', isDirectory => \1 }, @entries];
+}
+
+# Runs code that has an extraction done by the daemon, with these parameters. When the daemon dies
+# meanwhile, and has left files, the embedded engine removes them, and $say is told.
+sub clean_up_after ($top, $parameters, $say, $code) {
+    my $before = look($top) // return $code->();
+    opendir(my $directory, $top) or return $code->();
+    my $attributes = PVE::OCI::RootDirectory::attributes($directory);
+    my $reply = eval { $code->() };
+    my $error = $@;
+    return $reply if defined($reply);
+    my $caught = PVE::OCI::Error::caught($error);
+    die $error if !$caught || $caught->{name} ne 'ConnectionLost';
+    if (defined(find($top, $before))) {
+        require PVE::OCI::Embedded; # not above: it is needed for nothing else
+        eval { PVE::OCI::Embedded::clean_root($parameters, existing($top, $before)); 1 }
+            or $say->("root directory not cleaned: $@" =~ s/\n\z//r);
+        $say->("the embedded engine has removed what pve-ocid had left in $top")
+            if !defined(find($top, $before));
+    }
+    PVE::OCI::RootDirectory::restore('/proc/self/fd/' . fileno($directory), $attributes);
+    die $error;
 }
 
 1;

@@ -1,0 +1,123 @@
+#!/usr/bin/perl
+# SIGKILL at random moments of an extraction, for the client, the worker and the daemon. Afterwards
+# the root directory is as it was wherever a daemon or a client lives to clean it, nothing holds the
+# file system below it, and the next job is done.
+# PVE_OCI_TEST_KILLS: how many moments for each of the three (3).
+use v5.36;
+
+use FindBin;
+use lib "$FindBin::Bin/lib", "$FindBin::Bin/../perl/lib";
+
+use File::Temp qw(tempdir);
+use Test::More;
+use Time::HiRes qw(sleep);
+
+use PVE::OCI;
+use RealDaemon qw(in_child result_of);
+use TestImage qw(entry write_image);
+use TestSupport qw(home process_status wait_until);
+
+plan(skip_all => 'needs root') if $> != 0;
+plan(skip_all => 'needs make') if !-x home() . '/native/pve-oci-worker';
+
+my $COUNT = $ENV{PVE_OCI_TEST_KILLS} // 3;
+my $LONGEST = 0.8; # seconds, about what the extraction takes
+my $DIRECTORY = tempdir(CLEANUP => 1);
+chmod(0755, $DIRECTORY) or die "chmod: $!\n";
+my $MOUNT = "$DIRECTORY/rootfs";
+mkdir($MOUNT) or die "mkdir: $!\n";
+
+END {
+    local $?;
+    system("umount -l $MOUNT 2>/dev/null") if defined($MOUNT);
+}
+
+my $ARCHIVE = write_image(
+    "$DIRECTORY/image.tar",
+    { Cmd => ['x'] },
+    join('', map { entry('0', "dir$_/file", content => "$_" x 20_000) } 1 .. 300),
+);
+my $BANDWIDTH = 200; # KiB/s of what is read, so that it takes as long as that
+
+my $daemon = RealDaemon->start();
+
+sub mount_root () {
+    system('mount', '-t', 'tmpfs', '-o', 'mode=0750', 'tmpfs', $MOUNT) == 0 or die "mount\n";
+    mkdir("$MOUNT/volume") or die "mkdir: $!\n";
+    return;
+}
+
+sub state_of_root () {
+    my @status = stat($MOUNT);
+    my @found = sort map { s{.*/}{}r } glob("$MOUNT/* $MOUNT/volume/*");
+    return sprintf('%o %d:%d %s', @status[2, 4, 5], "@found");
+}
+
+sub extract ($root) {
+    my $options = { socket => $daemon->{socket}, bwlimit => $BANDWIDTH, on_abort => sub { } };
+    return PVE::OCI::extract_image($ARCHIVE, $root, $options);
+}
+
+# Java processes of workers, of which one may have the job.
+sub workers () {
+    return grep { ((process_status($_) // {})->{NSpid} // '') =~ /\t1\z/ } $daemon->descendants();
+}
+
+sub kill_at_random ($name, $kill) {
+    my @wrong;
+    for my $n (1 .. $COUNT) {
+        mount_root();
+        my $before = state_of_root();
+        my $moment = rand($LONGEST);
+        my $child = in_child(sub { extract($MOUNT); 1 });
+        sleep($moment);
+        $kill->($child);
+        my $result = result_of($child);
+        my $is_done = defined($result->{value});
+        my $is_client = $name eq 'client';
+        push @wrong, "$moment s: left " . state_of_root() . " after $result->{error}"
+            if !$is_done && !$is_client && state_of_root() ne $before;
+        push @wrong, "$moment s: cannot be unmounted"
+            if !wait_until(sub { system("umount $MOUNT 2>/dev/null") == 0 });
+        mkdir("$DIRECTORY/next$n");
+        my $next = result_of(in_child(sub {
+            PVE::OCI::detect_archive($ARCHIVE, { socket => $daemon->{socket} })->{format};
+        }));
+        push @wrong, "$moment s: next job: $next->{error}" if defined($next->{error});
+    }
+    is_deeply(\@wrong, [], "$name: killed at $COUNT moments");
+    return;
+}
+
+kill_at_random('client', sub ($child) { kill KILL => $child->{pid} });
+kill_at_random('worker', sub ($child) { kill KILL => workers() });
+ok(wait_until(sub { !PVE::OCI::list_jobs({ socket => $daemon->{socket} })->@* }), 'no job left');
+kill_at_random(
+    'daemon',
+    sub ($child) {
+        my @workers = $daemon->descendants();
+        $daemon->stop('KILL');
+        wait_until(sub {
+            !grep { process_status($_) } @workers;
+        })
+            or diag('workers outlive the daemon');
+        $daemon->run();
+    },
+);
+
+subtest 'the command when the daemon is killed' => sub {
+    mount_root();
+    my $before = state_of_root();
+    my $command = "$FindBin::Bin/../bin/pve-oci extract --socket $daemon->{socket}"
+        . " --bwlimit 100 $ARCHIVE $MOUNT 2>&1";
+    my $child = in_child(sub { scalar(qx($command)) });
+    ok(wait_until(sub { -e "$MOUNT/dir5" }), 'in the middle');
+    $daemon->stop('KILL');
+    my $said = result_of($child)->{value};
+    like($said, qr/has removed what pve-ocid had left/, 'says who has cleaned up');
+    like($said, qr/\Q$MOUNT\E is as it was before/, 'says that it is clean');
+    is(state_of_root(), $before, 'it is');
+    is(system('umount', $MOUNT), 0, 'nothing holds it');
+};
+
+done_testing();
