@@ -60,8 +60,10 @@ sub extract_by_daemon ($jdk, $tree) {
     }
     my $config = eval {
         wait_until(sub { -S $socket });
-        PVE::OCI::parse_and_extract_image($IMAGE, new_root(), undef,
-            { socket => $socket, mode => 'daemon' });
+        PVE::OCI::parse_and_extract_image(
+            $IMAGE, new_root(), undef,
+            { socket => $socket, mode => 'daemon' }
+        );
     };
     my $error = $@;
     kill TERM => $pid;
