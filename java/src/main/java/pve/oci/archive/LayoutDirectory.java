@@ -10,6 +10,9 @@ import pve.oci.linux.Fd;
 import pve.oci.linux.FileStatus;
 import pve.oci.linux.Libc;
 import pve.oci.linux.NativeBuffer;
+import pve.oci.oci.ImageError;
+import pve.oci.oci.ImageException;
+import pve.oci.text.Text;
 
 /** An image layout as a directory (image-layout.md): regular files below it, links followed within it only. */
 final class LayoutDirectory implements ImageFiles {
@@ -22,7 +25,7 @@ final class LayoutDirectory implements ImageFiles {
         this.directory = directory;
     }
 
-    private @Nullable Fd openFile(String name, int flags) throws ErrnoException {
+    private @Nullable Fd openFile(String name, int flags) throws ImageException {
         openHow.buffer()
                 .putLong(0, flags | Libc.O_CLOEXEC)
                 .putLong(8, 0)
@@ -34,8 +37,19 @@ final class LayoutDirectory implements ImageFiles {
             if (e.errno() == Errno.ENOENT || e.errno() == Errno.ENOTDIR) {
                 return null;
             }
-            throw e;
+            throw failed(name, e);
         }
+    }
+
+    private static ImageException failed(String name, ErrnoException e) {
+        // the worker is not root on the host, and umoci writes blobs of mode 0600
+        String advice = e.errno() == Errno.EACCES
+                ? "; the image is read without root's rights: chmod -R a+rX lets everybody read it"
+                : "";
+        return ImageException.of(ImageError.SYSTEM_ERROR)
+                .withAll(e.parameters())
+                .cause(e)
+                .message(Text.clean(name) + ": " + e.getMessage() + advice);
     }
 
     @Override
@@ -70,7 +84,7 @@ final class LayoutDirectory implements ImageFiles {
         // a FIFO must not block; what it is was asked before, but may have changed
         Fd fd = openFile(name, Libc.O_RDONLY | Libc.O_NONBLOCK);
         if (fd == null) {
-            throw new ErrnoException("openat2", Errno.ENOENT);
+            throw failed(name, new ErrnoException("openat2", Errno.ENOENT));
         }
         return new FileBlob(fd, 0, status.read(fd.number()).size(), true);
     }

@@ -66,6 +66,13 @@ final class LayerEntries implements TreeRemoval.Survivors {
         }
     }
 
+    /** A device that is left out removes this entry, and nothing takes its place. */
+    void removedForDevice(Directory parent, EntryPath path) {
+        if (made.contains(EntryKeys.key(parent, path))) {
+            order.removedOwnEntry();
+        }
+    }
+
     /** The layer is going to replace this symbolic link of a lower layer. */
     void markToBeReplaced(long link) {
         toBeReplaced.add(link);
@@ -107,8 +114,8 @@ final class LayerEntries implements TreeRemoval.Survivors {
     }
 
     @Override
-    public void emptied(long device, long inode) {
-        omitted.whiteOutAll(device, inode);
+    public void emptied(long device, long inode) throws WhiteoutOrderException {
+        omitted.whiteOutAll(device, inode, order);
     }
 
     /**

@@ -3,6 +3,7 @@ package pve.oci.rootfs;
 import java.nio.charset.StandardCharsets;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
@@ -81,13 +82,22 @@ final class OmittedEntries {
         }
     }
 
-    /** The directory was emptied of what lower layers have. */
-    void whiteOutAll(long device, long inode) {
+    /**
+     * The directory was emptied of what lower layers have.
+     *
+     * @param order is told of each device that is gone
+     */
+    void whiteOutAll(long device, long inode, WhiteoutOrder order) throws WhiteoutOrderException {
         Map<Long, Integer> names = count == 0 ? null : places.get(EntryKeys.key(device, inode));
-        if (names != null) {
-            int before = names.size();
-            names.values().removeIf(of -> of != layer);
-            count -= before - names.size();
+        if (names == null) {
+            return;
+        }
+        for (Map.Entry<Long, Integer> place : List.copyOf(names.entrySet())) {
+            if (place.getValue() != layer) {
+                order.whitedOut(place.getKey());
+                names.remove(place.getKey());
+                count--;
+            }
         }
     }
 

@@ -340,6 +340,7 @@ public final class Rootfs implements AutoCloseable {
     public void omit(EntryPath path) throws IOException {
         Directory parent = findParent(path);
         if (parent != null && typeOf(parent, path) != 0) {
+            layerEntries.removedForDevice(parent, path);
             removal.clearWay(parent, path.name());
         }
         layerEntries.omitted().add(parent, path);

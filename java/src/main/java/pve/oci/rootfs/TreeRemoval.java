@@ -32,7 +32,7 @@ public final class TreeRemoval {
         }
 
         /** What does not stay of the directory's entries is gone. */
-        default void emptied(long device, long inode) {}
+        default void emptied(long device, long inode) throws IOException {}
     }
 
     private static final byte[] PARENT = {'.', '.'};

@@ -21,7 +21,7 @@ final class WhiteoutOrder {
     /** Symbolic links were removed or replaced. */
     private boolean hasRemovedLinks;
 
-    /** A path of the layer's entries would lead elsewhere by now. */
+    /** What the layer's entries have made cannot be told by their paths any more. */
     private boolean hasLostWay;
 
     void begin(boolean watches) {
@@ -82,6 +82,11 @@ final class WhiteoutOrder {
     /** An entry of the layer takes the place of this one. */
     void replaced(long key) {
         hasLostWay |= entriesUsed.contains(key);
+    }
+
+    /** The layer itself has removed an entry of its own; directories that were made for it stay all the same. */
+    void removedOwnEntry() {
+        hasLostWay = true;
     }
 
     /** A whiteout removes this entry, or would if the layer had not replaced it. */

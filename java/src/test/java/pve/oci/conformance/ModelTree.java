@@ -1,11 +1,13 @@
 package pve.oci.conformance;
 
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HashSet;
 import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
@@ -71,12 +73,12 @@ final class ModelTree {
 
     /** What the message about a refusal must say: the entry, and what it is a link to. */
     String namesOfRefused() {
-        RandomLayers.RandomEntry entry = java.util.Objects.requireNonNull(current);
+        RandomLayers.RandomEntry entry = Objects.requireNonNull(current);
         return "entry " + entry.name() + ": " + (entry.type().equals("link") ? "hard link to " + entry.target() : "");
     }
 
     void apply(List<RandomLayers.RandomEntry> layer) throws Refused {
-        timed = java.util.Collections.newSetFromMap(new IdentityHashMap<>());
+        timed = Collections.newSetFromMap(new IdentityHashMap<>());
         findReplacedLinks(layer);
         // all are looked up before the first takes effect, which may remove a link that another leads through
         IdentityHashMap<RandomLayers.RandomEntry, Node> directories = new IdentityHashMap<>();
@@ -122,13 +124,9 @@ final class ModelTree {
 
     /** The directory that a marker stands in, in the layers below; null when they have none. */
     private @Nullable Node findDirectory(String path) {
-        try {
-            isViaReplaced = false;
-            Node directory = find(path);
-            return directory == null || !directory.isDirectory() || isViaReplaced ? null : directory;
-        } catch (Refused e) {
-            return null;
-        }
+        isViaReplaced = false;
+        Node directory = findIfAny(path);
+        return directory == null || !directory.isDirectory() || isViaReplaced ? null : directory;
     }
 
     private void remove(String marker, Node parent) {
@@ -181,8 +179,16 @@ final class ModelTree {
         }
     }
 
+    private @Nullable Node findIfAny(String path) {
+        try {
+            return find(path);
+        } catch (Refused e) {
+            return null;
+        }
+    }
+
     private void leaveOut(String path, Node device) throws Refused {
-        Node parent = find(parentOf(path));
+        Node parent = findIfAny(parentOf(path));
         if (parent == null || !parent.isDirectory()) {
             throw new UnspecifiedException();
         }
@@ -206,7 +212,7 @@ final class ModelTree {
             throw new Refused("target " + (target == null ? "missing" : "is a directory"));
         }
         if (target.isLeftOut()) {
-            Node parent = find(parentOf(entry.name()));
+            Node parent = findIfAny(parentOf(entry.name()));
             if (parent == targetParent && name.equals(nameOf(entry.target()))) {
                 throw new Refused("a link to itself");
             }
