@@ -63,11 +63,12 @@ sub owned_by ($place, $uid, @paths) {
     return map { PVE::OCI::Text::one_line($paths[$_]) } $found->@*;
 }
 
-my sub change_one ($name, $from, $to) {
+my sub change_one ($entry, $from, $to) {
+    my ($name) = $entry =~ /\A(.+)\z/s; # a name cannot lead out of this root directory
     my @status = lstat($name) or return 0;
     my ($mode, $owner) = @status[2, 4];
     return 0 if $owner != $from;
-    if (S_ISLNK($mode)) { # perl's chown would follow it
+    if (S_ISLNK($mode)) {               # perl's chown would follow it
         my $number = $FCHOWNAT->{ (POSIX::uname())[4] } // return 0;
         my $path = "$name";
         return syscall($number, $AT_FDCWD, $path, $to, -1, $AT_SYMLINK_NOFOLLOW) == 0 ? 1 : 0;
@@ -88,19 +89,22 @@ sub change ($place, $pairs, @paths) {
                 "warning: --chown $pair->[0]:$pair->[1] is outside of the container's id map";
             next;
         }
-        my $count = PVE::OCI::Rootfs::run_in(
+        my $done = PVE::OCI::Rootfs::run_in(
             $place->{rootdir},
             sub {
                 my $changed = 0;
-                for my $path (map { PVE::OCI::RootUpdate::path_bytes($_) } @paths) {
-                    eval {
-                        walk($path, sub { $changed += change_one($_, $from, $to) });
-                    };
-                }
-                return $changed;
+                my $change = sub { $changed += change_one($_, $from, $to) };
+                my $is_whole = eval {
+                    walk(PVE::OCI::RootUpdate::path_bytes($_), $change)
+                        for @paths;
+                    1;
+                };
+                return { count => $changed, error => $is_whole ? '' : $@ };
             },
         );
-        push @lines, "$count entries of user $pair->[0] belong to user $pair->[1] now";
+        push @lines, "$done->{count} entries of user $pair->[0] belong to user $pair->[1] now";
+        push @lines, "warning: --chown $pair->[0]:$pair->[1] was not finished: $done->{error}"
+            if $done->{error} ne '';
     }
     return @lines;
 }

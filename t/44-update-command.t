@@ -1,0 +1,54 @@
+#!/usr/bin/perl -T
+# pve-oci with a VMID, under taint mode as it runs: diff, update, rollback of a container, with
+# stand-ins for the modules of Proxmox VE and the embedded engine.
+
+use v5.36;
+
+BEGIN {
+    require Cwd;
+    my ($directory) = Cwd::realpath(__FILE__) =~ m{\A(/.+)/[^/]+\z}s;
+    unshift @INC, "$directory/lib", "$directory/lib/stand-ins", "$directory/../perl/lib";
+    $ENV{PATH} = '/usr/sbin:/usr/bin:/sbin:/bin';
+    delete @ENV{qw(IFS CDPATH ENV BASH_ENV)};
+}
+
+use File::Temp qw(tempdir);
+use Test::More;
+
+use PVE::LXC;
+use PVE::LXC::Config;
+use PVE::OCI::CLI;
+use PVE::OCI::JVM;
+use TestUpdate qw(application slurp write_file);
+
+plan(skip_all => 'needs root') if $> != 0;
+plan(skip_all => "no embedded engine: $@") if !eval { PVE::OCI::JVM::settings(); 1 };
+
+my $FOLDER = tempdir(CLEANUP => 1);
+chmod(0755, $FOLDER) or die "chmod: $!\n";
+my @IMAGE = (undef, map { application("$FOLDER/v$_.tar", $_) } 1, 2);
+mkdir("$FOLDER/rootfs") or die $!;
+no warnings qw(once); ## no critic (ProhibitNoWarnings): variables of stand-ins
+$PVE::LXC::Config::IS_NEW = 1;
+$PVE::LXC::rootdirs{101} = "$FOLDER/rootfs";
+$PVE::LXC::Config::configs{101} =
+    { unprivileged => 1, arch => 'amd64', entrypoint => '/.pve.init', lxc => [] };
+
+sub pve_oci (@arguments) {
+    return PVE::OCI::CLI::main(@arguments, '--embedded', '-q');
+}
+
+is(pve_oci('extract', $IMAGE[1], "$FOLDER/rootfs", '--record'), 0, 'extracted');
+is(pve_oci('diff', '101'), 0, 'no difference');
+write_file("$FOLDER/rootfs/data/mine", 'mine');
+is(pve_oci('update', '101', $IMAGE[2], '--chown', '70:71'), 0, 'updated');
+is(slurp("$FOLDER/rootfs/bin/app"), "application 2\n", 'the new program');
+is((stat("$FOLDER/rootfs/data"))[4], 100071, 'the volume has another owner');
+is((stat("$FOLDER/rootfs/data/initial"))[4], 100071, 'and so has what is in it');
+is(pve_oci('rollback', '101'), 0, 'rolled back');
+is(slurp("$FOLDER/rootfs/bin/app"), "application 1\n", 'the old program');
+is(slurp("$FOLDER/rootfs/data/mine"), 'mine', 'the data');
+is(pve_oci('update', '101/../102', $IMAGE[2]), 1, 'no VMID and no directory');
+is(pve_oci('update', '1', $IMAGE[2]), 2, 'a number that is no VMID');
+
+done_testing();
