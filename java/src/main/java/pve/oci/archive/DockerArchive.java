@@ -17,9 +17,9 @@ import pve.oci.oci.Platform;
 import pve.oci.text.Text;
 
 /**
- * The images of an archive as {@code docker save} writes it, without an image layout. It has no descriptors: the config's
- * digest is in its file name or nowhere. Layers may be compressed with gzip or zstd, and are verified by their diff IDs
- * alone, because nothing in the archive says what the digest of a compressed layer is.
+ * The images of an archive as {@code docker save} writes it, without an image layout. It has no descriptors: the
+ * config's digest is in its file name or nowhere. Layers may be compressed with gzip or zstd, and are verified by their
+ * diff IDs alone, because nothing in the archive says what the digest of a compressed layer is.
  */
 final class DockerArchive implements ImageSource {
     private static final String CONFIG_TYPE = "application/vnd.docker.container.image.v1+json";

@@ -52,7 +52,8 @@ public final class ImageArchive implements AutoCloseable {
     }
 
     /**
-     * Takes the descriptor over and reads the archive's headers; of an archive that is compressed as a whole, all of it.
+     * Takes the descriptor over and reads the archive's headers; of an archive that is compressed as a whole, all of
+     * it.
      *
      * @param fd a regular file, or the directory of an image layout
      */
@@ -116,8 +117,8 @@ public final class ImageArchive implements AutoCloseable {
     }
 
     /**
-     * Whether it is what skopeo's transport {@code dir:} writes: a manifest.json too, but that is the image's manifest, an
-     * object, where docker's is an array.
+     * Whether it is what skopeo's transport {@code dir:} writes: a manifest.json too, but that is the image's manifest,
+     * an object, where docker's is an array.
      */
     private boolean isSkopeoDirectory() throws IOException {
         if (files.size("version") == null) {
@@ -158,8 +159,8 @@ public final class ImageArchive implements AutoCloseable {
         } else if (files.isEmpty()) {
             reason = "it is empty";
         } else if (files.size("manifest.json") != null) {
-            reason =
-                    "it is a directory of skopeo's transport dir:, which 'skopeo copy dir:... oci-archive:...' converts";
+            reason = "it is a directory of skopeo's transport dir:,"
+                    + " which 'skopeo copy dir:... oci-archive:...' converts";
         }
         return ImageException.of(ImageError.NOT_AN_OCI_ARCHIVE)
                 .with("format", format.toString())

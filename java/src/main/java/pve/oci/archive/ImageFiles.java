@@ -10,8 +10,8 @@ interface ImageFiles extends AutoCloseable {
     Long size(String name) throws IOException;
 
     /**
-     * Opens a file that {@link #size} knows. In a stream one file at a time may be open; otherwise any number, and each may
-     * be opened and read by another thread.
+     * Opens a file that {@link #size} knows. In a stream one file at a time may be open; otherwise any number, and each
+     * may be opened and read by another thread.
      */
     BlobSource open(String name) throws IOException;
 

@@ -29,8 +29,8 @@ final class ImageNames {
     }
 
     /**
-     * A name relative to the archive's root, without empty components, "." and "..". The root is its own parent, so no name
-     * leads out of the archive.
+     * A name relative to the archive's root, without empty components, "." and "..". The root is its own parent, so no
+     * name leads out of the archive.
      */
     static String clean(String name) {
         if (isClean(name)) {

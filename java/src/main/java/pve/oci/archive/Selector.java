@@ -48,7 +48,9 @@ public record Selector(
         return variant != null || platform.variant() == null || isBaseline(platform.variant());
     }
 
-    /** The variants that every machine of the architecture has: amd64 v1 and arm64 v8 (Go's GOAMD64, OCI's variants). */
+    /**
+     * The variants that every machine of the architecture has: amd64 v1 and arm64 v8 (Go's GOAMD64, OCI's variants).
+     */
     private boolean isBaseline(String name) {
         return switch (architecture) {
             case "amd64" -> name.equals("v1");

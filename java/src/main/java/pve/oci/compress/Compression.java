@@ -57,8 +57,8 @@ public enum Compression {
     /**
      * Tells by the magic number; what has none that is known is no error here, it may be a tar archive.
      *
-     * @param firstBytes of the blob, from position to limit; all of a shorter blob, {@link #MAGIC_SIZE} of a longer one;
-     *     left as it is
+     * @param firstBytes of the blob, from position to limit; all of a shorter blob, {@link #MAGIC_SIZE} of a longer
+     * one; left as it is
      */
     public static Compression detect(ByteBuffer firstBytes) throws UnsupportedCompressionException {
         byte[] start = new byte[Math.min(firstBytes.remaining(), MAGIC_SIZE)];

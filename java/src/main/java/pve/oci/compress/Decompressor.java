@@ -12,9 +12,9 @@ public interface Decompressor extends AutoCloseable {
     int DEFAULT_WINDOW_LOG_MAX = 27;
 
     /**
-     * Decompresses from one direct buffer into another and moves both positions. Returns when out is full, or when in is
-     * empty and all that it gave is written. So after a call that filled out there may be more to come even if in is empty: call
-     * again with room in out.
+     * Decompresses from one direct buffer into another and moves both positions. Returns when out is full, or when in
+     * is empty and all that it gave is written. So after a call that filled out there may be more to come even if in is
+     * empty: call again with room in out.
      */
     void decompress(ByteBuffer in, ByteBuffer out) throws IOException;
 

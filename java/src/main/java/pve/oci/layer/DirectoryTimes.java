@@ -8,8 +8,8 @@ import pve.oci.rootfs.Rootfs;
 
 /**
  * Modification times of the directories that a layer has entries for. They are set when all of the layer is written,
- * because writing in a directory changes its time. A directory is found again by its path without symbolic links: a link
- * that led to it may be gone by then.
+ * because writing in a directory changes its time. A directory is found again by its path without symbolic links: a
+ * link that led to it may be gone by then.
  */
 final class DirectoryTimes {
     private final PathList directories = new PathList();

@@ -7,8 +7,8 @@ import pve.oci.archive.Layer;
 import pve.oci.oci.Digest;
 
 /**
- * The second stage of the {@link LayerPipeline}: computes the digests of blobs and of their content. Slots are hashed one
- * after the other, by whichever thread takes the next step.
+ * The second stage of the {@link LayerPipeline}: computes the digests of blobs and of their content. Slots are hashed
+ * one after the other, by whichever thread takes the next step.
  */
 final class LayerHasher implements SlotQueues.Chore, AutoCloseable {
     private final SlotQueues slots;

@@ -14,12 +14,12 @@ import pve.oci.oci.ImageException;
 import pve.oci.tar.TarSource;
 
 /**
- * Layers as streams of uncompressed bytes, verified on the way, in three stages that pass slots of native memory on: the
- * reader, a thread, reads and decompresses the blobs, one layer after the other without a pause between them; the hasher
- * computes the digests of blobs and their content; the caller, this object being its {@link TarSource}, applies. Where
- * there is no core for a third thread, hashing is what the other two do instead of waiting for each other, and so is the
- * writing of files; where there is a fourth, a second reader works on the layer after the one that is being applied.
- * Nothing is read twice and nothing grows with the image.
+ * Layers as streams of uncompressed bytes, verified on the way, in three stages that pass slots of native memory on:
+ * the reader, a thread, reads and decompresses the blobs, one layer after the other without a pause between them; the
+ * hasher computes the digests of blobs and their content; the caller, this object being its {@link TarSource}, applies.
+ * Where there is no core for a third thread, hashing is what the other two do instead of waiting for each other, and so
+ * is the writing of files; where there is a fourth, a second reader works on the layer after the one that is being
+ * applied. Nothing is read twice and nothing grows with the image.
  */
 public final class LayerPipeline implements TarSource, AutoCloseable {
     private static final ByteBuffer NOTHING = ByteBuffer.allocateDirect(0);

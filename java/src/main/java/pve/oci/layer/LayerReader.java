@@ -16,8 +16,8 @@ import pve.oci.oci.ImageError;
 import pve.oci.oci.ImageException;
 
 /**
- * The first stage of the {@link LayerPipeline}: reads blobs and decompresses them. A layer that fails ends with a slot that
- * says why, and the work ends with it.
+ * The first stage of the {@link LayerPipeline}: reads blobs and decompresses them. A layer that fails ends with a slot
+ * that says why, and the work ends with it.
  */
 final class LayerReader {
     private static final int FIRST_SLOT_SIZE = 64 << 10;

@@ -12,8 +12,8 @@ import pve.oci.oci.Digest;
 
 /**
  * A piece of a layer on its way through the {@link LayerPipeline}: of its blob, filled and decompressed by one thread
- * while another one hashes it; or of its uncompressed content, then hashed and applied by others. Content fills all of a
- * slot but for the last of a layer, so that no tar header straddles two.
+ * while another one hashes it; or of its uncompressed content, then hashed and applied by others. Content fills all of
+ * a slot but for the last of a layer, so that no tar header straddles two.
  */
 final class Slot {
     /** Of blobs, as they are stored. */

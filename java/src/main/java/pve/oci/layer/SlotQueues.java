@@ -11,8 +11,8 @@ import pve.oci.linux.NativeBufferPool;
 import pve.oci.oci.Digest;
 
 /**
- * Where the slots of a {@link LayerPipeline} wait for the next stage, and for being filled again. A thread that would have
- * to wait here takes steps of the {@link Chore}s instead, and sleeps when there is none.
+ * Where the slots of a {@link LayerPipeline} wait for the next stage, and for being filled again. A thread that would
+ * have to wait here takes steps of the {@link Chore}s instead, and sleeps when there is none.
  */
 final class SlotQueues {
     private static final int BLOB_SLOTS = 8;

@@ -11,8 +11,8 @@ import pve.oci.json.JsonLimits;
 import pve.oci.text.Text;
 
 /**
- * The {@code manifest.json} of {@code docker save} (moby image/tarexport): an array of images, each with the file name of
- * its config, its names, and the file names of its layers.
+ * The {@code manifest.json} of {@code docker save} (moby image/tarexport): an array of images, each with the file name
+ * of its config, its names, and the file names of its layers.
  */
 public record DockerManifest(List<DockerImage> images) {
     /** One image. Names are the archive's, untrusted. */

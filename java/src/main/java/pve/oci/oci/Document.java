@@ -11,10 +11,10 @@ import pve.oci.json.JsonLimits;
 import pve.oci.text.Text;
 
 /**
- * One object of a JSON document and the pointer to it: typed access to its members, with errors that name the place. Two
- * rules are those of Go's decoder, which reads images everywhere else: a member that is {@code null} counts as absent, and
- * a key of the specification is found in any case of its ASCII letters. Two keys that differ only in case are an error,
- * because one reader would take the first and another the second.
+ * One object of a JSON document and the pointer to it: typed access to its members, with errors that name the place.
+ * Two rules are those of Go's decoder, which reads images everywhere else: a member that is {@code null} counts as
+ * absent, and a key of the specification is found in any case of its ASCII letters. Two keys that differ only in case
+ * are an error, because one reader would take the first and another the second.
  */
 final class Document {
     private final Map<String, @Nullable Object> members;

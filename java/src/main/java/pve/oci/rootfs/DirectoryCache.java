@@ -9,10 +9,10 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Open directories by the path that led to them; the least recently used is closed first. Whoever removes a directory or a
- * symbolic link must tell the cache, because paths may lead elsewhere afterwards: a directory that is looked up under a
- * path of another one would receive the other's entries. What is forgotten is closed only at the next look-up, because
- * the caller may still hold the directory it works in.
+ * Open directories by the path that led to them; the least recently used is closed first. Whoever removes a directory
+ * or a symbolic link must tell the cache, because paths may lead elsewhere afterwards: a directory that is looked up
+ * under a path of another one would receive the other's entries. What is forgotten is closed only at the next look-up,
+ * because the caller may still hold the directory it works in.
  */
 final class DirectoryCache implements AutoCloseable {
     private final Map<PathKey, Directory> directories;

@@ -15,9 +15,9 @@ import pve.oci.linux.FileStatus;
  * its target is made, inside the root.
  *
  * <p>Why nothing outside the root can be opened: the root is a descriptor, and every other directory is opened from one
- * that is open, without following links or ".." ({@link DirectoryOpener}). What is open stays the same directory however
- * it is renamed. A path that is kept in the cache leads to the directory that the image's own entries put there, because
- * every removal of a link or a directory is told to the cache ({@link Removal}).
+ * that is open, without following links or ".." ({@link DirectoryOpener}). What is open stays the same directory
+ * however it is renamed. A path that is kept in the cache leads to the directory that the image's own entries put
+ * there, because every removal of a link or a directory is told to the cache ({@link Removal}).
  */
 final class DirectoryResolver implements AutoCloseable {
     /** Small enough that one look-up does not push the result of the one before it out of the cache. */

@@ -3,9 +3,9 @@ package pve.oci.rootfs;
 import java.util.SplittableRandom;
 
 /**
- * Hashes of directory entries: the directory's identity and the name in it. Two paths that lead to one entry, by symbolic
- * links, have one key. The hash is seeded anew in each process, so an image cannot be made to collide. What a collision
- * could do is keep one entry of a lower layer that should have been removed.
+ * Hashes of directory entries: the directory's identity and the name in it. Two paths that lead to one entry, by
+ * symbolic links, have one key. The hash is seeded anew in each process, so an image cannot be made to collide. What a
+ * collision could do is keep one entry of a lower layer that should have been removed.
  */
 final class EntryKeys {
     private static final long SEED = new SplittableRandom().nextLong();

@@ -17,8 +17,8 @@ import pve.oci.text.Text;
  * What stood below the root before the extraction: directories of mount points, {@code lost+found}, and whatever other
  * volumes mounted below hold. It is never removed or replaced, and after a failure it is all that is left.
  *
- * <p>{@link #read} is the answer to "may this root directory be used?" for the daemon and for workers alike; the embedded
- * engine's caller has the same rule in PVE::OCI::RootDirectory.
+ * <p>{@link #read} is the answer to "may this root directory be used?" for the daemon and for workers alike; the
+ * embedded engine's caller has the same rule in PVE::OCI::RootDirectory.
  */
 public final class ExistingEntries {
     private final Map<String, ExistingEntry> entries = new LinkedHashMap<>();
@@ -68,8 +68,8 @@ public final class ExistingEntries {
     }
 
     /**
-     * Whether not all of the mount is known, so that nothing in it may be made, changed or removed. A mount that was not
-     * found at all is below one that is closed.
+     * Whether not all of the mount is known, so that nothing in it may be made, changed or removed. A mount that was
+     * not found at all is below one that is closed.
      */
     boolean isClosed(long mountId) {
         return closedMounts.contains(mountId) || !foundMounts.contains(mountId);

@@ -18,8 +18,8 @@ public record FileMetadata(int mode, int uid, int gid, long seconds, int nanos) 
     }
 
     /**
-     * Sets owner and mode, in this order: writing and chown(2) clear set-ID bits, and capabilities, which have to be set
-     * after this.
+     * Sets owner and mode, in this order: writing and chown(2) clear set-ID bits, and capabilities, which have to be
+     * set after this.
      *
      * @param hasOtherOwner the owner may be another than root of the map
      * @param hasOtherMode the mode may be another than this one without set-ID bits

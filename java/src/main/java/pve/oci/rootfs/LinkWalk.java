@@ -16,17 +16,17 @@ import pve.oci.linux.Libc;
 import pve.oci.linux.NativeBuffer;
 
 /**
- * Walks a path that leads through symbolic links, as if the root were "/". openat2(2) does that with RESOLVE_IN_ROOT, but
- * does not tell which links it followed, and cannot make what is missing.
+ * Walks a path that leads through symbolic links, as if the root were "/". openat2(2) does that with RESOLVE_IN_ROOT,
+ * but does not tell which links it followed, and cannot make what is missing.
  *
- * <p>Why the walk cannot leave the root, even if somebody renames directories meanwhile: every step opens components below
- * a directory that is open, and the kernel follows neither a symbolic link nor ".." in it ({@link DirectoryOpener}). The
- * text of a link is only read, and its components are walked like any others. ".." is never given to the kernel: it
- * shortens the way that was walked so far, which is opened again from the root; at the root it changes nothing. So a race
- * can make the walk fail or find another directory of this root, and that is all.
+ * <p>Why the walk cannot leave the root, even if somebody renames directories meanwhile: every step opens components
+ * below a directory that is open, and the kernel follows neither a symbolic link nor ".." in it ({@link
+ * DirectoryOpener}). The text of a link is only read, and its components are walked like any others. ".." is never
+ * given to the kernel: it shortens the way that was walked so far, which is opened again from the root; at the root it
+ * changes nothing. So a race can make the walk fail or find another directory of this root, and that is all.
  *
- * <p>Why it ends soon: the kernel walks as many components at once as there is no link in, which is found by trying fewer; the
- * number of links is bounded as in the kernel; and all components count as {@link Steps}.
+ * <p>Why it ends soon: the kernel walks as many components at once as there is no link in, which is found by trying
+ * fewer; the number of links is bounded as in the kernel; and all components count as {@link Steps}.
  */
 final class LinkWalk {
     /** include/linux/namei.h: MAXSYMLINKS */
@@ -110,7 +110,9 @@ final class LinkWalk {
         return opener.open(current, new byte[0], 0);
     }
 
-    /** Walks as many components as the kernel does in one go, or follows the link, or makes the directory that is next. */
+    /**
+     * Walks as many components as the kernel does in one go, or follows the link, or makes the directory that is next.
+     */
     private Fd advance(Directory root, Fd current, boolean makes) throws IOException {
         List<byte[]> whole = run();
         List<byte[]> run = whole;

@@ -82,7 +82,9 @@ final class Removal {
         remove(parent, entry, typeOf(parent, entry), wholeRemoval);
     }
 
-    /** A whiteout of this entry: what lower layers have of it goes, what this layer made stays (layer.md, Whiteouts). */
+    /**
+     * A whiteout of this entry: what lower layers have of it goes, what this layer made stays (layer.md, Whiteouts).
+     */
     void removeLowerEntry(Directory parent, byte[] entry) throws IOException {
         int type = typeOf(parent, entry);
         boolean survives = layerEntries.survives(parent.device(), parent.inode(), entry);

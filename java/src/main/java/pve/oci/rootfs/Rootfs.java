@@ -17,7 +17,9 @@ import pve.oci.linux.Timespec;
  * it; the process's umask must be 0.
  */
 public final class Rootfs implements AutoCloseable {
-    /** What was given. Kept open: closing the descriptor of a detached mount dissolves it, other volumes below included. */
+    /**
+     * What was given. Kept open: closing the descriptor of a detached mount dissolves it, other volumes below included.
+     */
     private final Fd mount;
 
     private final Fd rootFd;
@@ -127,7 +129,10 @@ public final class Rootfs implements AutoCloseable {
         return resolver.root();
     }
 
-    /** A new regular file in place of whatever had the name; open for writing. Set-ID bits come with {@link #finishFile}. */
+    /**
+     * A new regular file in place of whatever had the name; open for writing. Set-ID bits come with {@link
+     * #finishFile}.
+     */
     public Fd createFile(Directory parent, EntryPath path, FileMetadata metadata) throws IOException {
         int flags = Libc.O_WRONLY | Libc.O_CREAT | Libc.O_EXCL | Libc.O_NOFOLLOW | Libc.O_CLOEXEC;
         int mode = metadata.modeWithoutSetId();

@@ -220,8 +220,8 @@ public final class TreeRemoval {
     }
 
     /**
-     * Opens a subdirectory; null when it must not be read: lost+found of a file system that root of the map does not own.
-     * Then nothing was made in it either.
+     * Opens a subdirectory; null when it must not be read: lost+found of a file system that root of the map does not
+     * own. Then nothing was made in it either.
      */
     private @Nullable Fd enter(Fd fd, RemovalLevel level, byte[] child) throws IOException {
         try {

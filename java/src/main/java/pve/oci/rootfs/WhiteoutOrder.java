@@ -7,7 +7,9 @@ package pve.oci.rootfs;
  * directory that a whiteout or an entry has taken away.
  */
 final class WhiteoutOrder {
-    /** Links and directories of lower layers that led the layer's entries to their places, and targets of hard links. */
+    /**
+     * Links and directories of lower layers that led the layer's entries to their places, and targets of hard links.
+     */
     private final LongSet entriesUsed = new LongSet();
 
     /** Entries that are gone, and directories whose children are; symbolic links were among what they held. */
@@ -33,7 +35,9 @@ final class WhiteoutOrder {
         gone.clear();
     }
 
-    /** An entry of the layer was reached this way; {@code made} are the layer's own entries, which no whiteout removes. */
+    /**
+     * An entry of the layer was reached this way; {@code made} are the layer's own entries, which no whiteout removes.
+     */
     void entryUsed(LinkUse use, LongSet made) {
         if (isWatching && !use.isEmpty()) {
             use.addTo(entriesUsed, made);

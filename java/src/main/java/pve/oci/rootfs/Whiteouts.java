@@ -6,9 +6,9 @@ import pve.oci.linux.ErrnoException;
 import pve.oci.linux.Libc;
 
 /**
- * Applies the whiteouts of a layer, one at a time where they stand among its entries, or all of them before its entries.
- * A whiteout's directory is looked up in the tree of the lower layers. Where the layer has an entry of its own in the
- * place of a symbolic link on the way there, the whiteout removes nothing.
+ * Applies the whiteouts of a layer, one at a time where they stand among its entries, or all of them before its
+ * entries. A whiteout's directory is looked up in the tree of the lower layers. Where the layer has an entry of its own
+ * in the place of a symbolic link on the way there, the whiteout removes nothing.
  */
 public final class Whiteouts {
     private final DirectoryResolver resolver;
@@ -48,7 +48,9 @@ public final class Whiteouts {
         }
     }
 
-    /** The way to the directory must not depend on a link that went, which only those do that lead through its place. */
+    /**
+     * The way to the directory must not depend on a link that went, which only those do that lead through its place.
+     */
     private void checkWay(@Nullable Directory parent, EntryPath path) throws IOException {
         if (!layerEntries.order().hasLostLinks()) {
             return;

@@ -7,7 +7,9 @@ final class Decimal {
 
     private Decimal() {}
 
-    /** A whole number with or without a minus; {@code Long.MAX_VALUE} or its negative for one with more than 63 bits. */
+    /**
+     * A whole number with or without a minus; {@code Long.MAX_VALUE} or its negative for one with more than 63 bits.
+     */
     static long parse(byte[] text, int start, int end) {
         boolean negative = start < end && text[start] == '-';
         int first = negative ? start + 1 : start;

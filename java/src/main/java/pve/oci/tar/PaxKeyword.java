@@ -2,7 +2,9 @@ package pve.oci.tar;
 
 import org.jspecify.annotations.Nullable;
 
-/** Keywords of PAX records that mean something here; all others ({@code atime}, {@code comment}, ...) are passed over. */
+/**
+ * Keywords of PAX records that mean something here; all others ({@code atime}, {@code comment}, ...) are passed over.
+ */
 enum PaxKeyword {
     PATH("path"),
     LINK_PATH("linkpath"),

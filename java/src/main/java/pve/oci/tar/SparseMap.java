@@ -3,7 +3,9 @@ package pve.oci.tar;
 import java.io.IOException;
 import java.util.Arrays;
 
-/** Where the content of a sparse file goes: ascending regions, and a cursor over them for the reading of the content. */
+/**
+ * Where the content of a sparse file goes: ascending regions, and a cursor over them for the reading of the content.
+ */
 final class SparseMap {
     private static final int GNU_FIRST = 386;
     private static final int GNU_FIRST_COUNT = 4;

@@ -71,7 +71,9 @@ public final class TarEntry {
         return mode;
     }
 
-    /** As stored: may be negative, or more than the 32 bits that Linux has; {@code Long.MAX_VALUE} for more than a long. */
+    /**
+     * As stored: may be negative, or more than the 32 bits that Linux has; {@code Long.MAX_VALUE} for more than a long.
+     */
     public long uid() {
         return uid;
     }

@@ -52,8 +52,8 @@ public final class TarReader {
     }
 
     /**
-     * A reader for archives that people pack themselves: records that GNU tar makes besides files, the label of a volume
-     * and the lists of incremental backups, are passed over.
+     * A reader for archives that people pack themselves: records that GNU tar makes besides files, the label of a
+     * volume and the lists of incremental backups, are passed over.
      */
     public static TarReader ofArchive(TarSource source, TarLimits limits) {
         return new TarReader(source, limits, true);
@@ -275,8 +275,8 @@ public final class TarReader {
     }
 
     /**
-     * Goes to the next piece of the entry's content: as much of it as lies in one buffer and belongs to one place in the
-     * file.
+     * Goes to the next piece of the entry's content: as much of it as lies in one buffer and belongs to one place in
+     * the file.
      *
      * @return false when there is no more; what a sparse file has no pieces for is a hole
      */

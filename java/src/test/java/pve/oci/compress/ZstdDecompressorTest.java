@@ -35,7 +35,10 @@ class ZstdDecompressorTest {
         return frame;
     }
 
-    /** A frame of one raw block, with a window descriptor instead of the content's size (zstd format, Window_Descriptor). */
+    /**
+     * A frame of one raw block, with a window descriptor instead of the content's size (zstd format,
+     * Window_Descriptor).
+     */
     private static byte[] withWindowLog(byte[] content, int windowLog) {
         int block = (content.length << 3) | 1;
         byte[] header = {0x28, (byte) 0xb5, 0x2f, (byte) 0xfd, 0, (byte) ((windowLog - 10) << 3)};

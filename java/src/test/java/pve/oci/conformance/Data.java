@@ -28,7 +28,10 @@ final class Data {
         return value instanceof Number number ? number.longValue() : absent;
     }
 
-    /** Text as UTF-8, {@code {"hex": "00ff"}}, {@code {"repeat": "x", "times": 5, "then": "y"}}, or a layer's; nothing for null. */
+    /**
+     * Text as UTF-8, {@code {"hex": "00ff"}}, {@code {"repeat": "x", "times": 5, "then": "y"}}, or a layer's; nothing
+     * for null.
+     */
     static byte[] bytes(@Nullable Object value) {
         if (value instanceof String text) {
             return text.getBytes(UTF_8);

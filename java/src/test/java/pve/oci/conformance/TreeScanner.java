@@ -16,8 +16,8 @@ import pve.oci.linux.Libc;
 import pve.oci.linux.NativeBuffer;
 
 /**
- * Everything below a directory, by path. Written on system calls of its own, not on {@code rootfs}: names as bytes (here
- * one char each), any depth, nothing followed.
+ * Everything below a directory, by path. Written on system calls of its own, not on {@code rootfs}: names as bytes
+ * (here one char each), any depth, nothing followed.
  */
 final class TreeScanner {
     private static final int AT_FDCWD = -100;
@@ -26,7 +26,9 @@ final class TreeScanner {
     private final FileStatus status = new FileStatus();
     private final NativeBuffer memory = NativeBuffer.allocate(1 << 17);
 
-    /** One entry. The content of a file, the target of a symbolic link and the attributes' values have a char a byte. */
+    /**
+     * One entry. The content of a file, the target of a symbolic link and the attributes' values have a char a byte.
+     */
     record ScannedEntry(
             int type,
             int mode,

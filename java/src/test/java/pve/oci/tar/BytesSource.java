@@ -4,8 +4,8 @@ import java.nio.ByteBuffer;
 import java.util.Arrays;
 
 /**
- * An archive in memory, in direct buffers of a given size. A buffer that was given back is overwritten, so that a reader
- * that still looks at it is found out.
+ * An archive in memory, in direct buffers of a given size. A buffer that was given back is overwritten, so that a
+ * reader that still looks at it is found out.
  */
 public final class BytesSource implements TarSource {
     private static final int LEAD = 24;

@@ -7,9 +7,9 @@ import java.util.Map;
 import java.util.TreeMap;
 
 /**
- * Builds tar archives for tests, right ones and wrong ones. {@code new TarBuilder().directory("etc").mode(0600).file("etc/key", "x").build()}:
- * what describes an entry comes before the entry and holds for it alone. Names are UTF-8 or bytes; what does not fit into
- * the header goes into PAX records.
+ * Builds tar archives for tests, right ones and wrong ones. {@code new
+ * TarBuilder().directory("etc").mode(0600).file("etc/key", "x").build()}: what describes an entry comes before the
+ * entry and holds for it alone. Names are UTF-8 or bytes; what does not fit into the header goes into PAX records.
  */
 public final class TarBuilder {
     public static final long MTIME = 1_700_000_000;
@@ -167,7 +167,10 @@ public final class TarBuilder {
         return entry('K', ascii("././@LongLink"), NOTHING, bytes(name + "\0"));
     }
 
-    /** Writes the PAX records that were given as a header of their own, which then is not applied to the next entry alone. */
+    /**
+     * Writes the PAX records that were given as a header of their own, which then is not applied to the next entry
+     * alone.
+     */
     public TarBuilder paxHeader(char typeflag) {
         byte[] content = records.toByteArray();
         records.reset();
