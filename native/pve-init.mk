@@ -11,7 +11,8 @@ INIT_PARTS := system file network explain
 INIT_SOURCES := $(HERE)pve-init.c $(INIT_PARTS:%=$(HERE)init-%.c)
 INIT_HEADERS := $(INIT_PARTS:%=$(HERE)init-%.h)
 
-# There is no C library and no start file. -fno-tree-loop-distribute-patterns: gcc would call memset, which is not there.
+# There is no C library and no start file. -fno-tree-loop-distribute-patterns: gcc would call memset, which is not
+# there.
 INIT_CFLAGS := -std=c11 -Os -static -nostdlib -ffreestanding -fno-pie -no-pie -fno-stack-protector \
 	-fno-asynchronous-unwind-tables -fno-ident -fno-tree-loop-distribute-patterns -flto \
 	-Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes

@@ -1,4 +1,4 @@
-"""What the work itself costs, done by the fastest program for each part: the limit that an engine can be held against."""
+"""What the work itself costs, done by the fastest program for each part: an engine is held against this limit."""
 
 import gzip
 import os

@@ -20,7 +20,7 @@ def readers(cores):
 
 
 def wall(read, hashing, apply, layers, size, cores, readers=1, writers=1):
-    """Seconds on so many cores; read, hashing and apply are the processor seconds of the whole image, size its bytes."""
+    """Seconds on so many cores; read, hashing and apply are processor seconds of the whole image, size its bytes."""
     pieces = max(1, size // layers // PIECE_SIZE)
     schedule = _Schedule(layers, pieces, readers, writers)
     return schedule.run({"read": read, "hash": hashing, "apply": apply}, cores)

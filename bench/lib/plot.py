@@ -25,7 +25,8 @@ def svg(result):
                               f"{wall:.3g} s, {wall / image['limit']:.1f} times the limit"))
             y += BAR
         x = LABEL + image["limit"] / longest * LONGEST
-        body.append(f'<line x1="{x:.1f}" y1="{top - 3}" x2="{x:.1f}" y2="{y}" stroke="#c0392b" stroke-dasharray="4 2"/>')
+        body.append(f'<line x1="{x:.1f}" y1="{top - 3}" x2="{x:.1f}" y2="{y}" stroke="#c0392b"'
+                    ' stroke-dasharray="4 2"/>')
         y += GAP
     head = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{y}" font-family="sans-serif" font-size="11">',

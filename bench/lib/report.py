@@ -44,7 +44,9 @@ def seconds(value):
 
 
 def size(value):
-    return f"{value / 1e9:.2f} GB" if value >= 1e9 else f"{value / 1e6:.1f} MB" if value < 1e7 else f"{value / 1e6:.0f} MB"
+    if value >= 1e9:
+        return f"{value / 1e9:.2f} GB"
+    return f"{value / 1e6:.1f} MB" if value < 1e7 else f"{value / 1e6:.0f} MB"
 
 
 def describe(image):
@@ -67,7 +69,8 @@ def main_engine(image):
 
 def markdown(result):
     parts = [f"Measured on {result['date']} at commit {result['commit']}: {result['machine']}; {result['directory']},"
-             f" warm caches; median of {result['rounds']} interleaved rounds, of {result['growth_rounds']} for growth.\n"]
+             f" warm caches; median of {result['rounds']} interleaved rounds,"
+             f" of {result['growth_rounds']} for growth.\n"]
     if result["images"]:
         parts += [_times(result), _limits(result), _costs(result), _trees(result), _cores_model(result)]
     parts += [_growth(row, rows) for row, rows in result["growth"].items() if rows]

@@ -1,4 +1,7 @@
-/** Microbenchmarks of the engine's parts, over the layers of images that bench/run built. bench/microbenchmarks runs them. */
+/**
+ * Microbenchmarks of the engine's parts, over the layers of images that bench/run built. bench/microbenchmarks runs
+ * them.
+ */
 @NullMarked
 package pve.oci.bench;
 

@@ -11,8 +11,8 @@ import pve.oci.linux.ChannelSocket;
 import pve.oci.varlink.VarlinkServer;
 
 /**
- * The clients' connections: one thread each, and not too many of them. No user but root has more than a quarter of them,
- * and all others together leave a quarter to root.
+ * The clients' connections: one thread each, and not too many of them. No user but root has more than a quarter of
+ * them, and all others together leave a quarter to root.
  */
 final class Connections {
     private static final int MAXIMUM = 256;

@@ -88,8 +88,8 @@ public final class DaemonMain {
     }
 
     /**
-     * Clients that wait at systemd's socket see that nobody serves them. Otherwise systemd would start us again for them
-     * at once, until it gave up the socket.
+     * Clients that wait at systemd's socket see that nobody serves them. Otherwise systemd would start us again for
+     * them at once, until it gave up the socket.
      */
     private static void turnAwayWhoeverWaits() {
         try {

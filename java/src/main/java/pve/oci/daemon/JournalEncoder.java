@@ -9,9 +9,9 @@ import java.nio.charset.StandardCharsets;
 import pve.oci.text.Text;
 
 /**
- * Lines for journald: each starts with its priority, {@code <N>} (sd-daemon(3)). An event's message is one line, whatever
- * is in it: a line break that came from a client or an image would forge a line of ours. Only the frames of a stack trace
- * make lines of their own.
+ * Lines for journald: each starts with its priority, {@code <N>} (sd-daemon(3)). An event's message is one line,
+ * whatever is in it: a line break that came from a client or an image would forge a line of ours. Only the frames of a
+ * stack trace make lines of their own.
  */
 final class JournalEncoder extends EncoderBase<ILoggingEvent> {
     @Override

@@ -104,7 +104,9 @@ record SandboxLauncher(
         return options;
     }
 
-    /** JDK 24 warns of libraries loaded without leave; its way to allow one keeps it from using a class-data archive. */
+    /**
+     * JDK 24 warns of libraries loaded without leave; its way to allow one keeps it from using a class-data archive.
+     */
     private static String nativeAccess() {
         return Runtime.version().feature() >= 24
                 ? "--illegal-native-access=allow"

@@ -95,7 +95,7 @@ enum Setting {
             1,
             1L << 30,
             5_000,
-            "uncompressed to compressed bytes of a layer that decompresses to more than 1 GiB",
+            "highest allowed compression ratio, checked once a layer exceeds 1 GiB",
             "maximumRatio"),
     BANDWIDTH_LIMIT(
             "bandwidth-limit",
@@ -111,7 +111,8 @@ enum Setting {
             4 << 20,
             128 << 20,
             64 << 20,
-            "memory of a job for what is decompressed ahead, of the next layer as well on four and more processors",
+            "memory each job may use to decompress data ahead of the writer; with four or more CPUs this includes the"
+                    + " next layer",
             "readAhead"),
     ZSTD_WINDOW_LOG(
             "zstd-window-log",

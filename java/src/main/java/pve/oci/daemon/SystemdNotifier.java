@@ -65,8 +65,8 @@ final class SystemdNotifier {
     }
 
     /**
-     * Tells that we are alive, when it is time to. While there are no clients systemd is told not to expect it: a daemon
-     * that waits must not be woken for that.
+     * Tells that we are alive, when it is time to. While there are no clients systemd is told not to expect it: a
+     * daemon that waits must not be woken for that.
      */
     void tellAlive(boolean hasClients) {
         if (watchdogUSec <= 0) {

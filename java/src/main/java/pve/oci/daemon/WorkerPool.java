@@ -14,8 +14,8 @@ import pve.oci.service.Worker;
 import pve.oci.service.WorkerSource;
 
 /**
- * Keeps spare workers for the ID maps in use: one for each pair of maps, more while one job follows the other, none when
- * nothing has been asked for in a while. Every worker serves one image: images are strangers to each other.
+ * Keeps spare workers for the ID maps in use: one for each pair of maps, more while one job follows the other, none
+ * when nothing has been asked for in a while. Every worker serves one image: images are strangers to each other.
  */
 final class WorkerPool implements WorkerSource, AutoCloseable {
     /** What the settings say about spares. */

@@ -39,8 +39,8 @@ final class WorkerStarter implements AutoCloseable {
     }
 
     /**
-     * The worker when it has connected; it is not ready yet. Whoever cancels this has it ended, at whatever stage it is:
-     * a start that nobody waits for leaves no process.
+     * The worker when it has connected; it is not ready yet. Whoever cancels this has it ended, at whatever stage it
+     * is: a start that nobody waits for leaves no process.
      */
     CompletableFuture<Worker> start(IdMaps maps) {
         CompletableFuture<Worker> start = new CompletableFuture<>();

@@ -4,8 +4,8 @@ import java.io.IOException;
 import pve.oci.worker.WorkerMain;
 
 /**
- * Main class of the engine embedded in Perl: created by PVE::OCI::JVM in a forked child, with the connection to its parent
- * as descriptor 0. The parent is to this process what the daemon is to a worker, for one job.
+ * Main class of the engine embedded in Perl: created by PVE::OCI::JVM in a forked child, with the connection to its
+ * parent as descriptor 0. The parent is to this process what the daemon is to a worker, for one job.
  */
 public final class Embedded {
     private Embedded() {}

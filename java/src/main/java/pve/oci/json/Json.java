@@ -24,8 +24,8 @@ import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Reads and writes JSON (RFC 8259) as {@code Map<String, Object>} in the document's order, {@code List}, {@code String},
- * {@code Long}, {@code BigInteger}, {@code Double}, {@code Boolean} and {@code null}.
+ * Reads and writes JSON (RFC 8259) as {@code Map<String, Object>} in the document's order, {@code List}, {@code
+ * String}, {@code Long}, {@code BigInteger}, {@code Double}, {@code Boolean} and {@code null}.
  */
 public final class Json {
     private static final JsonFactory FACTORY = JsonFactory.builder()
@@ -50,8 +50,8 @@ public final class Json {
     private Json() {}
 
     /**
-     * Parses exactly one value. Refused: malformed UTF-8 and JSON, a byte order mark, a key twice in one object, anything
-     * after the value, and what the limits forbid.
+     * Parses exactly one value. Refused: malformed UTF-8 and JSON, a byte order mark, a key twice in one object,
+     * anything after the value, and what the limits forbid.
      */
     public static @Nullable Object parse(byte[] utf8, JsonLimits limits) throws JsonFormatException {
         return parse(FACTORY, utf8, limits, Set.of());

@@ -10,8 +10,8 @@ package pve.oci.json;
  */
 public record JsonLimits(int maximumDepth, int maximumSize, int maximumValues, long maximumMemory) {
     /**
-     * image-spec recommends 4 MiB for manifests (manifest.md); nothing in it nests deeper than about ten. A value takes up
-     * to 200 bytes of the heap.
+     * image-spec recommends 4 MiB for manifests (manifest.md); nothing in it nests deeper than about ten. A value takes
+     * up to 200 bytes of the heap.
      */
     public static final JsonLimits DEFAULT = new JsonLimits(64, 4 << 20, 200_000);
 

@@ -16,8 +16,8 @@ public final class Cpus {
 
     /**
      * Moves the calling thread to another CPU than that one, where it may use another, and leaves the rest to the
-     * scheduler again. The kernel does not look far when it places threads that wake each other: two of them may share a
-     * CPU for milliseconds while another one is idle.
+     * scheduler again. The kernel does not look far when it places threads that wake each other: two of them may share
+     * a CPU for milliseconds while another one is idle.
      */
     public static void leave(int cpu) {
         NativeBuffer mask = NativeBuffer.allocate(MASK_SIZE);

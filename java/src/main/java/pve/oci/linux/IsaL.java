@@ -6,8 +6,9 @@ import com.sun.jna.Pointer;
 import java.nio.ByteBuffer;
 
 /**
- * Decompression of DEFLATE data by Intel's ISA-L (igzip_lib.h of libisal.so.2), twice as fast as zlib: one object is one
- * {@code struct inflate_state} in native memory. It reads a gzip member from behind the header on and checks the trailer.
+ * Decompression of DEFLATE data by Intel's ISA-L (igzip_lib.h of libisal.so.2), twice as fast as zlib: one object is
+ * one {@code struct inflate_state} in native memory. It reads a gzip member from behind the header on and checks the
+ * trailer.
  */
 public final class IsaL {
     /** Return values of {@code isal_inflate}; positive ones mean that a buffer is used up, negative ones are errors. */
@@ -64,8 +65,8 @@ public final class IsaL {
     }
 
     /**
-     * {@code int isal_inflate(struct inflate_state *state)}. Reads from one direct buffer, writes to the other, and moves
-     * both positions.
+     * {@code int isal_inflate(struct inflate_state *state)}. Reads from one direct buffer, writes to the other, and
+     * moves both positions.
      */
     public int inflate(ByteBuffer in, ByteBuffer out) {
         ByteBuffer fields = state.buffer();

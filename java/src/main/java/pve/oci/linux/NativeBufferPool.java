@@ -4,8 +4,8 @@ import java.util.ArrayDeque;
 import java.util.Deque;
 
 /**
- * Buffers of one size that are used again. Memory of direct buffers is given back by the garbage collector only, which a
- * process that makes little garbage hardly runs: without this, every job would leave its buffers behind.
+ * Buffers of one size that are used again. Memory of direct buffers is given back by the garbage collector only, which
+ * a process that makes little garbage hardly runs: without this, every job would leave its buffers behind.
  */
 public final class NativeBufferPool {
     private final int size;

@@ -1,6 +1,8 @@
 package pve.oci.linux;
 
-/** Memory of a {@code struct timespec[2]}: last access and last modification, both the same here. One thread owns it. */
+/**
+ * Memory of a {@code struct timespec[2]}: last access and last modification, both the same here. One thread owns it.
+ */
 public final class Timespec {
     private final NativeBuffer memory = NativeBuffer.allocate(32);
 

@@ -9,8 +9,8 @@ import org.jspecify.annotations.Nullable;
  * A connected stream socket of AF_UNIX that carries bytes and file descriptors. No call waits. One thread owns it.
  *
  * <p>Messages with descriptors are recvmsg(2) and sendmsg(2) of our own, also where the socket is junixsocket's
- * ({@link ChannelSocket}): as of 2.11.1 junixsocket's buffer for descriptors is 256 bytes whatever is asked for, and of a
- * message that brings more than 60 descriptors those that fitted stay open for ever.
+ * ({@link ChannelSocket}): as of 2.11.1 junixsocket's buffer for descriptors is 256 bytes whatever is asked for, and of
+ * a message that brings more than 60 descriptors those that fitted stay open for ever.
  */
 public abstract class UnixSocket implements AutoCloseable {
     /** {@link #receive} and {@link #send}: nothing could be done without waiting. */
@@ -24,7 +24,9 @@ public abstract class UnixSocket implements AutoCloseable {
 
     static final int BUFFER_SIZE = 64 << 10;
 
-    /** Held for a call only: were it each socket's own, the collector would free the memory of hundreds of them late. */
+    /**
+     * Held for a call only: were it each socket's own, the collector would free the memory of hundreds of them late.
+     */
     private static final NativeBufferPool DATA = new NativeBufferPool(BUFFER_SIZE);
 
     private static final int SCM_RIGHTS = 1;

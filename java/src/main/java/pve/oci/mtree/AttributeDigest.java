@@ -17,8 +17,8 @@ import pve.oci.linux.UpdateCalls;
 
 /**
  * Digest of those extended attributes that an image can have (layer.XattrPolicy): labels of the host's security modules
- * are not the image's. The calls that read them relative to a directory are new in Linux 6.13, so the process enters each
- * directory; {@link #close} goes back.
+ * are not the image's. The calls that read them relative to a directory are new in Linux 6.13, so the process enters
+ * each directory; {@link #close} goes back.
  */
 final class AttributeDigest implements AutoCloseable {
     /** XATTR_LIST_MAX and XATTR_SIZE_MAX of linux/limits.h */

@@ -11,8 +11,8 @@ import pve.oci.linux.Libc;
 import pve.oci.rootfs.EntryPath;
 
 /**
- * Reads what {@link MtreeWriter} writes, one entry at a time, and nothing else: every other form of mtree(5), a line that
- * is too long, an entry out of order, is a damaged record. Memory does not depend on what is read.
+ * Reads what {@link MtreeWriter} writes, one entry at a time, and nothing else: every other form of mtree(5), a line
+ * that is too long, an entry out of order, is a damaged record. Memory does not depend on what is read.
  */
 final class MtreeReader implements AutoCloseable {
     /** A path and a link, each byte escaped, and the keywords. */

@@ -8,8 +8,8 @@ import org.jspecify.annotations.Nullable;
 import pve.oci.linux.Libc;
 
 /**
- * Writes entries as an mtree(5) file: one line each, with its full path, bytes that are not printable in the octal form of
- * vis(3). Keywords that every line would repeat are set once.
+ * Writes entries as an mtree(5) file: one line each, with its full path, bytes that are not printable in the octal form
+ * of vis(3). Keywords that every line would repeat are set once.
  */
 final class MtreeWriter implements AutoCloseable {
     static final String HEADER = "#mtree v2.0\n/set uid=0 gid=0\n";

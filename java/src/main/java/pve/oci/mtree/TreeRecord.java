@@ -18,8 +18,8 @@ import pve.oci.rootfs.Steps;
 import pve.oci.rootfs.TreeRemoval;
 
 /**
- * The file that says what an image made of a root file system: written from the finished tree, by one walk, so that it says
- * what is there and not what was meant to be.
+ * The file that says what an image made of a root file system: written from the finished tree, by one walk, so that it
+ * says what is there and not what was meant to be.
  */
 public final class TreeRecord {
     /** Of the file, in the root directory. */

@@ -19,10 +19,10 @@ import pve.oci.rootfs.EntryPath;
 import pve.oci.rootfs.Steps;
 
 /**
- * Walks a tree that a container's root may have made, in the order of {@link TreeEntry#compareTo}. Each directory is opened
- * by its whole path from the root, with links refused by the kernel (openat2, RESOLVE_NO_SYMLINKS and RESOLVE_BENEATH), so
- * no name leads out of the tree, and one descriptor is open at a time. Nothing but directories is ever opened. Other
- * volumes that are mounted below are told of, and not entered.
+ * Walks a tree that a container's root may have made, in the order of {@link TreeEntry#compareTo}. Each directory is
+ * opened by its whole path from the root, with links refused by the kernel (openat2, RESOLVE_NO_SYMLINKS and
+ * RESOLVE_BENEATH), so no name leads out of the tree, and one descriptor is open at a time. Nothing but directories is
+ * ever opened. Other volumes that are mounted below are told of, and not entered.
  */
 final class TreeWalk {
     private static final int OPEN_DIRECTORY = Libc.O_RDONLY | Libc.O_DIRECTORY | Libc.O_NOFOLLOW | Libc.O_CLOEXEC;

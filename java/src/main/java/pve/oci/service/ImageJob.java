@@ -16,9 +16,9 @@ import pve.oci.varlink.VarlinkException;
 
 /**
  * One job from its start to the moment before its reply: opens what it works on, waits for its turn and its worker,
- * hears the worker out, and leaves nothing behind: no process, no descriptor, after a failure no file. A worker that has
- * done its job has closed everything before it said so; it is killed before the reply, and {@link #close} waits until it
- * is gone. Any other worker is gone before.
+ * hears the worker out, and leaves nothing behind: no process, no descriptor, after a failure no file. A worker that
+ * has done its job has closed everything before it said so; it is killed before the reply, and {@link #close} waits
+ * until it is gone. Any other worker is gone before.
  */
 final class ImageJob implements AutoCloseable {
     private static final long POLL_MILLIS = 10;
@@ -177,8 +177,8 @@ final class ImageJob implements AutoCloseable {
 
     /**
      * A fresh worker, which has seen nothing of the image, removes what the job's worker has made: that one's word that
-     * it has done so counts for nothing. Unless the client is gone altogether: then somebody is about to unmount the root
-     * directory, and nothing may hold it.
+     * it has done so counts for nothing. Unless the client is gone altogether: then somebody is about to unmount the
+     * root directory, and nothing may hold it.
      */
     private void clean(RootDirectory root) {
         if (isUnread() || method == ImageMethod.COMPARE) {

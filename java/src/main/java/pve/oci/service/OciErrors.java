@@ -7,7 +7,9 @@ import pve.oci.linux.ErrnoException;
 import pve.oci.text.Text;
 import pve.oci.varlink.VarlinkException;
 
-/** The errors of io.pve.oci that the daemon itself answers with; those of workers pass through {@link WorkerReplies}. */
+/**
+ * The errors of io.pve.oci that the daemon itself answers with; those of workers pass through {@link WorkerReplies}.
+ */
 final class OciErrors {
     static final String PREFIX = "io.pve.oci.";
 

@@ -21,11 +21,12 @@ import pve.oci.varlink.ServerCall;
 import pve.oci.varlink.VarlinkException;
 
 /**
- * The directory that becomes a container's root. Workers get it as a detached mount: of a bare descriptor a worker could
- * walk out by {@code ..}.
+ * The directory that becomes a container's root. Workers get it as a detached mount: of a bare descriptor a worker
+ * could walk out by {@code ..}.
  *
  * <p>What stands in it is recorded here, before any worker has it: a worker that an image has taken over would say what
- * suits the image. The record is what a fresh worker cleans up by after a failure, and what {@link #restore} gives back.
+ * suits the image. The record is what a fresh worker cleans up by after a failure, and what {@link #restore} gives
+ * back.
  */
 final class RootDirectory implements AutoCloseable {
     private static final long MOUNT_ATTRIBUTES =

@@ -17,8 +17,8 @@ import pve.oci.varlink.VarlinkException;
 
 /**
  * Reads what workers send. A worker has parsed an image that may be anybody's, so every frame is held against the
- * definitions of io.pve.oci.worker (events) and io.pve.oci (last replies and errors), and no text passes into errors and
- * the log that is not one clean line.
+ * definitions of io.pve.oci.worker (events) and io.pve.oci (last replies and errors), and no text passes into errors
+ * and the log that is not one clean line.
  *
  * <p>A last reply is passed on to the client as the bytes that it is. The configuration in it is checked to be JSON but
  * never made into objects: of those, a few large configurations would fill the daemon's heap.

@@ -5,9 +5,9 @@ import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 
 /**
- * Makes foreign text safe to show on one line: in a message, a log or on a terminal. Characters that a terminal or a log
- * would act on are written as the bytes of their UTF-8 form, each as \xNN. PVE::OCI::Text does the same in Perl; both
- * are held to the vectors in shown-text.json.
+ * Makes foreign text safe to show on one line: in a message, a log or on a terminal. Characters that a terminal or a
+ * log would act on are written as the bytes of their UTF-8 form, each as \xNN. PVE::OCI::Text does the same in Perl;
+ * both are held to the vectors in shown-text.json.
  */
 public final class Text {
     /** Longer text is cut: nobody reads more, and a stranger must not fill the log. */
@@ -18,8 +18,8 @@ public final class Text {
 
     /**
      * First and last code point of each range that is not shown: C0 and C1 controls with DEL, Unicode's format controls
-     * (category Cf of Unicode 15, bidirectional ones among them), line and paragraph separators, surrogates. A list of our
-     * own, because the JDK and Perl follow different versions of Unicode.
+     * (category Cf of Unicode 15, bidirectional ones among them), line and paragraph separators, surrogates. A list of
+     * our own, because the JDK and Perl follow different versions of Unicode.
      */
     private static final int[] HIDDEN = {
         0x0000, 0x001f, 0x007f, 0x009f, 0x00ad, 0x00ad, 0x0600, 0x0605, 0x061c, 0x061c, 0x06dd, 0x06dd, 0x070f, 0x070f,
@@ -30,7 +30,9 @@ public final class Text {
 
     private Text() {}
 
-    /** Text of others within a message or a log line. Text that is clean stays as it is, so cleaning twice is harmless. */
+    /**
+     * Text of others within a message or a log line. Text that is clean stays as it is, so cleaning twice is harmless.
+     */
     public static String clean(String unsafe) {
         int end = Math.min(unsafe.length(), MAXIMUM_LENGTH);
         if (end < unsafe.length() && Character.isHighSurrogate(unsafe.charAt(end - 1))) {
@@ -41,7 +43,9 @@ public final class Text {
         return end < unsafe.length() ? text + "..." : text.toString();
     }
 
-    /** A name out of an image, quoted in a message: the backslash is escaped too, so that two names never look alike. */
+    /**
+     * A name out of an image, quoted in a message: the backslash is escaped too, so that two names never look alike.
+     */
     public static String name(String unsafe) {
         return name(unsafe.getBytes(StandardCharsets.UTF_8));
     }

@@ -11,9 +11,10 @@ import pve.oci.linux.FileStatus;
 import pve.oci.linux.Libc;
 
 /**
- * The folders in the root directory that belong to updates. They are opened without following links, and used only if they
- * are directories of root's own that nobody else can enter; anything else was planted, and is told of. A container's root can
- * still make such a folder and write a journal: that gets its own names moved around in its own tree, which it can do anyway.
+ * The folders in the root directory that belong to updates. They are opened without following links, and used only if
+ * they are directories of root's own that nobody else can enter; anything else was planted, and is told of. A
+ * container's root can still make such a folder and write a journal: that gets its own names moved around in its own
+ * tree, which it can do anyway.
  */
 final class ControlDirectory {
     /** An update at work: {@code new}, {@code old} and the journal. */
@@ -30,8 +31,8 @@ final class ControlDirectory {
     private ControlDirectory() {}
 
     /**
-     * Whether a name in the root directory is never moved. lost+found belongs to the file system: the host's root owns it,
-     * and the container may not rename it.
+     * Whether a name in the root directory is never moved. lost+found belongs to the file system: the host's root owns
+     * it, and the container may not rename it.
      */
     static boolean isReserved(byte[] name) {
         String text = new String(name, StandardCharsets.ISO_8859_1);

@@ -22,9 +22,9 @@ import pve.oci.linux.UpdateCalls;
 import pve.oci.mtree.PathSet;
 
 /**
- * What has to be known to finish an update, or to take it back: which paths stay where they are, and the attributes of the
- * directories above them. It needs no list of names and no inode numbers: which step comes next is seen in the tree, also in
- * one that was restored from a backup.
+ * What has to be known to finish an update, or to take it back: which paths stay where they are, and the attributes of
+ * the directories above them. It needs no list of names and no inode numbers: which step comes next is seen in the
+ * tree, also in one that was restored from a backup.
  *
  * @param kept paths that are never moved; each is there
  * @param directories the root ("") and every directory above a kept path, parents first

@@ -20,9 +20,9 @@ import pve.oci.rootfs.PathOpener;
 import pve.oci.text.Text;
 
 /**
- * Finds where the paths that are to be kept really are: a volume may be named by a way that leads through links. Links are
- * followed as the container would, inside the root; every directory is opened by the kernel with links refused, so this
- * decides what is kept, and never what is opened.
+ * Finds where the paths that are to be kept really are: a volume may be named by a way that leads through links. Links
+ * are followed as the container would, inside the root; every directory is opened by the kernel with links refused, so
+ * this decides what is kept, and never what is opened.
  */
 final class KeptPaths {
     /** MAXSYMLINKS of the kernel */

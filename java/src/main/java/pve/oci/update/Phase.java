@@ -1,8 +1,8 @@
 package pve.oci.update;
 
 /**
- * How far an update or a rollback has come. Written to the journal before the first step of the phase; within a phase each
- * step can be seen in the tree, so a phase that was broken off is gone through again.
+ * How far an update or a rollback has come. Written to the journal before the first step of the phase; within a phase
+ * each step can be seen in the tree, so a phase that was broken off is gone through again.
  */
 public enum Phase {
     /** The new tree is complete; nothing of the old one was moved. */

@@ -20,9 +20,9 @@ import pve.oci.rootfs.PathOpener;
 import pve.oci.text.Text;
 
 /**
- * Exchanges the old tree for the new one and back, by rename(2) within one mount. Only the names in directories that stay (the
- * root and those above kept paths) are moved, each with all that is below it. Every phase can be broken off at any rename and
- * gone through again: what a name's next step is follows from which of the three trees have it.
+ * Exchanges the old tree for the new one and back, by rename(2) within one mount. Only the names in directories that
+ * stay (the root and those above kept paths) are moved, each with all that is below it. Every phase can be broken off
+ * at any rename and gone through again: what a name's next step is follows from which of the three trees have it.
  */
 final class Switch {
     private final Fd root;
@@ -181,7 +181,9 @@ final class Switch {
         }
     }
 
-    /** A name that the staged tree does not have was moved in, or was there before: then nothing was moved in its place. */
+    /**
+     * A name that the staged tree does not have was moved in, or was there before: then nothing was moved in its place.
+     */
     private void moveNewBack(Place place) throws IOException {
         Fd fresh = place.fresh();
         if (fresh == null) {

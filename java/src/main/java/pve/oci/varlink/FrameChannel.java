@@ -74,8 +74,8 @@ public final class FrameChannel implements AutoCloseable {
     }
 
     /**
-     * The next frame; null after the timeout, or, see {@link #hasEnded}, when the peer has ended between frames. A frame
-     * that has begun must be finished in some seconds: what has arrived of it takes memory.
+     * The next frame; null after the timeout, or, see {@link #hasEnded}, when the peer has ended between frames. A
+     * frame that has begun must be finished in some seconds: what has arrived of it takes memory.
      */
     public @Nullable Frame receive(long timeoutMillis) throws IOException {
         long deadline = System.nanoTime() + timeoutMillis * 1_000_000;

@@ -3,8 +3,8 @@ package pve.oci.varlink;
 import java.util.concurrent.TimeUnit;
 
 /**
- * How many large frames the process holds, on their way in or out. Another one is received only when there is none: each
- * may take a quarter of the heap, and what is made of it as much again.
+ * How many large frames the process holds, on their way in or out. Another one is received only when there is none:
+ * each may take a quarter of the heap, and what is made of it as much again.
  */
 final class LargeFrames {
     /** Objects made of a frame may take twenty times its size. */

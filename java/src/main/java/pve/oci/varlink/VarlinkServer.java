@@ -57,9 +57,9 @@ public final class VarlinkServer {
     }
 
     /**
-     * Descriptors are taken from root only. Closing one can wait for its owner: close(2) of a file of a FUSE file system
-     * returns when the process behind that file system has answered. A descriptor that is never received is never closed
-     * by this process.
+     * Descriptors are taken from root only. Closing one can wait for its owner: close(2) of a file of a FUSE file
+     * system returns when the process behind that file system has answered. A descriptor that is never received is
+     * never closed by this process.
      */
     private FrameChannel channel(ChannelSocket connection, Peer peer) {
         if (peer.isRoot()) {

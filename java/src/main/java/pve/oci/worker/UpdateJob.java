@@ -72,7 +72,8 @@ final class UpdateJob {
             if (phase != null && phase.isBroken()) {
                 throw new UpdateException(
                         UpdateException.Reason.UPDATE_PENDING,
-                        "an update or a rollback was broken off: 'pve-oci update' or 'pve-oci rollback' puts the tree in"
+                        "an update or a rollback was broken off: 'pve-oci update' or 'pve-oci rollback' puts"
+                                + " the tree in"
                                 + " order first");
             }
         } catch (UpdateException e) {

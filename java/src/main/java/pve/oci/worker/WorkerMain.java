@@ -124,8 +124,8 @@ public final class WorkerMain {
     }
 
     /**
-     * Tells of progress ten times a second. While a job works without progress that shows, it sends a sign of life every
-     * few seconds. A job that gets nothing done is silent, and the daemon kills it in the end.
+     * Tells of progress ten times a second. While a job works without progress that shows, it sends a sign of life
+     * every few seconds. A job that gets nothing done is silent, and the daemon kills it in the end.
      */
     private final class Report implements Runnable {
         private final JobRunner job;

@@ -112,7 +112,8 @@ class DockerArchiveTest {
                 .file("c", config(0))
                 .file(
                         "manifest.json",
-                        "[{\"Config\":\"no\",\"RepoTags\":[\"x:1\"]},{\"Config\":\"c\",\"RepoTags\":[\"y:1\",\"y:2\"]}]")
+                        "[{\"Config\":\"no\",\"RepoTags\":[\"x:1\"]},{\"Config\":\"c\",\"RepoTags\":[\"y:1\","
+                                + "\"y:2\"]}]")
                 .build();
 
         assertThat(select(archive, new Selector("y:2", "amd64", null, null)).layers())

@@ -10,7 +10,9 @@ import pve.oci.tar.TarLimitException;
 import pve.oci.tar.TarLimits;
 import pve.oci.tar.TarReader;
 
-/** Tar archives: entries do not depend on where the buffers end, nor on whether their content is read or passed over. */
+/**
+ * Tar archives: entries do not depend on where the buffers end, nor on whether their content is read or passed over.
+ */
 public final class TarFuzz {
     private static final TarLimits LIMITS = new TarLimits(1000, 1200, 4000, 40, 500, 8, 16, 1 << 20);
 

@@ -23,9 +23,9 @@ class DocumentsTest {
     @Test
     void reads_platform_and_annotations_of_a_descriptor() throws ImageFormatException {
         Descriptor descriptor = Index.parse(
-                        bytes(
-                                "{\"manifests\":[DESCRIPTOR,\"platform\":{\"architecture\":\"arm\",\"variant\":\"v7\"},"
-                                        + "\"annotations\":{\"org.opencontainers.image.ref.name\":\"n\",\"x\":null},\"urls\":[1]}]}"),
+                        bytes("{\"manifests\":[DESCRIPTOR,\"platform\":{\"architecture\":\"arm\",\"variant\":\"v7\"},"
+                                + "\"annotations\":{\"org.opencontainers.image.ref.name\":\"n\","
+                                + "\"x\":null},\"urls\":[1]}]}"),
                         JsonLimits.DEFAULT)
                 .manifests()
                 .get(0);

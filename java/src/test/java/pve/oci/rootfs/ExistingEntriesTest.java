@@ -100,8 +100,8 @@ class ExistingEntriesTest {
 
     @Test
     void undo_leaves_them_as_they_were() throws IOException {
-        root.shell(
-                "mkdir -p var/lib; chmod 2711 var; chown 5:6 var; setfattr -n user.a -v b var; touch -d @7 var var/lib .");
+        root.shell("mkdir -p var/lib; chmod 2711 var; chown 5:6 var; setfattr -n user.a -v b var; touch -d @7"
+                + " var var/lib .");
         try (Rootfs rootfs = new Rootfs(root.open(), new Steps(1_000_000))) {
             makeThings(rootfs);
             rootfs.undo();
@@ -111,8 +111,8 @@ class ExistingEntriesTest {
 
     @Test
     void another_process_can_undo_by_their_texts() throws IOException {
-        root.shell(
-                "mkdir -p var/lib; chmod 2711 var; chown 5:6 var; setfattr -n user.a -v b var; touch -d @7 var var/lib .");
+        root.shell("mkdir -p var/lib; chmod 2711 var; chown 5:6 var; setfattr -n user.a -v b var; touch -d @7"
+                + " var var/lib .");
         List<?> json;
         try (Rootfs rootfs = new Rootfs(root.open(), new Steps(1_000_000))) {
             json = rootfs.existing().toJson();

@@ -38,8 +38,8 @@ class TreeRemovalTest {
 
     @Test
     void removes_every_type_and_follows_nothing() throws IOException {
-        root.shell(
-                "cd t; mkdir -p a/b/c; echo 1 >a/f; ln -s ../../outside a/l; ln -s / a/b/r; mkfifo a/p; mknod a/n c 1 3");
+        root.shell("cd t; mkdir -p a/b/c; echo 1 >a/f; ln -s ../../outside a/l; ln -s / a/b/r; mkfifo a/p;"
+                + " mknod a/n c 1 3");
         remove(Set.of());
 
         assertThat(root.path("t")).doesNotExist();
@@ -56,8 +56,8 @@ class TreeRemovalTest {
 
     @Test
     void removes_a_tree_that_is_deeper_than_a_path_can_be_long() throws IOException {
-        root.shell(
-                "python3 -c '\nimport os\nos.chdir(\"t\")\nfor i in range(5000):\n os.mkdir(\"d\" * 100); os.chdir(\"d\" * 100)\n'");
+        root.shell("python3 -c '\nimport os\nos.chdir(\"t\")\nfor i in range(5000):\n os.mkdir(\"d\" * 100);"
+                + " os.chdir(\"d\" * 100)\n'");
         remove(Set.of());
 
         assertThat(root.path("t")).doesNotExist();

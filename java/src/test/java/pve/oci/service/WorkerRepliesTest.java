@@ -136,7 +136,8 @@ class WorkerRepliesTest {
     @Test
     void long_texts_are_cut() throws Exception {
         WorkerReplies.Message message = read("""
-                {"continues": true, "parameters": {"log": {"level": "warning", "message": "%s"}}}""".formatted("x".repeat(100_000)));
+                {"continues": true, "parameters": {"log": {"level": "warning", "message": "%s"}}}
+                """.formatted("x".repeat(100_000)));
         assertThat(message).isInstanceOfSatisfying(WorkerReplies.Event.class, event -> {
             WorkerReplies.LogLine log = Objects.requireNonNull(event.log());
             assertThat(log.text()).hasSizeLessThan(10_000);
@@ -164,7 +165,8 @@ class WorkerRepliesTest {
         byte[] frame = """
                 {"parameters": {"images": [], "manifest": {"mediaType": "m", "digest": "d", "size": 1},
                 "platform": {"architecture": "a", "os": "o"}, "layers": [],
-                "config": {"a": [{"b": 1}, "\\u0041"], "a": {}}, "rawConfig": "\\"x"}}""".getBytes(StandardCharsets.UTF_8);
+                "config": {"a": [{"b": 1}, "\\u0041"], "a": {}}, "rawConfig": "\\"x"}}
+                """.getBytes(StandardCharsets.UTF_8);
         WorkerReplies.Message message =
                 new WorkerReplies(IDL).read(frame, IDL.method("InspectImage").output());
 

@@ -31,12 +31,14 @@ class InPlaceUpdateTest {
 
     private static final String NEW =
             "mkdir -p bin usr/lib etc/extra srv/db srv/api; echo two >bin/app; echo y >usr/lib/new;"
-                    + " echo image >etc/hosts; echo two >etc/app.conf; echo initial >srv/db/data; echo two >srv/api/index;"
+                    + " echo image >etc/hosts; echo two >etc/app.conf; echo initial >srv/db/data; echo two"
+                    + " >srv/api/index;"
                     + " ln -s usr link; chmod 711 srv; find . -depth -exec touch -hd @3000 {} +; touch -d @4000 .";
 
     /** Everything that a tree has, but for the folders of updates. */
     private static final String LIST = "find . -mindepth 0 -path ./.pve.oci.update -prune -o -path ./.pve.oci.previous"
-            + " -prune -o ! -name .pve.oci.mtree.zst -printf '%p %y %m %U %G %n %s %T@ %l\\n' | sed -E '/ d /s/( d [0-7]+ [0-9]+ [0-9]+ )[0-9]+"
+            + " -prune -o ! -name .pve.oci.mtree.zst -printf '%p %y %m %U %G %n %s %T@ %l\\n' | sed -E '/ d /"
+            + "s/( d [0-7]+ [0-9]+ [0-9]+ )[0-9]+"
             + " [0-9]+/\\1/' | sort; find . -path ./.pve.oci.update -prune -o -path ./.pve.oci.previous -prune -o"
             + " -type f ! -name .pve.oci.mtree.zst -print0 | sort -z | xargs -0 sha256sum;"
             + " find . -path ./.pve.oci.update -prune -o -path ./.pve.oci.previous -prune -o -print0 | sort -z"

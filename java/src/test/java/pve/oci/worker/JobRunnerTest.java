@@ -136,7 +136,8 @@ class JobRunnerTest {
         Map<String, @Nullable Object> reply = run("extract", IMAGE, Map.of());
 
         assertThat(root.shell("ls")).isEqualTo("a\nb\nmnt\n");
-        assertThat(notices).hasSize(1).first().asString().contains("mnt");
+        assertThat(notices).hasSize(2).first().asString().contains("mnt");
+        assertThat(notices.get(1)).isEqualTo(Map.of("config", Map.of("Cmd", List.of("/bin/true"))));
         assertThat(map(reply, "result").get("entriesWritten")).isEqualTo(2L);
         assertThat(map(reply, "result").get("bytesWritten")).isEqualTo(2L);
         assertThat(map(reply, "config").get("Cmd")).isEqualTo(List.of("/bin/true"));
@@ -157,7 +158,8 @@ class JobRunnerTest {
     void makes_devices_for_a_privileged_container() throws IOException {
         run(
                 "extract",
-                "{\"layers\":[[[\"char\",\"n\",[1,3],{\"mode\":\"0666\",\"uid\":70000}],[\"block\",\"b\",[259,1048575]],[\"char\",\"w\",[0,0]]]]}",
+                "{\"layers\":[[[\"char\",\"n\",[1,3],{\"mode\":\"0666\",\"uid\":70000}],[\"block\",\"b\","
+                        + "[259,1048575]],[\"char\",\"w\",[0,0]]]]}",
                 Map.of());
 
         assertThat(root.shell("stat -c '%n %F %a %u %t:%T' *"))
@@ -168,9 +170,9 @@ class JobRunnerTest {
     void leaves_the_root_directory_as_it_was_when_it_fails() throws IOException {
         root.shell("mkdir -p mnt/data lost+found; touch lost+found/x; chmod 2711 mnt; touch -d @5 mnt .");
         String before = root.shell("find . -printf '%p %m %u %Ts %i\\n' | sort");
-        String image =
-                "{\"layers\":[[[\"dir\",\"mnt\",{\"mode\":\"0700\"}],[\"file\",\"mnt/data/f\",\"1\"],[\"dir\",\"./\",{\"mtime\":9}]],"
-                        + "[[\"file\",\"x\",\"1\",{\"uid\":4294967295}]]]}";
+        String image = "{\"layers\":[[[\"dir\",\"mnt\",{\"mode\":\"0700\"}],[\"file\",\"mnt/data/f\",\"1\"],"
+                + "[\"dir\",\"./\",{\"mtime\":9}]],"
+                + "[[\"file\",\"x\",\"1\",{\"uid\":4294967295}]]]}";
 
         assertThatThrownBy(() -> run("extract", image, Map.of())).hasMessageContaining("layer 2/2");
         assertThat(root.shell("find . -printf '%p %m %u %Ts %i\\n' | sort")).isEqualTo(before);
@@ -180,13 +182,14 @@ class JobRunnerTest {
     void begins_anew_with_whiteouts_first_and_reports_it_once() throws IOException {
         Map<String, @Nullable Object> reply = run(
                 "extract",
-                "{\"layers\":[[[\"file\",\"d/x\",\"1\"],[\"symlink\",\"l\",\"d\"]],[[\"file\",\"l/y\",\"2\"],[\"file\",\".wh.l\",\"\"]]]}",
+                "{\"layers\":[[[\"file\",\"d/x\",\"1\"],[\"symlink\",\"l\",\"d\"]],[[\"file\",\"l/y\",\"2\"],"
+                        + "[\"file\",\".wh.l\",\"\"]]]}",
                 Map.of());
 
         assertThat(root.shell("find . | sort")).isEqualTo(".\n./d\n./d/x\n./l\n./l/y\n");
         assertThat(map(reply, "result").get("entriesWritten")).isEqualTo(3L);
         assertThat(map(reply, "result").get("whiteoutsApplied")).isEqualTo(1L);
-        assertThat(notices).hasSize(1);
+        assertThat(notices).hasSize(2);
     }
 
     @Test
@@ -194,7 +197,8 @@ class JobRunnerTest {
         Path before = Files.readSymbolicLink(Path.of("/proc/self/cwd"));
         run(
                 "extract",
-                "{\"layers\":[[[\"dir\",\"d\",{\"mode\":\"2755\"}],[\"fifo\",\"d/p\",{\"xattrs\":{\"system.posix_acl_access\":\"x\"}}]]]}",
+                "{\"layers\":[[[\"dir\",\"d\",{\"mode\":\"2755\"}],[\"fifo\",\"d/p\","
+                        + "{\"xattrs\":{\"system.posix_acl_access\":\"x\"}}]]]}",
                 Map.of());
 
         assertThat(root.path("d/p")).exists();

@@ -230,7 +230,8 @@ class ProducersTest {
         String manifest = """
                 {"schemaVersion": 2, "config":
                     {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": "sha256:C", "size": SIZE},
-                 "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": "sha256:L", "size": LENGTH}]}
+                 "layers": [
+                    {"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": "sha256:L", "size": LENGTH}]}
                 """.replace("sha256:C", "sha256:" + hash(CONFIG.getBytes(UTF_8)))
                 .replace("SIZE", "" + CONFIG.length())
                 .replace("sha256:L", "sha256:" + hash(LAYER))
