@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Stands in for a worker that an image has taken over: tries to change the archive that it was given, and writes down
-what became of each attempt, one line each, to the file that PVE_OCI_TEST_ATTEMPTS names. With PVE_OCI_TEST_SAYS it says something
-large instead: see SAYINGS.
+what became of each attempt, one line each, to the file that PVE_OCI_TEST_ATTEMPTS names. With PVE_OCI_TEST_SAYS it
+says something large instead: see SAYINGS.
 
 Started by the daemon (--launcher) it connects to the socket of its arguments; the embedded engine's connection is fd 0.
 It has no sandbox: what fails, fails by the descriptor alone."""

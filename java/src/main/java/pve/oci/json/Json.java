@@ -97,9 +97,9 @@ public final class Json {
     }
 
     /**
-     * The same for a document of which parts are only passed on. Members with these names in the outermost object's objects
-     * are read as JSON, but no more is kept of them than their type: an object is empty, and so is a string. Of the others
-     * no string is longer than 256 Ki characters.
+     * The same for a document of which parts are only passed on. Members with these names in the outermost object's
+     * objects are read as JSON, but no more is kept of them than their type: an object is empty, and so is a string. Of
+     * the others no string is longer than 256 Ki characters.
      */
     public static Map<String, @Nullable Object> parseObject(byte[] utf8, JsonLimits limits, Set<String> notKept)
             throws JsonFormatException {

@@ -9,8 +9,8 @@ import pve.oci.varlink.FrameChannel;
 /** A worker that is ready for a job: its process, and the connection to it. One thread owns it. */
 public final class Worker implements AutoCloseable {
     /**
-     * A frame holds at most a configuration, twice, and a few lists. While its memory grows it takes almost twice as much,
-     * which has to fit into the daemon's heap (bin/pve-ocid).
+     * A frame holds at most a configuration, twice, and a few lists. While its memory grows it takes almost twice as
+     * much, which has to fit into the daemon's heap (bin/pve-ocid).
      */
     public static final int MAXIMUM_FRAME_SIZE = 13 << 20;
 
