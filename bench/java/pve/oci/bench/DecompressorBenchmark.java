@@ -14,6 +14,7 @@ import org.openjdk.jmh.annotations.Setup;
 import org.openjdk.jmh.annotations.State;
 import pve.oci.compress.Compression;
 import pve.oci.compress.Decompressor;
+import pve.oci.compress.Decompressors;
 import pve.oci.linux.NativeBuffer;
 
 /** Decompresses a layer's blob that is in memory. */
@@ -40,7 +41,7 @@ public class DecompressorBenchmark {
     public long inflate() throws IOException {
         long size = 0;
         Compression compression = Compression.detect(pieces.get(0).buffer().duplicate());
-        try (Decompressor decompressor = Decompressor.of(compression)) {
+        try (Decompressor decompressor = Decompressors.of(compression)) {
             for (NativeBuffer piece : pieces) {
                 ByteBuffer in = piece.buffer().duplicate();
                 boolean mayHaveMore = true;

@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import pve.oci.compress.Compression;
 import pve.oci.compress.Decompressor;
+import pve.oci.compress.Decompressors;
 import pve.oci.linux.Fd;
 import pve.oci.linux.NativeBuffer;
 import pve.oci.oci.ImageException;
@@ -27,7 +28,7 @@ final class DecompressedFile implements TarSource, AutoCloseable {
     /** The descriptor stays the caller's. */
     DecompressedFile(Fd fd, Compression compression) {
         this.fd = fd;
-        decompressor = Decompressor.of(compression);
+        decompressor = Decompressors.of(compression);
         input.buffer().limit(0);
         output.buffer().limit(0);
     }

@@ -2,7 +2,6 @@ package pve.oci.compress;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import pve.oci.linux.IsaL;
 
 /**
  * Decompresses one blob, pushed through it piece by piece. For one thread at a time. One that threw can only be closed.
@@ -28,21 +27,4 @@ public interface Decompressor extends AutoCloseable {
     /** Frees native memory. */
     @Override
     void close();
-
-    static Decompressor of(Compression compression) {
-        return of(compression, DEFAULT_WINDOW_LOG_MAX);
-    }
-
-    /**
-     * A decompressor with the fastest library there is.
-     *
-     * @param windowLogMax binary logarithm of the largest window a zstd frame may have
-     */
-    static Decompressor of(Compression compression, int windowLogMax) {
-        return switch (compression) {
-            case NONE -> new StoredDecompressor();
-            case GZIP -> new GzipDecompressor(IsaL.isAvailable() ? new IsaLMember() : new ZlibMember());
-            case ZSTD -> new ZstdDecompressor(windowLogMax);
-        };
-    }
 }

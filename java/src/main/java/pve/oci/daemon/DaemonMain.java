@@ -11,6 +11,7 @@ import pve.oci.linux.ChannelSocket;
 import pve.oci.service.ServiceSettings;
 import pve.oci.service.SubordinateIds;
 import pve.oci.varlink.Idl;
+import pve.oci.varlink.IdlParser;
 
 /** The program pve-ocid. Its home is the directory of its jars, system property {@code pve.oci.home}. */
 public final class DaemonMain {
@@ -115,7 +116,7 @@ public final class DaemonMain {
             listener = SocketFile.listen(options.socket());
         }
         Path runtime = Path.of(options.workerSocket()).toAbsolutePath();
-        Idl idl = Idl.ofResource(Daemon.IDL);
+        Idl idl = IdlParser.ofResource(Daemon.IDL);
         AtomicLong window = new AtomicLong(zstdWindow(configuration));
         SandboxLauncher launcher = new SandboxLauncher(
                 options.launcher(libraries), home, libraries, javaHome, options.workerOptions(), window::get);

@@ -9,6 +9,7 @@ import pve.oci.archive.Layer;
 import pve.oci.compress.Compression;
 import pve.oci.compress.CorruptBlobException;
 import pve.oci.compress.Decompressor;
+import pve.oci.compress.Decompressors;
 import pve.oci.compress.UnsupportedCompressionException;
 import pve.oci.compress.WindowLimitException;
 import pve.oci.linux.ErrnoException;
@@ -112,7 +113,7 @@ final class LayerReader {
             try {
                 Compression compression = Compression.detect(read.bytes());
                 isStored = compression == Compression.NONE;
-                decompressor = Decompressor.of(compression, limits.zstdWindowLog());
+                decompressor = Decompressors.of(compression, limits.zstdWindowLog());
                 decompress(layer, decompressor, read.bytes(), blob.size() - left);
                 while (left > 0) {
                     read = readPiece(layer, blob, left);

@@ -1,5 +1,6 @@
 package pve.oci.rootfs;
 
+import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -14,7 +15,7 @@ import pve.oci.linux.Libc;
 import pve.oci.linux.Timespec;
 
 /** Gives directories that were there before a failed extraction their attributes back. */
-final class AttributeRestore {
+public final class AttributeRestore {
     private static final Set<Integer> PASSED_OVER =
             Set.of(Errno.EACCES, Errno.EPERM, Errno.EINVAL, Errno.ENOENT, Errno.ENOTDIR, Errno.ELOOP);
 
@@ -27,6 +28,13 @@ final class AttributeRestore {
     AttributeRestore(Fd root, ExtendedAttributes extended) {
         this.root = root;
         this.extended = extended;
+    }
+
+    /** Gives back what directories had before, the root directory's own attributes included. */
+    public static void restore(ExistingEntries existing, Fd root) throws IOException {
+        try (ExtendedAttributes extended = new ExtendedAttributes()) {
+            new AttributeRestore(root, extended).run(existing);
+        }
     }
 
     /** From the innermost outwards: nothing is written in a directory once it has its time. */

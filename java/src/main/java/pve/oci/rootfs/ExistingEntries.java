@@ -1,6 +1,5 @@
 package pve.oci.rootfs;
 
-import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -9,7 +8,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
-import pve.oci.linux.Fd;
 import pve.oci.linux.FileStatus;
 import pve.oci.text.Text;
 
@@ -17,8 +15,7 @@ import pve.oci.text.Text;
  * What stood below the root before the extraction: directories of mount points, {@code lost+found}, and whatever other
  * volumes mounted below hold. It is never removed or replaced, and after a failure it is all that is left.
  *
- * <p>{@link #read} is the answer to "may this root directory be used?" for the daemon and for workers alike; the
- * embedded engine's caller has the same rule in PVE::OCI::RootDirectory.
+ * <p>{@link ExistingWalk} finds them, {@link AttributeRestore} gives directories their attributes back.
  */
 public final class ExistingEntries {
     private final Map<String, ExistingEntry> entries = new LinkedHashMap<>();
@@ -32,18 +29,6 @@ public final class ExistingEntries {
 
     /** Those of them of which not all was listed. */
     private final Set<Long> closedMounts = new HashSet<>();
-
-    private ExistingEntries() {}
-
-    /**
-     * Walks what is there. Refused: any entry of the root's own mount that is neither a directory nor below
-     * {@code lost+found}, because then this is no new root file system.
-     */
-    public static ExistingEntries read(Fd root) throws IOException {
-        ExistingEntries existing = new ExistingEntries();
-        new ExistingWalk(existing).run(root);
-        return existing;
-    }
 
     boolean containsKey(long key) {
         return keys.contains(key);
@@ -106,27 +91,10 @@ public final class ExistingEntries {
         return json;
     }
 
-    /** The same without attributes, for a caller that gives them back itself by {@link #restore}. */
+    /** The same without attributes, for a caller that gives them back itself. */
     public List<Map<String, @Nullable Object>> toJsonWithoutAttributes() {
         List<Map<String, @Nullable Object>> json = toJson();
         json.forEach(entry -> entry.remove("attributes"));
         return json;
-    }
-
-    /** The list that another process made by {@link #toJson}, matched with what is there now. */
-    static ExistingEntries ofJson(Fd root, List<?> json) throws IOException {
-        ExistingEntries existing = new ExistingEntries();
-        for (Object item : json) {
-            existing.add(ExistingEntry.of((Map<?, ?>) item));
-        }
-        new ExistingMatch(existing).run(root);
-        return existing;
-    }
-
-    /** Gives directories that were there before their attributes back, the root directory's own included. */
-    public void restore(Fd root) throws IOException {
-        try (ExtendedAttributes extended = new ExtendedAttributes()) {
-            new AttributeRestore(root, extended).run(this);
-        }
     }
 }

@@ -2,6 +2,8 @@ package pve.oci.rootfs;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.util.List;
+import java.util.Map;
 import pve.oci.linux.CString;
 import pve.oci.linux.Errno;
 import pve.oci.linux.ErrnoException;
@@ -15,7 +17,17 @@ final class ExistingMatch {
     private final FileStatus status = new FileStatus();
     private final CString name = new CString(255);
 
-    ExistingMatch(ExistingEntries existing) {
+    /** The list that another process made by {@link ExistingEntries#toJson}, matched with what is there now. */
+    static ExistingEntries ofJson(Fd root, List<?> json) throws IOException {
+        ExistingEntries existing = new ExistingEntries();
+        for (Object item : json) {
+            existing.add(ExistingEntry.of((Map<?, ?>) item));
+        }
+        new ExistingMatch(existing).run(root);
+        return existing;
+    }
+
+    private ExistingMatch(ExistingEntries existing) {
         this.existing = existing;
     }
 

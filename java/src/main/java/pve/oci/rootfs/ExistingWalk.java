@@ -19,8 +19,11 @@ import pve.oci.linux.FileStatus;
  * Lists what stands below a root, breadth first, with no more than one directory open at a time. Listing costs little
  * however large a volume is that is mounted below: one that holds more than {@link #MAXIMUM_IN_VOLUME} entries is not
  * listed further but closed, which means that nothing in it may be made, changed or removed.
+ *
+ * <p>This is the answer to "may this root directory be used?" for the daemon and for workers alike; the embedded engine's
+ * caller has the same rule in PVE::OCI::RootDirectory.
  */
-final class ExistingWalk {
+public final class ExistingWalk {
     /** A new root file system has a handful of directories. The bound keeps a mistaken path from being walked. */
     static final int MAXIMUM = 10_000;
 
@@ -50,7 +53,17 @@ final class ExistingWalk {
         }
     }
 
-    ExistingWalk(ExistingEntries existing) {
+    /**
+     * Walks what is there. Refused: any entry of the root's own mount that is neither a directory nor below
+     * {@code lost+found}, because then this is no new root file system.
+     */
+    public static ExistingEntries read(Fd root) throws IOException {
+        ExistingEntries existing = new ExistingEntries();
+        new ExistingWalk(existing).run(root);
+        return existing;
+    }
+
+    private ExistingWalk(ExistingEntries existing) {
         this.existing = existing;
     }
 

@@ -38,7 +38,7 @@ public final class Rootfs implements AutoCloseable {
 
     /** Takes the descriptor over. Refuses a directory that holds more than {@link ExistingEntries} lets pass. */
     public Rootfs(Fd root, Steps steps) throws IOException {
-        this(root, reopen(root), steps, ExistingEntries::read);
+        this(root, reopen(root), steps, ExistingWalk::read);
     }
 
     /** Finds out what was there before. */
@@ -69,7 +69,7 @@ public final class Rootfs implements AutoCloseable {
 
     /** A rootfs that another process left behind, only to be taken back by {@link #undo}. */
     public static Rootfs abandoned(Fd root, List<?> existing, Steps steps) throws IOException {
-        return new Rootfs(root, reopen(root), steps, fd -> ExistingEntries.ofJson(fd, existing));
+        return new Rootfs(root, reopen(root), steps, fd -> ExistingMatch.ofJson(fd, existing));
     }
 
     /** A mount's descriptor is one of O_PATH, which says nothing of attributes. */

@@ -14,7 +14,9 @@ import pve.oci.linux.Fd;
 import pve.oci.linux.FileStatus;
 import pve.oci.linux.Libc;
 import pve.oci.linux.Mounts;
+import pve.oci.rootfs.AttributeRestore;
 import pve.oci.rootfs.ExistingEntries;
+import pve.oci.rootfs.ExistingWalk;
 import pve.oci.rootfs.RootfsNotEmptyException;
 import pve.oci.text.Text;
 import pve.oci.varlink.ServerCall;
@@ -78,8 +80,7 @@ final class RootDirectory implements AutoCloseable {
             requireUnprotected(status, parameter, name, context.settings().protectedPaths());
             claim = context.claims().claim(directory, name, jobId);
             tree = Mounts.cloneTree(directory, MOUNT_ATTRIBUTES);
-            RootDirectory opened =
-                    new RootDirectory(tree, name, holdsSystem ? null : ExistingEntries.read(tree), claim);
+            RootDirectory opened = new RootDirectory(tree, name, holdsSystem ? null : ExistingWalk.read(tree), claim);
             claim = null;
             tree = null;
             return opened;
@@ -155,7 +156,7 @@ final class RootDirectory implements AutoCloseable {
             return;
         }
         try {
-            existing.restore(tree);
+            AttributeRestore.restore(existing, tree);
         } catch (IOException e) {
             // the failure that is being answered is what the client has to know
             LOG.warn("root directory not given back root={} reason=\"{}\"", Text.clean(name), e.getMessage());

@@ -12,6 +12,7 @@ import pve.oci.json.JsonLimits;
 import pve.oci.text.Text;
 import pve.oci.varlink.Idl;
 import pve.oci.varlink.IdlChecker;
+import pve.oci.varlink.IdlParser;
 import pve.oci.varlink.IdlType;
 import pve.oci.varlink.VarlinkException;
 
@@ -31,7 +32,7 @@ final class WorkerReplies {
     private static final long MAXIMUM_MEMORY = 12 << 20;
 
     private static final Set<String> NOT_KEPT = Set.of("config", "rawConfig");
-    private static final Idl WORKER = Idl.ofResource("/io.pve.oci.worker.varlink");
+    private static final Idl WORKER = IdlParser.ofResource("/io.pve.oci.worker.varlink");
     private static final IdlChecker EVENT_CHECKER = new IdlChecker(WORKER);
     private static final IdlType EVENT = new IdlType.Reference("Event");
 

@@ -1,9 +1,5 @@
 package pve.oci.varlink;
 
-import java.io.IOException;
-import java.io.InputStream;
-import java.io.UncheckedIOException;
-import java.nio.charset.StandardCharsets;
 import java.util.Map;
 
 /**
@@ -37,22 +33,5 @@ public record Idl(
             return found;
         }
         throw new IllegalStateException("no struct " + type + " in " + name);
-    }
-
-    /** Reads a definition that comes with the program: a mistake in it is a bug. */
-    public static Idl parse(String text) {
-        return new IdlParser(text).parse();
-    }
-
-    /** Reads the definition from a resource of the class path. */
-    public static Idl ofResource(String path) {
-        try (InputStream stream = Idl.class.getResourceAsStream(path)) {
-            if (stream == null) {
-                throw new IllegalStateException("no resource " + path);
-            }
-            return parse(new String(stream.readAllBytes(), StandardCharsets.UTF_8));
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
     }
 }

@@ -1,5 +1,9 @@
 package pve.oci.varlink;
 
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.Map;
@@ -8,7 +12,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /** Reads an interface definition by recursive descent. */
-final class IdlParser {
+public final class IdlParser {
     private static final Pattern SKIPPED = Pattern.compile("(?:\\s+|#[^\\n]*)*+");
     private static final Pattern INTERFACE_NAME =
             Pattern.compile("[A-Za-z](?:-*[A-Za-z0-9])*(?:\\.[A-Za-z0-9](?:-*[A-Za-z0-9])*)+");
@@ -29,11 +33,28 @@ final class IdlParser {
     private final Map<String, IdlType.Struct> errors = new LinkedHashMap<>();
     private final Set<String> references = new LinkedHashSet<>();
 
-    IdlParser(String text) {
+    private IdlParser(String text) {
         this.text = text;
     }
 
-    Idl parse() {
+    /** Reads a definition that comes with the program: a mistake in it is a bug. */
+    public static Idl parse(String text) {
+        return new IdlParser(text).definition();
+    }
+
+    /** Reads the definition from a resource of the class path. */
+    public static Idl ofResource(String path) {
+        try (InputStream stream = IdlParser.class.getResourceAsStream(path)) {
+            if (stream == null) {
+                throw new IllegalStateException("no resource " + path);
+            }
+            return parse(new String(stream.readAllBytes(), StandardCharsets.UTF_8));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    private Idl definition() {
         expect("interface");
         String name = token(INTERFACE_NAME);
         skip();

@@ -49,7 +49,7 @@ final class ServiceInterface {
 
     VarlinkInterface asInterface() {
         return new VarlinkInterface(
-                Idl.parse(IDL),
+                IdlParser.parse(IDL),
                 Map.of("GetInfo", this::getInfo, "GetInterfaceDescription", this::getInterfaceDescription));
     }
 

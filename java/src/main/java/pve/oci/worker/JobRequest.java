@@ -13,6 +13,7 @@ import pve.oci.oci.Platform;
 import pve.oci.tar.TarLimits;
 import pve.oci.varlink.Idl;
 import pve.oci.varlink.IdlChecker;
+import pve.oci.varlink.IdlParser;
 import pve.oci.varlink.VarlinkException;
 
 /**
@@ -71,7 +72,7 @@ public record JobRequest(
     }
 
     private static final String PREFIX = "io.pve.oci.worker.";
-    private static final Idl IDL = Idl.ofResource("/io.pve.oci.worker.varlink");
+    private static final Idl IDL = IdlParser.ofResource("/io.pve.oci.worker.varlink");
     private static final IdlChecker CHECKER = new IdlChecker(IDL);
 
     /** user_namespaces(7): (uid_t) -1 is no ID. */

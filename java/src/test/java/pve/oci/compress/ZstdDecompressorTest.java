@@ -20,7 +20,7 @@ class ZstdDecompressorTest {
     private static final byte[] TEXT = "a layer, more or less\n".repeat(500).getBytes(US_ASCII);
 
     private static Decompressor decompressor() {
-        return Decompressor.of(Compression.ZSTD);
+        return Decompressors.of(Compression.ZSTD);
     }
 
     private static byte[] zstd(byte[] content) {
@@ -97,7 +97,7 @@ class ZstdDecompressorTest {
                 .isInstanceOfSatisfying(
                         WindowLimitException.class, e -> assertThat(e.maximum()).isEqualTo(1 << 27))
                 .hasMessageContaining("exceeds the limit of 134217728 bytes");
-        assertThat(Blobs.decompress(Decompressor.of(Compression.ZSTD, 28), blob))
+        assertThat(Blobs.decompress(Decompressors.of(Compression.ZSTD, 28), blob))
                 .isEqualTo(TEXT);
     }
 

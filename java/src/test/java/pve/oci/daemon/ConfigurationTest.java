@@ -22,6 +22,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import pve.oci.layer.LayerLimits;
 import pve.oci.tar.TarLimits;
 import pve.oci.varlink.Idl;
+import pve.oci.varlink.IdlParser;
 
 class ConfigurationTest {
     /** Limits that file systems and formats set, and the record that holds the others. */
@@ -119,7 +120,7 @@ class ConfigurationTest {
 
     @Test
     void a_limit_has_one_name_from_the_setting_to_the_engine() {
-        Idl worker = Idl.ofResource("/io.pve.oci.worker.varlink");
+        Idl worker = IdlParser.ofResource("/io.pve.oci.worker.varlink");
         Set<String> options = new TreeSet<>();
         for (Setting setting : Setting.values()) {
             if (setting.workerOption != null) {

@@ -8,7 +8,7 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import pve.oci.service.ServiceSettings;
 import pve.oci.service.SubordinateIds;
-import pve.oci.varlink.Idl;
+import pve.oci.varlink.IdlParser;
 import pve.oci.varlink.TestClient;
 
 /** A daemon in this process, with workers that do as their archive says. */
@@ -48,7 +48,7 @@ final class DaemonFixture implements AutoCloseable {
         daemon = new Daemon(
                 SocketFile.listen(socket),
                 new WorkerPool(starter, null, new WorkerPool.Limits(spares, 600_000)),
-                Idl.ofResource(Daemon.IDL),
+                IdlParser.ofResource(Daemon.IDL),
                 settings,
                 new SystemdNotifier(null, null, null));
         thread = new Thread(

@@ -7,6 +7,7 @@ import java.util.Arrays;
 import pve.oci.compress.Compression;
 import pve.oci.compress.CorruptBlobException;
 import pve.oci.compress.Decompressor;
+import pve.oci.compress.Decompressors;
 import pve.oci.compress.WindowLimitException;
 
 /** Compressed blobs: what comes out does not depend on the sizes of the pieces that go in and out. */
@@ -49,7 +50,7 @@ final class CompressedFuzz {
         ByteArrayOutputStream bytes = new ByteArrayOutputStream();
         ByteBuffer in = ByteBuffer.allocateDirect(inSize);
         ByteBuffer out = ByteBuffer.allocateDirect(outSize);
-        try (Decompressor decompressor = Decompressor.of(compression, 20)) {
+        try (Decompressor decompressor = Decompressors.of(compression, 20)) {
             for (int at = 0; at < input.length; at += inSize) {
                 in.clear().put(input, at, Math.min(inSize, input.length - at)).flip();
                 do {

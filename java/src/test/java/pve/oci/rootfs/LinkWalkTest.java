@@ -24,7 +24,7 @@ class LinkWalkTest {
         root = new TemporaryRoot();
         ExistingEntries existing;
         try (Fd fd = TemporaryRoot.open(root.path())) {
-            existing = ExistingEntries.read(fd);
+            existing = ExistingWalk.read(fd);
         }
         root.shell("mkdir -p a/b/c d");
         ExtendedAttributes extended = new ExtendedAttributes();

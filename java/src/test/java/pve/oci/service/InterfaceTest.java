@@ -13,12 +13,13 @@ import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
 import pve.oci.oci.ImageError;
 import pve.oci.varlink.Idl;
+import pve.oci.varlink.IdlParser;
 import pve.oci.varlink.IdlType;
 
 /** The interface definition against the code. */
 class InterfaceTest {
-    private static final Idl IDL = Idl.ofResource("/io.pve.oci.varlink");
-    private static final Idl WORKER = Idl.ofResource("/io.pve.oci.worker.varlink");
+    private static final Idl IDL = IdlParser.ofResource("/io.pve.oci.varlink");
+    private static final Idl WORKER = IdlParser.ofResource("/io.pve.oci.worker.varlink");
     private static final Path SOURCES = Path.of("java/src/main/java/pve/oci");
 
     @Test

@@ -12,11 +12,12 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import pve.oci.varlink.Idl;
+import pve.oci.varlink.IdlParser;
 import pve.oci.varlink.VarlinkException;
 
 /** What a hostile worker may try to say. */
 class WorkerRepliesTest {
-    private static final Idl IDL = Idl.ofResource("/io.pve.oci.varlink");
+    private static final Idl IDL = IdlParser.ofResource("/io.pve.oci.varlink");
 
     private static WorkerReplies.Message read(String json) throws VarlinkException {
         return new WorkerReplies(IDL)

@@ -3,11 +3,12 @@ package pve.oci.service;
 import java.util.Map;
 import pve.oci.text.Text;
 import pve.oci.varlink.Idl;
+import pve.oci.varlink.IdlParser;
 import pve.oci.varlink.VarlinkException;
 
 /** A frame of a worker that was taken over: read as the interface has it, or refused by an error that says so. */
 public final class WorkerReplyFuzz {
-    private static final Idl IDL = Idl.ofResource("/io.pve.oci.varlink");
+    private static final Idl IDL = IdlParser.ofResource("/io.pve.oci.varlink");
     private static final WorkerReplies REPLIES = new WorkerReplies(IDL);
 
     private WorkerReplyFuzz() {}

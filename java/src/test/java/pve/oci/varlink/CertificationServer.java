@@ -19,7 +19,7 @@ import pve.oci.linux.ChannelSocket;
 public final class CertificationServer {
     private static final String NAME = "org.varlink.certification";
     private static final String CLIENT_ID = "client";
-    private static final Idl IDL = Idl.parse("""
+    private static final Idl IDL = IdlParser.parse("""
             interface org.varlink.certification
             type Interface (foo: ?[]?[string](foo, bar, baz), anon: (foo: bool, bar: bool))
             type MyType (

@@ -14,7 +14,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class IdlTest {
-    private static final Idl IDL = Idl.parse("""
+    private static final Idl IDL = IdlParser.parse("""
             # comment
             interface org.example.test
             type Kind (small, large)
@@ -49,7 +49,7 @@ class IdlTest {
                 "interface org.x something A ()"
             })
     void refuses_what_is_no_definition(String text) {
-        assertThatThrownBy(() -> Idl.parse(text)).isInstanceOf(IllegalArgumentException.class);
+        assertThatThrownBy(() -> IdlParser.parse(text)).isInstanceOf(IllegalArgumentException.class);
     }
 
     static List<List<Object>> values() {

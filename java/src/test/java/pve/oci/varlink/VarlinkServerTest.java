@@ -27,7 +27,7 @@ import pve.oci.linux.UnixSocket;
 /** The protocol, with an interface that has nothing to do with images. */
 class VarlinkServerTest {
     private static final int MAXIMUM_FRAME = 100_000;
-    private static final Idl IDL = Idl.parse("""
+    private static final Idl IDL = IdlParser.parse("""
             interface org.example.test
             method Echo(text: string) -> (text: string)
             method CountDescriptors(first: int) -> (isOpen: bool)

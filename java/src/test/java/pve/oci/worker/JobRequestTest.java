@@ -16,6 +16,7 @@ import pve.oci.json.JsonFormatException;
 import pve.oci.json.JsonLimits;
 import pve.oci.layer.LayerLimits;
 import pve.oci.varlink.Idl;
+import pve.oci.varlink.IdlParser;
 import pve.oci.varlink.VarlinkException;
 
 /** What a worker makes of the daemon's requests, and what it refuses by name. */
@@ -113,7 +114,7 @@ class JobRequestTest {
 
     @Test
     void every_method_of_the_interface_is_an_action() throws Exception {
-        Idl idl = Idl.ofResource("/io.pve.oci.worker.varlink");
+        Idl idl = IdlParser.ofResource("/io.pve.oci.worker.varlink");
         TreeSet<String> methods = new TreeSet<>();
         for (JobRequest.Action action : JobRequest.Action.values()) {
             methods.add(action.method().substring(idl.name().length() + 1));
@@ -123,7 +124,7 @@ class JobRequestTest {
 
     @Test
     void every_limit_of_the_interface_is_read() throws Exception {
-        Idl idl = Idl.ofResource("/io.pve.oci.worker.varlink");
+        Idl idl = IdlParser.ofResource("/io.pve.oci.worker.varlink");
         for (String limit : idl.struct("Limits").fields().keySet()) {
             Map<String, @Nullable Object> parameters = parse(EXTRACT);
             parameters.put("limits", Map.of());
