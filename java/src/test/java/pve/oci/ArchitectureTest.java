@@ -8,6 +8,8 @@ import com.tngtech.archunit.core.domain.JavaClasses;
 import com.tngtech.archunit.core.importer.ImportOption;
 import com.tngtech.archunit.junit.AnalyzeClasses;
 import com.tngtech.archunit.junit.ArchTest;
+import com.tngtech.archunit.library.dependencies.SliceAssignment;
+import com.tngtech.archunit.library.dependencies.SliceIdentifier;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -17,6 +19,7 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Assertions;
 
 /** Who may depend on whom: the table of ARCHITECTURE.md. */
@@ -165,6 +168,44 @@ class ArchitectureTest {
             }
         }
         Assertions.assertEquals(Set.of(), twice);
+    }
+
+    /** A nested class belongs to the file that it is in. */
+    @ArchTest
+    static void files_have_no_cycles(JavaClasses classes) {
+        slices().assignedFrom(new SliceAssignment() {
+                    @Override
+                    public SliceIdentifier getIdentifierOf(JavaClass type) {
+                        return SliceIdentifier.of(fileOf(type));
+                    }
+
+                    @Override
+                    public String getDescription() {
+                        return "files";
+                    }
+                })
+                .should()
+                .beFreeOfCycles()
+                .check(classes);
+    }
+
+    private static String fileOf(JavaClass type) {
+        return type.getName().split("\\$", -1)[0];
+    }
+
+    @ArchTest
+    static void no_source_file_is_longer_than_400_lines(JavaClasses classes) throws IOException {
+        Path sources = Path.of(System.getProperty("basedir", "")).resolve("java/src");
+        Set<String> tooLong = new TreeSet<>();
+        try (Stream<Path> files = Files.walk(sources)) {
+            for (Path file :
+                    files.filter(path -> path.toString().endsWith(".java")).toList()) {
+                if (Files.readAllLines(file).size() > 400) {
+                    tooLong.add(file.toString());
+                }
+            }
+        }
+        Assertions.assertEquals(Set.of(), tooLong);
     }
 
     @ArchTest

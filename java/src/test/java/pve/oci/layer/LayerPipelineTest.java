@@ -19,9 +19,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.provider.ValueSource;
-import pve.oci.archive.BlobSource;
 import pve.oci.archive.Layer;
-import pve.oci.linux.NativeBuffer;
 import pve.oci.oci.Descriptor;
 import pve.oci.oci.Digest;
 import pve.oci.oci.ImageError;
@@ -40,37 +38,6 @@ class LayerPipelineTest {
 
     LayerPipelineTest(int cores) {
         this.cores = cores;
-    }
-
-    /** Bytes in memory as a blob that counts whether it was closed. */
-    private final class MemoryBlob implements BlobSource {
-        private final byte[] bytes;
-        private final long claimed;
-        private final AtomicInteger at = new AtomicInteger();
-
-        MemoryBlob(byte[] bytes, long claimed) {
-            this.bytes = bytes;
-            this.claimed = claimed;
-            open.incrementAndGet();
-            opened.add(this);
-        }
-
-        @Override
-        public long size() {
-            return claimed;
-        }
-
-        @Override
-        public int read(NativeBuffer into) throws IOException {
-            int length = Math.min(bytes.length - at.get(), into.size());
-            into.buffer().put(0, bytes, at.getAndAdd(length), length);
-            return length;
-        }
-
-        @Override
-        public void close() {
-            open.decrementAndGet();
-        }
     }
 
     @AfterEach
@@ -106,7 +73,7 @@ class LayerPipelineTest {
                 2,
                 new Descriptor(TYPE, digest(blob), blob.length, Map.of(), null),
                 digest(content),
-                () -> new MemoryBlob(blob, blob.length));
+                () -> new MemoryBlob(blob, blob.length, open, opened));
     }
 
     private LayerPipeline pipeline(Layer... layers) {
@@ -207,31 +174,6 @@ class LayerPipelineTest {
         }
     }
 
-    /** A blob that goes on as zeros for longer than anybody waits. */
-    private final class EndlessBlob implements BlobSource {
-        private final MemoryBlob start;
-
-        EndlessBlob(byte[] bytes) {
-            start = new MemoryBlob(bytes, 1L << 50);
-        }
-
-        @Override
-        public long size() {
-            return start.size();
-        }
-
-        @Override
-        public int read(NativeBuffer into) throws IOException {
-            int length = start.read(into);
-            return length > 0 ? length : into.size();
-        }
-
-        @Override
-        public void close() {
-            start.close();
-        }
-    }
-
     @Test
     void closes_while_padding_goes_on_for_ever() throws IOException {
         byte[] blob = gzip(content(1000));
@@ -240,7 +182,7 @@ class LayerPipelineTest {
                 1,
                 new Descriptor(TYPE, digest(blob), 1L << 50, Map.of(), null),
                 digest(content(1000)),
-                () -> new EndlessBlob(blob));
+                () -> new EndlessBlob(new MemoryBlob(blob, 1L << 50, open, opened)));
         try (LayerPipeline pipeline = pipeline(layer)) {
             pipeline.beginLayer();
         }
@@ -320,7 +262,7 @@ class LayerPipelineTest {
                 1,
                 new Descriptor(TYPE, digest(content), 6000, Map.of(), null),
                 digest(content),
-                () -> new MemoryBlob(content, 6000));
+                () -> new MemoryBlob(content, 6000, open, opened));
         try (LayerPipeline pipeline = pipeline(layer)) {
             pipeline.beginLayer();
             assertThatThrownBy(pipeline::skip).hasMessageContaining("archive is truncated, 1000 bytes");
@@ -338,7 +280,7 @@ class LayerPipelineTest {
                 1,
                 new Descriptor(TYPE, digest(blob), blob.length, Map.of(), null),
                 digest(content),
-                () -> new MemoryBlob(changed, changed.length));
+                () -> new MemoryBlob(changed, changed.length, open, opened));
         try (LayerPipeline pipeline = pipeline(layer)) {
             pipeline.beginLayer();
             assertThatThrownBy(pipeline::skip)
@@ -399,7 +341,7 @@ class LayerPipelineTest {
                 1,
                 new Descriptor(TYPE, digest(blob), blob.length, Map.of(), null),
                 digest(new byte[1]),
-                () -> new MemoryBlob(blob, blob.length));
+                () -> new MemoryBlob(blob, blob.length, open, opened));
         try (LayerPipeline pipeline = pipeline(layer)) {
             pipeline.beginLayer();
             pipeline.skip();
@@ -424,7 +366,7 @@ class LayerPipelineTest {
                 1,
                 new Descriptor(TYPE, digest(new byte[1]), blob.length, Map.of(), null),
                 digest(new byte[0]),
-                () -> new MemoryBlob(blob, blob.length));
+                () -> new MemoryBlob(blob, blob.length, open, opened));
         try (LayerPipeline pipeline = pipeline(changed)) {
             pipeline.beginLayer();
             assertThatThrownBy(pipeline::skip).hasMessageContaining("blob has the digest " + digest(blob));
