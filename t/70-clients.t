@@ -133,8 +133,11 @@ subtest 'varlink-go' => sub {
     my $pid = fork() // die "fork: $!\n";
     if (!$pid) {
         exec(
-            'java', '-XX:TieredStopAtLevel=1', '-cp', class_path(),
-            'pve.oci.varlink.CertificationServer', $socket
+            'java', '-XX:TieredStopAtLevel=1',
+            '-Dorg.newsclub.net.unix.library.override='
+                . home()
+                . '/native/libjunixsocket-native.so',
+            '-cp', class_path(), 'pve.oci.varlink.CertificationServer', $socket
         ) or POSIX::_exit(98);
     }
     ok(wait_until(sub { -S $socket }), 'the server listens');
