@@ -1,6 +1,6 @@
-# Image archives that other tools write, made afresh: detect, inspect, verify and extract must agree
-# on each of them, and the tree must be the image's. crane and Jib are not in Debian: their layout is
-# made here.
+# Image archives that other tools write, made afresh: detect, inspect, verify and extract must
+# agree on each of them, and the tree must be the image's. crane and Jib are not in Debian: their
+# layout is made here.
 
 use v5.36;
 

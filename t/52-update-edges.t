@@ -241,7 +241,8 @@ my @CONTENTS = (
     'mkdir -m 777 NAME',
     'ln -s NAME NAME', 'head -c 100000 /dev/urandom >NAME', 'truncate -s 10G NAME',
     'mkdir -m 700 NAME',
-    "mkdir -m 700 NAME; ln -s $VICTIM NAME/new; ln -s $VICTIM NAME/old; ln -s $VICTIM/journal NAME/journal",
+    "mkdir -m 700 NAME; ln -s $VICTIM NAME/new; ln -s $VICTIM NAME/old;"
+        . " ln -s $VICTIM/journal NAME/journal",
     "mkdir -m 700 NAME NAME/new NAME/old; echo '$JOURNAL' >NAME/journal; chmod 600 NAME/journal",
     'mkdir -m 700 NAME; mkfifo NAME/journal', 'mkdir -m 700 NAME; truncate -s 10G NAME/journal',
 );

@@ -75,8 +75,10 @@ subtest 'failures change nothing' => sub {
     like($errors, qr/unauthorized|authentication required/, 'message');
     my ($none) = pve_oci('outdated', $ROOTDIR);
     is($none, 0, 'outdated goes on');
-    like((pve_oci('outdated', $ROOTDIR))[1], qr/unknown: .*(?:unauthorized|authentication)/,
-        'and says why');
+    like(
+        (pve_oci('outdated', $ROOTDIR))[1], qr/unknown: .*(?:unauthorized|authentication)/,
+        'and says why'
+    );
     ($code, undef, $errors) =
         pve_oci('update', $ROOTDIR, '--pull', "$NAME-none", '--embedded', @LOGIN);
     is($code, 1, 'a tag that is not there');

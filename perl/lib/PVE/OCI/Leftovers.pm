@@ -13,9 +13,9 @@ use PVE::OCI::RootDirectory;
 my $MAXIMUM = 10_000; # a new root directory holds a handful of directories
 my $MAXIMUM_DEPTH = 64;
 
-# Calls $visit with the path and the status of each entry below the top, until it returns something, which is
-# returned then. Of another file system, and of lost+found, only the first level is listed: volumes
-# may be full of files.
+# Calls $visit with the path and the status of each entry below the top, until it returns
+# something, which is returned then. Of another file system, and of lost+found, only the first
+# level is listed: volumes may be full of files.
 my sub walk ($top, $visit) {
     my @status = lstat($top) or return;
     my @pending = (['', $status[0], 0]);

@@ -37,9 +37,9 @@ my sub own_parameters ($method, $call) {
     return {};
 }
 
-# For one of the methods that work on an image or a root directory. Archive and root are
-# { handle, ... }, undef for a method without; maps are { uid_map, gid_map }; call are the parameters
-# of the call.
+# For one of the methods that work on an image or a root directory. Archive and root are { handle,
+# ... }, undef for a method without; maps are { uid_map, gid_map }; call are the parameters of the
+# call.
 sub job ($method, $archive, $root, $maps, $call, $limits) {
     my $parameters = own_parameters($method, $call);
     my @handles;

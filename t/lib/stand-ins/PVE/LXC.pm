@@ -28,6 +28,8 @@ sub umount_all ($vmid, $storage_cfg, $conf, $no_error = 0) {
     return;
 }
 
-sub config_list () { return { map { $_ => {} } keys %rootdirs } }
+sub config_list () {
+    return { map { $_ => {} } keys %rootdirs };
+}
 
 1;

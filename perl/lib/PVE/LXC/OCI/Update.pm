@@ -34,7 +34,8 @@ my sub mapped_root ($id_map, $type) {
 
 # A root file system without a container's configuration.
 my sub rootfs_place ($rootdir, $options) {
-    require File::Spec;                                     # not above: only the command works on these
+    # not above: only the command works on these
+    require File::Spec;
     $rootdir = File::Spec->rel2abs($rootdir);
     my $id_map = $options->{id_map} // default_id_map($rootdir);
     return {
@@ -46,7 +47,8 @@ my sub rootfs_place ($rootdir, $options) {
 
 # Where the image came from, and what the registry has under that name now.
 my sub registry_state ($place, $options) {
-    require PVE::OCI::Registry;                             # not above: it needs skopeo, which few commands do
+    # not above: it needs skopeo, which few commands do
+    require PVE::OCI::Registry;
     my $origin = PVE::OCI::Origin::read_from($place->{rootdir}) // {};
     my $recorded = PVE::OCI::Registry::recorded($origin->{referenceName} // '');
     my $reference = $options->{reference} // ($recorded // {})->{text} // PVE::OCI::Varlink::fail(

@@ -9,8 +9,8 @@ package PVE::LXC::OCI::UpdateSteps;
 #     conf       the container's configuration; missing for a root file system without one
 #     write      takes a changed configuration
 #
-# Whatever is broken off here, by an error, a signal or a power cut, is put in order by the next call
-# for the same place: what was not switched is taken back, what was switched is finished.
+# Whatever is broken off here, by an error, a signal or a power cut, is put in order by the next
+# call for the same place: what was not switched is taken back, what was switched is finished.
 
 use v5.36;
 
@@ -185,7 +185,8 @@ my sub warn_of_user ($place, $options, $current, $init, $kept) {
         "warning: the command now runs as user $init->{uid}, before it was $current->{uid}"
             . (
                 @paths
-                ? ", which owns data in @paths: --chown $current->{uid}:$init->{uid} gives it to the new one"
+                ? ", which owns data in @paths: --chown $current->{uid}:$init->{uid} gives it to the"
+                . ' new one'
                 : ''
             ),
     );
@@ -205,7 +206,8 @@ my sub prepare ($place, $reply, $origin, $options) {
         my $then = PVE::LXC::OCI::Merge::settings_then($conf // {}, $then_config, $rootdir);
         say_line(
             $place,
-            'warning: it is not known what the old image wanted: settings that both have are the new one\'s'
+            'warning: it is not known what the old image wanted: settings that both have are'
+                . ' the new one\'s'
         ) if !$then;
         my $now = PVE::LXC::OCI::Merge::settings($conf // {}, $config, $new, $then, $say);
         my @missing = PVE::LXC::OCI::Init::missing_directories($new, $now->{directories});
@@ -287,7 +289,8 @@ my sub stage ($place, $archive, $keep, $options) {
     die $error if !$caught || $caught->{name} !~ /\Aio\.pve\.oci\.(?:NoRecord|RecordDamaged)\z/;
     PVE::OCI::Error->throw(
         $caught->{name},
-        "$caught->{message}: --base ARCHIVE makes it from the archive of the image that is there now,"
+        "$caught->{message}: --base ARCHIVE makes it from the archive of the image that is"
+            . ' there now,'
             . ' --discard-changes goes on without it',
         $caught->{parameters},
     );

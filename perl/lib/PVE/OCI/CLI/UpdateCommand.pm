@@ -1,7 +1,7 @@
 package PVE::OCI::CLI::UpdateCommand;
 
-# The verbs diff, update, rollback and outdated: of root file systems, or of containers by VMID where
-# the modules of Proxmox VE are installed.
+# The verbs diff, update, rollback and outdated: of root file systems, or of containers by VMID
+# where the modules of Proxmox VE are installed.
 
 use v5.36;
 

@@ -20,8 +20,8 @@ import pve.oci.linux.FileStatus;
  * however large a volume is that is mounted below: one that holds more than {@link #MAXIMUM_IN_VOLUME} entries is not
  * listed further but closed, which means that nothing in it may be made, changed or removed.
  *
- * <p>This is the answer to "may this root directory be used?" for the daemon and for workers alike; the embedded engine's
- * caller has the same rule in PVE::OCI::RootDirectory.
+ * <p>This is the answer to "may this root directory be used?" for the daemon and for workers alike; the embedded
+ * engine's caller has the same rule in PVE::OCI::RootDirectory.
  */
 public final class ExistingWalk {
     /** A new root file system has a handful of directories. The bound keeps a mistaken path from being walked. */
