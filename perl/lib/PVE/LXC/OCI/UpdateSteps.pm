@@ -180,15 +180,11 @@ my sub warn_of_user ($place, $options, $current, $init, $kept) {
     return if !$current || $current->{uid} == $init->{uid};
     return if grep { $_->[0] == $current->{uid} } ($options->{chown} // [])->@*;
     my @paths = PVE::LXC::OCI::Ownership::owned_by($place, $current->{uid}, $kept->@*);
+    my $advice = "--chown $current->{uid}:$init->{uid} gives it to the new one";
     say_line(
         $place,
         "warning: the command now runs as user $init->{uid}, before it was $current->{uid}"
-            . (
-                @paths
-                ? ", which owns data in @paths: --chown $current->{uid}:$init->{uid} gives it to the"
-                . ' new one'
-                : ''
-            ),
+            . (@paths ? ", which owns data in @paths: $advice" : ''),
     );
     return;
 }
