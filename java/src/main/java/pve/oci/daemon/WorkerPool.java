@@ -21,8 +21,11 @@ final class WorkerPool implements WorkerSource, AutoCloseable {
     /** What the settings say about spares. */
     record Limits(int maximumSpares, long idleMillis) {}
 
-    /** Jobs that follow each other within that time are a burst. */
-    private static final long BURST_NANOS = TimeUnit.SECONDS.toNanos(2);
+    /**
+     * Jobs that begin within that time of each other are a burst. It is short: on two cores a worker that starts beside a
+     * job takes its time from the job, which only pays when the next job would wait for it.
+     */
+    private static final long BURST_NANOS = TimeUnit.MILLISECONDS.toNanos(300);
 
     /** After that time without a job one spare is enough. */
     private static final long CALM_NANOS = TimeUnit.SECONDS.toNanos(10);
