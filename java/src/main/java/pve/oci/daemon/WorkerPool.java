@@ -22,8 +22,8 @@ final class WorkerPool implements WorkerSource, AutoCloseable {
     record Limits(int maximumSpares, long idleMillis) {}
 
     /**
-     * Jobs that begin within that time of each other are a burst. It is short: on two cores a worker that starts beside a
-     * job takes its time from the job, which only pays when the next job would wait for it.
+     * Jobs that begin within that time of each other are a burst. It is short: on two cores a worker that starts beside
+     * a job takes its time from the job, which only pays when the next job would wait for it.
      */
     private static final long BURST_NANOS = TimeUnit.MILLISECONDS.toNanos(300);
 
