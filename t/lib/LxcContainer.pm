@@ -60,6 +60,9 @@ sub start ($class, $rootdir, $conf, $is_ready) {
     # in the foreground and without a terminal, as pve-container@.service does it
     $self->{pid} = fork() // die "fork: $!\n";
     if ($self->{pid} == 0) {
+        # a shell that started the tests in the background ignores these, and what is ignored at its
+        # start a shell in the container cannot trap
+        $SIG{$_} = 'DEFAULT' for qw(INT QUIT HUP);
         open($_, '+<', '/dev/null') or POSIX::_exit(99) for \*STDIN, \*STDOUT, \*STDERR;
         my @log = ('-l', 'INFO', '-o', "$folder/log");
         exec('lxc-start', '-F', '-P', $folder, '-n', 'test', @log) or POSIX::_exit(99);
