@@ -16,6 +16,7 @@ import pve.oci.linux.NativeBuffer;
 import pve.oci.oci.ImageException;
 import pve.oci.rootfs.DirectoryReader;
 import pve.oci.rootfs.EntryPath;
+import pve.oci.rootfs.PathOpener;
 import pve.oci.rootfs.Steps;
 
 /**
@@ -25,8 +26,6 @@ import pve.oci.rootfs.Steps;
  * ever opened. Other volumes that are mounted below are told of, and not entered.
  */
 final class TreeWalk {
-    private static final int OPEN_DIRECTORY = Libc.O_RDONLY | Libc.O_DIRECTORY | Libc.O_NOFOLLOW | Libc.O_CLOEXEC;
-
     /** Names held at once, of a directory and of those above it. */
     private static final long MAXIMUM_NAMES_SIZE = 128 << 20;
 
@@ -62,7 +61,7 @@ final class TreeWalk {
     private final DirectoryReader reader = new DirectoryReader();
     private final FileStatus status = new FileStatus();
     private final CString name = new CString(EntryPath.PATH_MAX);
-    private final NativeBuffer openHow = NativeBuffer.allocate(24);
+    private final PathOpener opener = new PathOpener();
     private final NativeBuffer link = NativeBuffer.allocate(EntryPath.PATH_MAX);
     private long namesSize;
 
@@ -83,7 +82,7 @@ final class TreeWalk {
                     levels.pop();
                 } else {
                     byte[] child = level.names.get(level.order[level.at++]);
-                    push(levels, list(join(level.path, child), attributes, visitor));
+                    push(levels, list(PathOpener.join(level.path, child), attributes, visitor));
                 }
             }
         }
@@ -127,7 +126,7 @@ final class TreeWalk {
                 byte[] bytes = all.get(index);
                 status.read(fd.number(), name.set(bytes, 0, bytes.length));
                 boolean isMountPoint = status.isMountRoot();
-                byte[] full = join(path, bytes);
+                byte[] full = PathOpener.join(path, bytes);
                 visitor.visit(entry(fd, full, bytes, attributes), isMountPoint);
                 if (status.isDirectory() && !isMountPoint && full.length < EntryPath.PATH_MAX) {
                     directories.add(bytes);
@@ -168,12 +167,8 @@ final class TreeWalk {
     }
 
     private @Nullable Fd open(byte[] path) throws ErrnoException {
-        byte[] bytes = path.length == 0 ? new byte[] {'.'} : path;
-        long resolve = Libc.RESOLVE_BENEATH | Libc.RESOLVE_NO_SYMLINKS | Libc.RESOLVE_NO_MAGICLINKS;
-        // struct open_how: flags, mode, resolve
-        openHow.buffer().putLong(0, OPEN_DIRECTORY).putLong(8, 0).putLong(16, resolve);
         try {
-            return new Fd(Libc.openat2(root.number(), name.set(bytes, 0, bytes.length), openHow.address()));
+            return opener.directory(root, path);
         } catch (ErrnoException e) {
             // of an owner outside the ID map, as lost+found may be: nobody in the container can have written in it
             if (e.errno() == Errno.EACCES) {
@@ -181,15 +176,5 @@ final class TreeWalk {
             }
             throw e;
         }
-    }
-
-    private static byte[] join(byte[] directory, byte[] bytes) {
-        if (directory.length == 0) {
-            return bytes;
-        }
-        byte[] path = Arrays.copyOf(directory, directory.length + 1 + bytes.length);
-        path[directory.length] = '/';
-        System.arraycopy(bytes, 0, path, directory.length + 1, bytes.length);
-        return path;
     }
 }

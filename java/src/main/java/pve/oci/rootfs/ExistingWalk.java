@@ -106,7 +106,7 @@ public final class ExistingWalk {
         }
         counts.merge(directory.mountId, names.size(), Integer::sum);
         for (byte[] bytes : names) {
-            byte[] path = join(directory.path, bytes);
+            byte[] path = PathOpener.join(directory.path, bytes);
             status.read(fd.number(), name.set(bytes));
             if (status.isDirectory()) {
                 add(fd, bytes, path);
@@ -178,15 +178,5 @@ public final class ExistingWalk {
 
     private static String asText(byte[] path) {
         return new String(path, StandardCharsets.ISO_8859_1);
-    }
-
-    private static byte[] join(byte[] parent, byte[] name) {
-        if (parent.length == 0) {
-            return name;
-        }
-        byte[] path = Arrays.copyOf(parent, parent.length + 1 + name.length);
-        path[parent.length] = '/';
-        System.arraycopy(name, 0, path, parent.length + 1, name.length);
-        return path;
     }
 }

@@ -1,5 +1,6 @@
 package pve.oci.rootfs;
 
+import java.util.Arrays;
 import pve.oci.linux.CString;
 import pve.oci.linux.ErrnoException;
 import pve.oci.linux.Fd;
@@ -32,5 +33,16 @@ public final class PathOpener {
     public Fd directory(Fd root, byte[] bytes) throws ErrnoException {
         byte[] named = bytes.length == 0 ? SELF : bytes;
         return new Fd(Libc.openat2(root.number(), path.set(named), openHow.address()));
+    }
+
+    /** The path of a name in a directory. */
+    public static byte[] join(byte[] directory, byte[] name) {
+        if (directory.length == 0) {
+            return name;
+        }
+        byte[] joined = Arrays.copyOf(directory, directory.length + 1 + name.length);
+        joined[directory.length] = '/';
+        System.arraycopy(name, 0, joined, directory.length + 1, name.length);
+        return joined;
     }
 }

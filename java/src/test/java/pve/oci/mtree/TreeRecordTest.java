@@ -81,7 +81,7 @@ class TreeRecordTest {
                 Map.entry("setfattr -x user.k etc/c", "changed /etc/c [xattr]"),
                 Map.entry("setfattr -n user.j -v w usr", "changed /usr [xattr]"),
                 Map.entry("rm f; mkdir f", "changed /f [type]"),
-                Map.entry("rm null; mknod null c 1 5; touch -r bin/a -h null", "changed /null [time, device]"),
+                Map.entry("rm null; mknod null c 1 5; touch -hd @9 null", "changed /null [time, device]"),
                 Map.entry("ln -sfn c usr/lib/l; touch -hd @1 usr/lib/l", "changed /usr/lib/l [time, link]"),
                 Map.entry("echo x >tmp/x", "added /tmp/x expected: temporary"),
                 Map.entry("echo x >etc/hosts", "added /etc/hosts expected: host"),
