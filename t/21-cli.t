@@ -236,6 +236,33 @@ subtest 'an ID map that is not allowed' => sub {
     );
 };
 
+subtest 'what to do about a limit, and without a record' => sub {
+    my sub err_of ($name, $parameters, @words) {
+        $parameters->{message} = 'm';
+        my $reply = ['reply', { error => "io.pve.oci.$name", parameters => $parameters }];
+        my ($daemon, $code, $out, $err) = run_with([$reply], @words);
+        is($code, 1, 'exit code');
+        return $err =~ s/\Apve-oci: extract: m\n//r;
+    }
+    my $limit = { limit => 'maximumSize', maximum => 1 << 20 };
+    my $setting = "pve-oci: extract: the limit is maximum-size in /etc/pve-ocid.conf;"
+        . " raise it if you trust the image\n";
+    is(err_of('LimitExceeded', $limit, qw(extract a b)), $setting, 'a setting');
+    is(
+        err_of('LimitExceeded', $limit, qw(extract a b --max-bytes 1M)),
+        "pve-oci: extract: the limit is that of --max-bytes\n", 'an option'
+    );
+    is(
+        err_of('LimitExceeded', $limit, qw(extract a b --max-bytes 2M)), $setting,
+        'a setting that is lower than the option'
+    );
+    like(
+        err_of('NoRecord', {}, 'diff', $DIRECTORY),
+        qr/: diff: pct create and extract --record write it; update takes --base ARCHIVE instead$/m,
+        'no record'
+    );
+};
+
 subtest 'no daemon' => sub {
     my ($code, $out, $err) = run('info', '--socket', "$DIRECTORY/none");
     is($code, 69, 'exit code');
@@ -440,6 +467,7 @@ subtest 'completion' => sub {
         [['extract', '--arch', 'arm'], ['arm', 'arm64']], [['extract', '--uidmap', ''], []],
         [['-'], [map { "--$_" } @PVE::OCI::CLI::Options::COMMON]],
         [['extract', 'a b'], ['a b.tar']], [['extract', '--socket', 'a b'], ['a b.tar']],
+        [['integrate', ''], []], [['jobs', 'a'], []],
     );
     open(my $file, '>', "$DIRECTORY/a b.tar") or die $!;
     for my $case (@cases) {

@@ -127,7 +127,8 @@ for my $bad (
 unlink($FILE);
 is(
     run($ROOTFS),
-    "1|pve-oci: env: there is no /.pve.env in '$ROOTFS': not made from an OCI image?\n",
+    "1|pve-oci: env: there is no /.pve.env in '$ROOTFS': containers have it"
+        . " that pct create has made from an OCI image\n",
     'no file'
 );
 symlink('/etc/passwd', $FILE) or die $!;

@@ -243,8 +243,27 @@ my sub exit_code_of ($error) {
     return $PVE::OCI::CLI::Verbs::ERROR_EXIT_CODES->{$name} // $PVE::OCI::CLI::Verbs::EXIT_FAILED;
 }
 
+# Where a limit that was exceeded comes from: the option of that limit, if it has its value.
+my sub limit_hint ($parameters, $given) {
+    my ($limit, $maximum) = map { $_ // '' } $parameters->@{qw(limit maximum)};
+    for my $option (qw(max-bytes max-entries)) {
+        my $wanted = $given->{$option} // next;
+        return "the limit is that of --$option"
+            if $limit eq ($option eq 'max-bytes' ? 'maximumSize' : 'maximumEntries')
+            && $maximum eq number($option, $wanted);
+    }
+    my $key = $limit =~ s/([A-Z])/-\l$1/gr;
+    require PVE::OCI::Settings; # not above: few commands fail
+    return if !grep { $_ eq $key } PVE::OCI::Settings::keys_of_file();
+    return "the limit is $key in /etc/pve-ocid.conf; raise it if you trust the image";
+}
+
 # What the user can do about an error, undef if nothing is known.
-my sub hint ($error) {
+my sub hint ($error, $given) {
+    return limit_hint($error->{parameters}, $given)
+        if $error->{name} eq 'io.pve.oci.LimitExceeded';
+    return 'pct create and extract --record write it; update takes --base ARCHIVE instead'
+        if $error->{name} eq 'io.pve.oci.NoRecord';
     return
         'is pve-ocid.socket started? See systemctl status pve-ocid.socket, journalctl -u pve-ocid'
         if $error->{name} eq 'ConnectFailed'
@@ -315,7 +334,7 @@ sub main (@words) {
     return $PVE::OCI::CLI::Verbs::EXIT_SIGNAL + $SIGNALS->{ $interrupt->{name} } if $interrupt;
     my $caught = PVE::OCI::Error::caught($error);
     if ($caught) {
-        my $hint = hint($caught);
+        my $hint = hint($caught, $given);
         report($name, $hint) if defined($hint);
         report($name, "error $caught->{name}") if $given->{verbose};
     }

@@ -150,7 +150,9 @@ sub read_from ($rootdir) {
     my $content = PVE::OCI::Rootfs::run_in(
         $rootdir, sub { scalar(PVE::OCI::Rootfs::read_file($PATH, $MAX_SIZE)) },
     );
-    die "there is no $PATH in '$rootdir': not made from an OCI image?\n" if !defined($content);
+    die "there is no $PATH in '$rootdir': containers have it that pct create has made from an OCI"
+        . " image\n"
+        if !defined($content);
     return decode($content);
 }
 

@@ -2,7 +2,7 @@ package PVE::OCI::Settings;
 
 # What this side of the socket needs of /etc/pve-ocid.conf, see pve-ocid.conf(5): the limits that
 # the embedded engine must keep as the daemon's workers do, and whether it may stand in for the
-# daemon. Keys that concern only the daemon are left to the daemon.
+# daemon.
 
 use v5.36;
 
@@ -38,6 +38,9 @@ my $OTHERS = {
     'hang' => ['count', 10, 86_400],
 };
 
+# Those that concern the daemon alone: it checks their values.
+our $IS_OF_DAEMON = { map { $_ => 1 } qw(idle-exit jobs queue spare-idle spares verbose) };
+
 my $FLAGS =
     { (map { $_ => 1 } qw(yes on true 1)), (map { $_ => 0 } qw(no off false 0)) };
 
@@ -60,6 +63,11 @@ my sub parse_value ($text, $unit, $minimum = 0, $maximum = 0) {
 
 my sub fail ($message) { PVE::OCI::Error->throw('InvalidSettings', $message) }
 
+# Every key that the file may have.
+sub keys_of_file () {
+    return map { keys $_->%* } $LIMITS, $OTHERS, $IS_OF_DAEMON;
+}
+
 # The settings that the file has, by their keys. What is wrong with one of them is an error: an
 # administrator who wrote a limit wants it kept. There may be no file.
 sub read_file ($path = $FILE) {
@@ -69,7 +77,8 @@ sub read_file ($path = $FILE) {
         next if $line !~ /\A\s*[^\s#]/;
         my ($key, $value) = $line =~ /\A\s*([^=]*?)\s*=\s*(.*?)\s*\z/
             or fail("$path:$.: not of the form key = value");
-        my $row = $LIMITS->{$key} // $OTHERS->{$key} // next;
+        next if $IS_OF_DAEMON->{$key};
+        my $row = $LIMITS->{$key} // $OTHERS->{$key} // fail("$path:$.: unknown key: $key");
         fail("$path:$.: $key is set a second time") if exists($settings->{$key});
         $settings->{$key} = parse_value($value, $row->@*)
             // fail("$path:$.: $key cannot be '$value', see pve-ocid.conf(5)");

@@ -87,6 +87,7 @@ sub completion_text () {
         map { ["--$_", join(' ', ($options->{$_}->{values} // $options->{$_}->{usual})->@*)] }
         grep { $options->{$_}->{values} || $options->{$_}->{usual} } @valued
     ]);
+    my $no_words = join('|', map { $_->{name} } grep { !$_->{arguments} } @verbs);
     my $is_file = join('|', map { "--$_" } grep { $options->{$_}->{is_file} } @valued);
     my $takes_value = join('|', map { "--$_" } @valued);
     return <<"END";
@@ -114,6 +115,7 @@ $verb_cases            esac
             case \$verb in
             '' | help) words='$names' ;;
             cancel) words=\$(pve-oci jobs --noheader 2>/dev/null | sed 's/ .*//') ;;
+            $no_words) return ;;
             *) mapfile -t COMPREPLY < <(compgen -f -- "\$current"); return ;;
             esac
             ;;

@@ -124,7 +124,8 @@ our $TABLE = {
     },
     'socket' => {
         spec => 's', value => 'PATH', key => 'socket', is_file => 1,
-        help => "socket of pve-ocid; default: $PVE::OCI::DEFAULT_SOCKET",
+        help => 'socket of pve-ocid, which is then used in any case;'
+            . " default: $PVE::OCI::DEFAULT_SOCKET",
     },
     'status' => {
         spec => '', key => 'status',

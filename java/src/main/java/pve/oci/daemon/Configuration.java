@@ -3,6 +3,7 @@ package pve.oci.daemon;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.AccessDeniedException;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -66,9 +67,13 @@ final class Configuration {
         return new String(bytes, StandardCharsets.UTF_8);
     }
 
-    private static String reason(FileSystemException e) {
+    /** What the exception says by its class only, or not without the file's name. */
+    static String reason(FileSystemException e) {
         if (e instanceof NoSuchFileException) {
             return "there is no such file";
+        }
+        if (e instanceof AccessDeniedException) {
+            return "permission denied";
         }
         return e.getReason() == null ? e.getClass().getSimpleName() : e.getReason();
     }

@@ -257,8 +257,8 @@ enum Setting {
         } catch (NumberFormatException | ArithmeticException e) {
             // said below
         }
-        throw new ValueException(
-                key + " is a number from " + format(minimum) + " to " + format(maximum) + ", not: " + text);
+        throw new ValueException(key + " is a number from " + format(minimum) + " to " + format(maximum)
+                + (unit == Unit.BYTES ? " (K, M, G or T may follow it), not: " : ", not: ") + text);
     }
 
     /** As it may be written in the file. */

@@ -2,6 +2,7 @@ package pve.oci.daemon;
 
 import java.io.FileDescriptor;
 import java.io.IOException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
@@ -53,9 +54,18 @@ record SocketFile(
             return of(cast.as(AFUNIXServerSocketChannel.class), bound, file.toString());
         } catch (IOException e) {
             bound.close();
-            throw new IOException("cannot listen on " + file + ": " + e.getMessage(), e);
+            String reason = e instanceof FileSystemException failed ? Configuration.reason(failed) : e.getMessage();
+            throw new IOException("cannot listen on " + file + ": " + reason, e);
         } finally {
-            Files.deleteIfExists(hidden);
+            deleteQuietly(hidden);
+        }
+    }
+
+    private static void deleteQuietly(Path file) {
+        try {
+            Files.deleteIfExists(file);
+        } catch (IOException e) {
+            // what is said is why it cannot be made
         }
     }
 

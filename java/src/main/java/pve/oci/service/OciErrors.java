@@ -3,6 +3,7 @@ package pve.oci.service;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
+import pve.oci.linux.Errno;
 import pve.oci.linux.ErrnoException;
 import pve.oci.text.Text;
 import pve.oci.varlink.VarlinkException;
@@ -57,9 +58,17 @@ final class OciErrors {
 
     /** @param what the file, or what else the system call was about */
     static VarlinkException systemError(String what, @Nullable String path, ErrnoException e) {
+        return systemError(Text.clean(what) + ": " + e.getMessage(), e, path);
+    }
+
+    static VarlinkException cannotOpen(String path, ErrnoException e) {
+        return systemError("cannot open " + Text.clean(path) + ": " + Errno.describe(e.errno()), e, path);
+    }
+
+    private static VarlinkException systemError(String message, ErrnoException e, @Nullable String path) {
         Map<String, @Nullable Object> parameters = new LinkedHashMap<>(e.parameters());
         parameters.put("path", path);
-        return error("SystemError", Text.clean(what) + ": " + e.getMessage(), parameters);
+        return error("SystemError", message, parameters);
     }
 
     static VarlinkException workerFailed(String message) {

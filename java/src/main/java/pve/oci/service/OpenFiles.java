@@ -37,7 +37,7 @@ final class OpenFiles {
         try {
             return open(path, Libc.O_PATH | Libc.O_CLOEXEC | flags);
         } catch (ErrnoException e) {
-            throw OciErrors.systemError(path, path, e);
+            throw OciErrors.cannotOpen(path, e);
         }
     }
 

@@ -65,6 +65,7 @@ class ConfigurationTest {
         "jobs = 1K, jobs is a number",
         "jobs =, jobs is a number",
         "maximum-size = 99999999999999999T, maximum-size is a number",
+        "maximum-size = 20GB, 'maximum-size is a number from 1 to 1048576T (K, M, G or T may follow it), not: 20GB'",
         "verbose = perhaps, verbose is yes or no",
         "maximum-sizes = 1, unknown key: maximum-sizes",
         "jobs 3, not of the form key = value: jobs 3",

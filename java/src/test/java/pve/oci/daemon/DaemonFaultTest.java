@@ -327,6 +327,10 @@ class DaemonFaultTest {
     @Test
     void refuses_archive_that_is_no_file() throws Exception {
         try (TestClient client = daemon.connect()) {
+            Map<String, @Nullable Object> missing =
+                    client.call("io.pve.oci.DetectArchive", Map.of("archivePath", "/no/such/file"));
+            assertThat(Tree.at(missing, "parameters", "message"))
+                    .isEqualTo("cannot open /no/such/file: No such file or directory (ENOENT)");
             Map<String, @Nullable Object> reply =
                     client.call("io.pve.oci.DetectArchive", Map.of("archivePath", "/dev/null"));
             assertThat(Tree.at(reply, "parameters", "message"))

@@ -59,6 +59,15 @@ class SocketFileTest {
     }
 
     @Test
+    void says_why_it_cannot_listen() throws Exception {
+        String name = "x".repeat(300);
+        assertThatThrownBy(() -> SocketFile.listen(directory.resolve(name).toString()))
+                .hasMessageContaining("File name too long");
+        assertThatThrownBy(() -> SocketFile.listen("/sys/socket"))
+                .hasMessage("cannot listen on /sys/socket: Operation not permitted");
+    }
+
+    @Test
     void takes_systemds_socket_only_when_it_is_meant() throws Exception {
         String pid = Long.toString(ProcessHandle.current().pid());
         assertThat(SocketFile.ofSystemd(null, null)).isNull();
