@@ -125,6 +125,12 @@ subtest 'a daemon as systemd runs it' => sub {
     $said = `$program --config $config --check-config 2>&1`;
     is($? >> 8, 78, '--check-config fails, as ExecReload= wants it');
     like($said, qr/\Apve-ocid: \S+pve-ocid\.conf:1: unknown key: job\n\z/, 'and says why');
+    # as a shell has it, without the priorities of journald
+    $said = `script -qec '$program --config $config --socket $DIRECTORY/other' /dev/null`;
+    like(
+        $said, qr/\Apve-ocid: cannot serve: \S+:1: unknown key: job\r\n\z/,
+        'also on a terminal'
+    );
     write_file($config, "jobs = 3\n");
     is(`$program --config $config --check-config 2>&1`, '', 'a right one has nothing to say');
     is($? >> 8, 0, 'and passes');

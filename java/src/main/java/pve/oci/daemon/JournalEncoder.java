@@ -6,35 +6,52 @@ import ch.qos.logback.classic.spi.IThrowableProxy;
 import ch.qos.logback.classic.spi.StackTraceElementProxy;
 import ch.qos.logback.core.encoder.EncoderBase;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.List;
 import pve.oci.text.Text;
 
 /**
- * Lines for journald: each starts with its priority, {@code <N>} (sd-daemon(3)). An event's message is one line,
- * whatever is in it: a line break that came from a client or an image would forge a line of ours. Only the frames of a
- * stack trace make lines of their own.
+ * Lines for journald: each starts with its priority, {@code <N>} (sd-daemon(3)); for a terminal with the program's name
+ * instead. An event's message is one line, whatever is in it: a line break that came from a client or an image would
+ * forge a line of ours. Only the frames of a stack trace make lines of their own.
  */
 final class JournalEncoder extends EncoderBase<ILoggingEvent> {
+    private final boolean isForTerminal;
+
+    JournalEncoder(boolean isForTerminal) {
+        this.isForTerminal = isForTerminal;
+    }
+
     @Override
     public byte[] encode(ILoggingEvent event) {
-        String prefix = "<" + priority(event.getLevel()) + ">";
-        StringBuilder lines = new StringBuilder();
-        addLine(lines, prefix, event.getFormattedMessage());
+        String prefix = isForTerminal ? "pve-ocid: " : "<" + priority(event.getLevel()) + ">";
+        StringBuilder text = new StringBuilder();
+        for (String line : lines(event)) {
+            text.append(prefix).append(line).append('\n');
+        }
+        return text.toString().getBytes(StandardCharsets.UTF_8);
+    }
+
+    /** The event as lines that can be shown: the message, and what was thrown. */
+    static List<String> lines(ILoggingEvent event) {
+        List<String> lines = new ArrayList<>();
+        lines.add(clean(event.getFormattedMessage()));
         String introduction = "";
         for (IThrowableProxy thrown = event.getThrowableProxy(); thrown != null; thrown = thrown.getCause()) {
-            addLine(lines, prefix, introduction + thrown.getClassName() + ": " + thrown.getMessage());
+            lines.add(clean(introduction + thrown.getClassName() + ": " + thrown.getMessage()));
             for (StackTraceElementProxy frame : thrown.getStackTraceElementProxyArray()) {
-                addLine(lines, prefix, "    " + frame.getSTEAsString());
+                lines.add(clean("    " + frame.getSTEAsString()));
             }
             introduction = "Caused by: ";
         }
-        return lines.toString().getBytes(StandardCharsets.UTF_8);
+        return lines;
     }
 
-    private static void addLine(StringBuilder lines, String prefix, String unsafe) {
-        lines.append(prefix).append(Text.clean(unsafe.stripTrailing())).append('\n');
+    private static String clean(String unsafe) {
+        return Text.clean(unsafe.stripTrailing());
     }
 
-    private static int priority(Level level) {
+    static int priority(Level level) {
         return switch (level.toInt()) {
             case Level.ERROR_INT -> 3;
             case Level.WARN_INT -> 4;

@@ -14,9 +14,14 @@ class JournalEncoderTest {
     private static final String HOSTILE = "x\njob ended outcome=ok peer_uid=0\r\n<0>\u001b[2J\u009b1m\u202e";
 
     private static String encode(String message, @Nullable Throwable thrown) {
+        return encode(false, message, thrown);
+    }
+
+    private static String encode(boolean isForTerminal, String message, @Nullable Throwable thrown) {
         Logger logger = new LoggerContext().getLogger("test");
         return new String(
-                new JournalEncoder().encode(new LoggingEvent("test", logger, Level.WARN, message, thrown, null)),
+                new JournalEncoder(isForTerminal)
+                        .encode(new LoggingEvent("test", logger, Level.WARN, message, thrown, null)),
                 UTF_8);
     }
 
@@ -26,6 +31,14 @@ class JournalEncoderTest {
         assertThat(encode(HOSTILE, null))
                 .isEqualTo(
                         "<4>x\\x0ajob ended outcome=ok peer_uid=0\\x0d\\x0a<0>\\x1b[2J\\xc2\\x9b1m\\xe2\\x80\\xae\n");
+    }
+
+    @Test
+    void names_the_program_on_a_terminal() {
+        assertThat(encode(true, HOSTILE, null))
+                .startsWith("pve-ocid: x\\x0ajob")
+                .endsWith("\n")
+                .hasLineCount(1);
     }
 
     @Test
