@@ -18,6 +18,7 @@ use TestImage qw(entry write_image);
 use TestSupport qw(home process_status wait_until);
 
 plan(skip_all => 'needs root') if $> != 0;
+plan(skip_all => 'needs setfacl(1)') if system('setfacl --version >/dev/null 2>&1') != 0;
 plan(skip_all => 'needs make') if !-x home() . '/native/pve-oci-worker';
 
 my $COUNT = $ENV{PVE_OCI_TEST_KILLS} // 3;
@@ -35,6 +36,8 @@ END {
 my $ARCHIVE = write_image(
     "$DIRECTORY/image.tar",
     { Cmd => ['x'] },
+    entry('5', './', mode => 0711),
+    entry('5', 'volume/', mode => 01777),
     join('', map { entry('0', "dir$_/file", content => "$_" x 20_000) } 1 .. 300),
 );
 my $BANDWIDTH = 200; # KiB/s of what is read, so that it takes as long as that
@@ -43,14 +46,26 @@ my $daemon = RealDaemon->start();
 
 sub mount_root () {
     system('mount', '-t', 'tmpfs', '-o', 'mode=0750', 'tmpfs', $MOUNT) == 0 or die "mount\n";
+    # a directory of the container's, so that the image may change what it likes of it
     mkdir("$MOUNT/volume") or die "mkdir: $!\n";
+    chown(100000, 100000, "$MOUNT/volume") or die "chown: $!\n";
+    for my $directory ($MOUNT, "$MOUNT/volume") {
+        system('setfacl', '-m', 'u:7:rwx,d:g:8:rx', $directory) == 0 or die "setfacl failed\n";
+        utime(5_000, 5_000, $directory) or die "utime: $!\n";
+    }
     return;
 }
 
+# What is there, and all that an image may change of what was there before.
 sub state_of_root () {
-    my @status = stat($MOUNT);
     my @found = sort map { s{.*/}{}r } glob("$MOUNT/* $MOUNT/volume/*");
-    return sprintf('%o %d:%d %s', @status[2, 4, 5], "@found");
+    my @lines = "@found";
+    for my $directory ($MOUNT, "$MOUNT/volume") {
+        my @status = stat($directory);
+        push @lines, sprintf('%o %d:%d %d', @status[2, 4, 5, 9]);
+        push @lines, qx(getfacl -p --omit-header $directory 2>&1);
+    }
+    return join("\n", @lines);
 }
 
 sub extract ($root) {

@@ -211,7 +211,7 @@ my sub run ($settings, $request, $root, $on_reply) {
         # whatever the engine said: an image may have taken it over
         if ($root->{before}) {
             clean($settings, PVE::OCI::WorkerRequest::clean($root, $existing)) if $existing;
-            PVE::OCI::RootDirectory::restore($root->{link}, $root->{before});
+            PVE::OCI::RootDirectory::restore($root->{handle}, $root->{before});
         } elsif (!$request->{only_looks}) {
             clean($settings, PVE::OCI::WorkerRequest::abandon($root));
         }

@@ -157,7 +157,7 @@ sub open_root ($parameters, $descriptors, $settings, $maps, $keeps_system) {
             { rootDirectory => $path },
         );
     }
-    my $before = PVE::OCI::RootDirectory::attributes($handle);
+    my $before = PVE::OCI::RootDirectory::attributes($tree);
     # the engine may write where its own root is the owner
     if (!$maps->{is_own} && ($status[4] != $maps->{uid} || $status[5] != $maps->{gid})) {
         chown($maps->{uid}, $maps->{gid}, $link) or system_error($name, $path, 'fchownat');

@@ -71,12 +71,36 @@ my sub existing ($top, $before) {
     return [{ path => '', isDirectory => \1 }, @entries];
 }
 
+# Of the open directory and of those that look has found below it: path => what an image may change.
+my sub attributes_of ($top, $before) {
+    my $attributes = { '' => PVE::OCI::RootDirectory::attributes($top) };
+    for my $path (grep { $before->{$_}->@* && S_ISDIR($before->{$_}->[2]) } keys $before->%*) {
+        my $directory = PVE::OCI::RootDirectory::open_below($top, $path =~ s{\A/}{}r) // next;
+        $attributes->{$path} = PVE::OCI::RootDirectory::attributes($directory);
+    }
+    return $attributes;
+}
+
+# Gives them back, from the innermost outwards: what is done in a directory changes its time. An
+# image may have put links on the way, and another directory in the place of one.
+my sub give_back ($handle, $before, $attributes) {
+    for my $path (sort { length($b) <=> length($a) } keys $attributes->%*) {
+        my $directory = PVE::OCI::RootDirectory::open_below($handle, $path =~ s{\A/}{}r) // next;
+        my @status = stat($directory);
+        my $same = $path eq '' ? \@status : $before->{$path};
+        next if $status[0] != $same->[0] || $status[1] != $same->[1];
+        PVE::OCI::RootDirectory::restore($directory, $attributes->{$path});
+    }
+    return;
+}
+
 # Runs code that has an extraction done by the daemon, with these parameters. When the daemon dies
-# meanwhile, and has left files, the embedded engine removes them, and $say is told.
+# meanwhile, and has left files, the embedded engine removes them, and $say is told. Directories that
+# were there before get back what the image may have changed of them.
 sub clean_up_after ($top, $parameters, $say, $code) {
     my $before = look($top) // return $code->();
     opendir(my $directory, $top) or return $code->();
-    my $attributes = PVE::OCI::RootDirectory::attributes($directory);
+    my $attributes = attributes_of($directory, $before);
     my $reply = eval { $code->() };
     my $error = $@;
     return $reply if defined($reply);
@@ -89,7 +113,7 @@ sub clean_up_after ($top, $parameters, $say, $code) {
         $say->("the embedded engine has removed what pve-ocid had left in $top")
             if !defined(find($top, $before));
     }
-    PVE::OCI::RootDirectory::restore('/proc/self/fd/' . fileno($directory), $attributes);
+    give_back($directory, $before, $attributes);
     die $error;
 }
 

@@ -6,8 +6,10 @@ package PVE::OCI::RootDirectory;
 
 use v5.36;
 
-use Fcntl qw(O_NOFOLLOW S_ISDIR);
+use Fcntl qw(O_DIRECTORY O_NOFOLLOW S_ISDIR);
+use Time::HiRes ();
 
+use PVE::OCI::ExtendedAttributes;
 use PVE::OCI::Text;
 
 my $O_PATH = 0x200000; # Fcntl does not know it
@@ -58,21 +60,39 @@ sub obstacle ($top) {
     return;
 }
 
-# Owner, mode and times of the directory, to be given to restore later.
+# Owner, mode, time and extended attributes of an open directory, to be given to restore later. Times
+# are exact to the microsecond.
 sub attributes ($handle) {
-    my @status = stat($handle) or return;
-    return { uid => $status[4], gid => $status[5], mode => $status[2] & 07777, time => $status[9] };
+    my @status = Time::HiRes::stat('/proc/self/fd/' . fileno($handle)) or return;
+    return {
+        uid => $status[4], gid => $status[5], mode => $status[2] & 07777, time => $status[9],
+        extended => PVE::OCI::ExtendedAttributes::read_all($handle),
+    };
 }
 
-# Gives a directory its owner, mode and time back. What cannot be changed was not changed by us.
-sub restore ($link, $attributes) {
+# Gives an open directory what attributes() returned. What cannot be changed was not changed by us.
+sub restore ($handle, $attributes) {
+    my $link = '/proc/self/fd/' . fileno($handle);
     my @status = stat($link) or return;
     my ($uid, $gid, $mode, $time) = $attributes->@{qw(uid gid mode time)};
     chown($uid, $gid, $link) if $status[4] != $uid || $status[5] != $gid;
-    # chmod also changes the mask of an ACL, so only when it has to
+    # first: an ACL's mask is the group's part of the mode
+    PVE::OCI::ExtendedAttributes::restore($handle, $attributes->{extended});
     chmod($mode, $link) if ((stat($link))[2] & 07777) != $mode;
-    utime($time, $time, $link);
+    Time::HiRes::utime($time, $time, $link);
     return;
+}
+
+# Opens a directory below another one for O_PATH; no link on the way is followed. undef when there
+# is none.
+sub open_below ($top, $path) {
+    my $current = $top;
+    for my $name (split(m{/}, $path)) {
+        my $parent = '/proc/self/fd/' . fileno($current);
+        sysopen(my $next, "$parent/$name", $O_PATH | O_DIRECTORY | O_NOFOLLOW) or return;
+        $current = $next;
+    }
+    return $current;
 }
 
 1;
