@@ -21,6 +21,7 @@ import java.util.TreeSet;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Assertions;
+import pve.oci.linux.CString;
 
 /** Who may depend on whom: the table of ARCHITECTURE.md. */
 @AnalyzeClasses(packages = "pve.oci", importOptions = ImportOption.DoNotIncludeTests.class)
@@ -74,6 +75,20 @@ class ArchitectureTest {
             "ch.qos.logback", List.of("daemon"),
             "org.slf4j", List.of("daemon", "service", "varlink"),
             "org.apache.commons.compress", List.of("daemon", "archive"));
+
+    /** A string that nobody refers to is freed, although the kernel may be reading it: such ones are lent. */
+    @ArchTest
+    static void native_strings_of_a_class_live_as_long_as_it(JavaClasses classes) {
+        List<String> others = classes.stream()
+                .flatMap(each -> each.getMethodCallsFromSelf().stream())
+                .filter(call -> call.getTargetOwner().isEquivalentTo(CString.class))
+                .filter(call -> call.getName().equals("of"))
+                .filter(call -> !call.getOriginOwner().isEquivalentTo(CString.class))
+                .filter(call -> !call.getOrigin().getName().equals("<clinit>"))
+                .map(call -> call.getDescription())
+                .toList();
+        Assertions.assertEquals(List.of(), others);
+    }
 
     @ArchTest
     static void every_package_uses_only_what_the_table_allows(JavaClasses classes) {

@@ -30,9 +30,9 @@ final class LayoutDirectory implements ImageFiles {
                 .putLong(0, flags | Libc.O_CLOEXEC)
                 .putLong(8, 0)
                 .putLong(16, Libc.RESOLVE_IN_ROOT | Libc.RESOLVE_NO_MAGICLINKS);
-        CString path = CString.of(name.getBytes(StandardCharsets.ISO_8859_1));
+        byte[] path = name.getBytes(StandardCharsets.ISO_8859_1);
         try {
-            return new Fd(Libc.openat2(directory.number(), path.address(), openHow.address()));
+            return new Fd(CString.lend(path, address -> Libc.openat2(directory.number(), address, openHow.address())));
         } catch (ErrnoException e) {
             if (e.errno() == Errno.ENOENT || e.errno() == Errno.ENOTDIR) {
                 return null;

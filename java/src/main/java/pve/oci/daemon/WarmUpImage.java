@@ -3,7 +3,6 @@ package pve.oci.daemon;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
-import java.lang.ref.Reference;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
@@ -39,8 +38,7 @@ final class WarmUpImage {
 
     /** The archive as a file that has no name. */
     Fd open() throws IOException {
-        CString name = CString.of("warm-up");
-        Fd fd = new Fd(Libc.memfdCreate(name.address(), MFD_CLOEXEC));
+        Fd fd = new Fd(CString.lend("warm-up", address -> Libc.memfdCreate(address, MFD_CLOEXEC)));
         try {
             for (long written = 0; written < archive.size(); ) {
                 written += Libc.pwrite(fd.number(), archive.address() + written, archive.size() - written, written);
@@ -49,8 +47,6 @@ final class WarmUpImage {
         } catch (IOException e) {
             fd.close();
             throw e;
-        } finally {
-            Reference.reachabilityFence(name);
         }
     }
 

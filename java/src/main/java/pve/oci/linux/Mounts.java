@@ -50,24 +50,17 @@ public final class Mounts {
 
     /** {@code int fsopen(const char *fsname, unsigned int flags)} */
     private static Fd fsopen(String type) throws ErrnoException {
-        CString name = CString.of(type);
-        try {
-            return new Fd((int) Libc.syscall("fsopen", SYS_FSOPEN, name.address(), FSOPEN_CLOEXEC, 0, 0, 0));
-        } finally {
-            Reference.reachabilityFence(name);
-        }
+        return new Fd(CString.lend(
+                type, address -> (int) Libc.syscall("fsopen", SYS_FSOPEN, address, FSOPEN_CLOEXEC, 0, 0, 0)));
     }
 
     /** {@code int fsconfig(int fd, unsigned int cmd, const char *key, const void *value, int aux)} */
     private static void setString(Fd context, String key, String value) throws ErrnoException {
-        CString name = CString.of(key);
-        CString text = CString.of(value);
-        try {
-            Libc.syscall(
-                    "fsconfig", SYS_FSCONFIG, context.number(), FSCONFIG_SET_STRING, name.address(), text.address(), 0);
-        } finally {
-            Reference.reachabilityFence(name);
-            Reference.reachabilityFence(text);
-        }
+        CString.lend(
+                key,
+                name -> CString.lend(
+                        value,
+                        text -> Libc.syscall(
+                                "fsconfig", SYS_FSCONFIG, context.number(), FSCONFIG_SET_STRING, name, text, 0)));
     }
 }

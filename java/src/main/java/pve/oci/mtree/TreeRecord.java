@@ -29,6 +29,7 @@ public final class TreeRecord {
     private static final long MAXIMUM_LINES = 20_000_000;
 
     private static final byte[] FILE = NAME.getBytes(StandardCharsets.US_ASCII);
+    private static final CString FILE_NAME = CString.of(FILE);
 
     private TreeRecord() {}
 
@@ -53,8 +54,7 @@ public final class TreeRecord {
     private static void writeFile(Fd root, Steps steps) throws IOException {
         TreeRemoval.ofMount(root, steps).removeIfThere(root, FILE);
         int flags = Libc.O_WRONLY | Libc.O_CREAT | Libc.O_EXCL | Libc.O_NOFOLLOW | Libc.O_CLOEXEC;
-        CString name = CString.of(FILE);
-        Fd fd = new Fd(Libc.openat(root.number(), name.address(), flags, 0600));
+        Fd fd = new Fd(Libc.openat(root.number(), FILE_NAME.address(), flags, 0600));
         try (MtreeWriter writer =
                 new MtreeWriter(new BufferedOutputStream(ZstdStreams.compressing(new FdOutputStream(fd)), 1 << 16))) {
             new TreeWalk(root, steps).run((entry, isMountPoint) -> {
@@ -90,11 +90,10 @@ public final class TreeRecord {
     }
 
     private static MtreeReader open(Fd root) throws IOException {
-        CString name = CString.of(FILE);
         Fd fd;
         try {
             int flags = Libc.O_RDONLY | Libc.O_NOFOLLOW | Libc.O_NONBLOCK | Libc.O_CLOEXEC;
-            fd = new Fd(Libc.openat(root.number(), name.address(), flags, 0));
+            fd = new Fd(Libc.openat(root.number(), FILE_NAME.address(), flags, 0));
         } catch (ErrnoException e) {
             if (e.errno() == Errno.ENOENT) {
                 throw RecordException.missing();

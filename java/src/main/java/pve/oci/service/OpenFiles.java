@@ -1,7 +1,5 @@
 package pve.oci.service;
 
-import java.lang.ref.Reference;
-import java.nio.charset.StandardCharsets;
 import org.jspecify.annotations.Nullable;
 import pve.oci.linux.CString;
 import pve.oci.linux.ErrnoException;
@@ -42,12 +40,7 @@ final class OpenFiles {
     }
 
     static Fd open(String path, int flags) throws ErrnoException {
-        CString name = CString.of(path.getBytes(StandardCharsets.UTF_8));
-        try {
-            return new Fd(Libc.openat(Libc.AT_FDCWD, name.address(), flags, 0));
-        } finally {
-            Reference.reachabilityFence(name);
-        }
+        return new Fd(CString.lend(path, address -> Libc.openat(Libc.AT_FDCWD, address, flags, 0)));
     }
 
     /** The descriptor that came with the call; the call closes it. */

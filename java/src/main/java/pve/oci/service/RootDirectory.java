@@ -1,8 +1,6 @@
 package pve.oci.service;
 
 import java.io.IOException;
-import java.lang.ref.Reference;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -121,12 +119,7 @@ final class RootDirectory implements AutoCloseable {
     }
 
     private static void readStatus(FileStatus status, Path path) throws ErrnoException {
-        CString bytes = CString.of(path.toString().getBytes(StandardCharsets.UTF_8));
-        try {
-            status.read(Libc.AT_FDCWD, bytes.address());
-        } finally {
-            Reference.reachabilityFence(bytes);
-        }
+        CString.lend(path.toString(), address -> status.read(Libc.AT_FDCWD, address));
     }
 
     /**

@@ -9,6 +9,7 @@ import pve.oci.linux.ErrnoException;
 import pve.oci.linux.Fd;
 import pve.oci.linux.FileStatus;
 import pve.oci.linux.Libc;
+import pve.oci.mtree.PathSet;
 
 /**
  * The folders in the root directory that belong to updates. They are opened without following links, and used only if
@@ -41,10 +42,9 @@ final class ControlDirectory {
 
     /** The folder of that name; null if there is none. */
     static @Nullable Fd find(Fd root, String name) throws IOException {
-        CString path = CString.of(name);
         Fd fd;
         try {
-            fd = new Fd(Libc.openat(root.number(), path.address(), OPEN, 0));
+            fd = open(root, name);
         } catch (ErrnoException e) {
             if (e.errno() == Errno.ENOENT) {
                 return null;
@@ -62,6 +62,27 @@ final class ControlDirectory {
         return fd;
     }
 
+    private static Fd open(Fd parent, String name) throws ErrnoException {
+        return new Fd(CString.lend(name, address -> Libc.openat(parent.number(), address, OPEN, 0)));
+    }
+
+    static void makeDirectory(Fd parent, byte[] name, int mode) throws ErrnoException {
+        CString.lend(name, address -> {
+            Libc.mkdirat(parent.number(), address, mode);
+            return mode;
+        });
+    }
+
+    /** Within one directory. */
+    static void rename(Fd directory, String from, String to) throws ErrnoException {
+        CString.lend(
+                from,
+                source -> CString.lend(to, target -> {
+                    Libc.renameat(directory.number(), source, directory.number(), target);
+                    return target;
+                }));
+    }
+
     private static UpdateException planted(String name) {
         return new UpdateException(
                 UpdateException.Reason.UPDATE_PENDING,
@@ -74,9 +95,8 @@ final class ControlDirectory {
     }
 
     static Fd createDirectory(Fd parent, String name, int mode) throws IOException {
-        CString path = CString.of(name);
-        Libc.mkdirat(parent.number(), path.address(), mode);
-        Fd fd = new Fd(Libc.openat(parent.number(), path.address(), OPEN, 0));
+        makeDirectory(parent, PathSet.bytes(name), mode);
+        Fd fd = open(parent, name);
         try {
             // a default ACL or set-gid bit of the root directory is not meant for this
             Libc.fchown(fd.number(), 0, 0);

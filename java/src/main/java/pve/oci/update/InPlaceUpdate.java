@@ -7,11 +7,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeSet;
 import org.jspecify.annotations.Nullable;
-import pve.oci.linux.CString;
 import pve.oci.linux.Errno;
 import pve.oci.linux.ErrnoException;
 import pve.oci.linux.Fd;
-import pve.oci.linux.Libc;
 import pve.oci.linux.NativeBuffer;
 import pve.oci.linux.UpdateCalls;
 import pve.oci.mtree.PathSet;
@@ -291,8 +289,7 @@ public final class InPlaceUpdate {
                 : slash < 0 ? ControlDirectory.NEW_TREE : ControlDirectory.NEW_TREE + "/" + path.substring(0, slash);
         String name = path.isEmpty() ? ControlDirectory.NEW_TREE : path.substring(slash + 1);
         try (Fd above = opener.directory(control, PathSet.bytes(parent))) {
-            CString string = CString.of(PathSet.bytes(name));
-            Libc.mkdirat(above.number(), string.address(), 0700);
+            ControlDirectory.makeDirectory(above, PathSet.bytes(name), 0700);
         } catch (ErrnoException e) {
             // an earlier call was broken off
             if (e.errno() != Errno.EEXIST) {
@@ -338,9 +335,7 @@ public final class InPlaceUpdate {
 
     private void rename(String from, String to) throws IOException {
         beforeStep.run();
-        CString source = CString.of(from);
-        CString target = CString.of(to);
-        Libc.renameat(root.number(), source.address(), root.number(), target.address());
+        ControlDirectory.rename(root, from, to);
         UpdateCalls.syncfs(root.number());
     }
 }

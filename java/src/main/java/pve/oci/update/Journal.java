@@ -33,8 +33,8 @@ record Journal(Phase phase, PathSet kept, Map<String, Kept> directories) {
     /** @param after null: the new image has no such directory, so it stays as it is */
     record Kept(DirectoryAttributes before, @Nullable DirectoryAttributes after) {}
 
-    private static final String NAME = "journal";
-    private static final String NEW_NAME = "journal.new";
+    private static final CString FILE = CString.of("journal");
+    private static final CString NEW_FILE = CString.of("journal.new");
     private static final int VERSION = 1;
     private static final int MAXIMUM_SIZE = 4 << 20;
     private static final JsonLimits LIMITS = new JsonLimits(8, MAXIMUM_SIZE, 200_000);
@@ -50,32 +50,29 @@ record Journal(Phase phase, PathSet kept, Map<String, Kept> directories) {
             throw KeptPaths.conflict("so many paths are kept that the journal would be larger than " + MAXIMUM_SIZE
                     + " bytes: keep a directory above them");
         }
-        CString name = CString.of(NEW_NAME);
         try {
-            Libc.unlinkat(control.number(), name.address(), 0);
+            Libc.unlinkat(control.number(), NEW_FILE.address(), 0);
         } catch (ErrnoException e) {
             if (e.errno() != Errno.ENOENT) {
                 throw e;
             }
         }
         int flags = Libc.O_WRONLY | Libc.O_CREAT | Libc.O_EXCL | Libc.O_NOFOLLOW | Libc.O_CLOEXEC;
-        Fd fd = new Fd(Libc.openat(control.number(), name.address(), flags, 0600));
+        Fd fd = new Fd(Libc.openat(control.number(), NEW_FILE.address(), flags, 0600));
         try (FdOutputStream stream = new FdOutputStream(fd)) {
             stream.write(content);
             UpdateCalls.fsync(fd.number());
         }
-        CString last = CString.of(NAME);
-        Libc.renameat(control.number(), name.address(), control.number(), last.address());
+        Libc.renameat(control.number(), NEW_FILE.address(), control.number(), FILE.address());
         UpdateCalls.fsync(control.number());
     }
 
     /** The journal of a control directory; null if there is none, as before the new tree is complete. */
     static @Nullable Journal read(Fd control) throws IOException {
-        CString name = CString.of(NAME);
         Fd fd;
         try {
             int flags = Libc.O_RDONLY | Libc.O_NOFOLLOW | Libc.O_NONBLOCK | Libc.O_CLOEXEC;
-            fd = new Fd(Libc.openat(control.number(), name.address(), flags, 0));
+            fd = new Fd(Libc.openat(control.number(), FILE.address(), flags, 0));
         } catch (ErrnoException e) {
             if (e.errno() == Errno.ENOENT) {
                 return null;
