@@ -2,15 +2,7 @@ package pve.oci.service;
 
 import java.io.IOException;
 import java.util.Map;
-import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.ExecutionException;
-import java.util.concurrent.TimeUnit;
-import java.util.concurrent.TimeoutException;
 import org.jspecify.annotations.Nullable;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
-import pve.oci.text.Text;
-import pve.oci.varlink.IdlType;
 import pve.oci.varlink.ServerCall;
 import pve.oci.varlink.VarlinkException;
 
@@ -21,9 +13,6 @@ import pve.oci.varlink.VarlinkException;
  * until it is gone. Any other worker is gone before.
  */
 final class ImageJob implements AutoCloseable {
-    private static final long POLL_MILLIS = 10;
-    private static final IdlType.Struct NOTHING = new IdlType.Struct(Map.of());
-    private static final Logger LOG = LoggerFactory.getLogger(ImageJob.class);
 
     private final JobContext context;
     private final ServerCall call;
@@ -90,7 +79,8 @@ final class ImageJob implements AutoCloseable {
 
     private WorkerReplies.Reply converse(@Nullable ArchiveFile archive, @Nullable RootDirectory root)
             throws VarlinkException {
-        Worker worker = await(context.workers().take(maps));
+        hasTakenWorker = true;
+        Worker worker = AwaitedWorker.await(context.workers().take(maps), this::checkCancelled);
         boolean hasRoot = false;
         try {
             job.assign(worker);
@@ -111,7 +101,7 @@ final class ImageJob implements AutoCloseable {
             if (finished == null) {
                 worker.close();
                 if (root != null && hasRoot) {
-                    clean(root);
+                    new Cleaning(context, call, job, method, maps).run(root);
                 }
             }
         }
@@ -143,117 +133,5 @@ final class ImageJob implements AutoCloseable {
             listener.peerGone();
         }
         job.throwIfCancelled();
-    }
-
-    private Worker await(CompletableFuture<Worker> starting) throws VarlinkException {
-        hasTakenWorker = true;
-        boolean isTaken = false;
-        try {
-            while (true) {
-                try {
-                    Worker worker = starting.get(POLL_MILLIS, TimeUnit.MILLISECONDS);
-                    isTaken = true;
-                    return worker;
-                } catch (TimeoutException e) {
-                    checkCancelled();
-                }
-            }
-        } catch (ExecutionException e) {
-            throw OciErrors.workerFailed("worker cannot be started: " + Text.clean(describe(e)));
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            throw OciErrors.shuttingDown();
-        } finally {
-            if (!isTaken) {
-                starting.cancel(false);
-            }
-        }
-    }
-
-    private static String describe(ExecutionException e) {
-        return String.valueOf(
-                e.getCause() == null ? e.getMessage() : e.getCause().getMessage());
-    }
-
-    /**
-     * A fresh worker, which has seen nothing of the image, removes what the job's worker has made: that one's word that
-     * it has done so counts for nothing. Unless the client is gone altogether: then somebody is about to unmount the
-     * root directory, and nothing may hold it.
-     */
-    private void clean(RootDirectory root) {
-        if (isUnread() || method == ImageMethod.COMPARE) {
-            return;
-        }
-        try (Worker worker = awaitCleaner(context.workers().take(maps))) {
-            job.assignCleaner(worker);
-            new WorkerConversation(context.idl(), context.settings().cleanMillis())
-                    .run(
-                            worker,
-                            method.isUpdate() ? WorkerRequest.ofAbandon(root) : WorkerRequest.ofClean(root),
-                            method.isUpdate()
-                                    ? context.idl()
-                                            .method(ImageMethod.APPLY.method())
-                                            .output()
-                                    : NOTHING,
-                            new CleaningListener());
-        } catch (VarlinkException e) {
-            LOG.warn(
-                    "root directory not cleaned job={} reason=\"{}\"",
-                    job.id(),
-                    e.parameters().get("message"));
-        } finally {
-            job.unassign();
-        }
-    }
-
-    private Worker awaitCleaner(CompletableFuture<Worker> starting) throws VarlinkException {
-        boolean isTaken = false;
-        long deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(WorkerConversation.START_MILLIS);
-        try {
-            while (!isUnread() && System.nanoTime() < deadline) {
-                try {
-                    Worker worker = starting.get(POLL_MILLIS, TimeUnit.MILLISECONDS);
-                    isTaken = true;
-                    return worker;
-                } catch (TimeoutException e) {
-                    // the client is looked for, and it is waited for again
-                }
-            }
-            throw OciErrors.workerFailed("the client is gone, or no worker was ready in time");
-        } catch (ExecutionException e) {
-            throw OciErrors.workerFailed("worker cannot be started: " + Text.clean(describe(e)));
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            throw OciErrors.shuttingDown();
-        } finally {
-            if (!isTaken) {
-                starting.cancel(false);
-            }
-        }
-    }
-
-    private boolean isUnread() {
-        try {
-            return call.isUnread();
-        } catch (IOException e) {
-            return true;
-        }
-    }
-
-    /** A client that has only ended its sending waits for the cleaning; one that is gone does not. */
-    private final class CleaningListener implements WorkerConversation.Listener {
-        @Override
-        public ServerCall.Readiness await(int fd, long timeoutMillis) throws IOException {
-            long deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(timeoutMillis);
-            while (!isUnread()) {
-                long left = Math.max(0, TimeUnit.NANOSECONDS.toMillis(deadline - System.nanoTime()));
-                ServerCall.Readiness readiness =
-                        WorkerConversation.Listener.super.await(fd, Math.min(left, 10 * POLL_MILLIS));
-                if (readiness == ServerCall.Readiness.READY || left == 0) {
-                    return readiness;
-                }
-            }
-            return ServerCall.Readiness.PEER_GONE;
-        }
     }
 }

@@ -20,6 +20,7 @@ final class Job {
     private @Nullable VarlinkException cancellation;
     private @Nullable Worker worker;
     private boolean isCleaning;
+    private boolean isCleaningStopped;
 
     /** @param changed run whenever the job looks different */
     Job(String id, String method, JobParameters parameters, PeerCredentials peer, Runnable changed) {
@@ -96,6 +97,7 @@ final class Job {
     /** The same for somebody who asks by hand, and who by asking again ends the cleaning up too. */
     synchronized void cancelOrStopCleaning(VarlinkException reason) {
         if (isCleaning) {
+            isCleaningStopped = true;
             killWorker();
         } else {
             cancel(reason);
@@ -124,10 +126,21 @@ final class Job {
         worker = assigned;
     }
 
+    /** The job has failed, and a worker is wanted that cleans up. */
+    synchronized void beginCleaning() {
+        isCleaning = true;
+    }
+
     /** From now on the worker, which cleans up, dies when somebody does not want to wait for it. */
     synchronized void assignCleaner(Worker assigned) {
         worker = assigned;
-        isCleaning = true;
+        if (isCleaningStopped) {
+            killWorker();
+        }
+    }
+
+    synchronized boolean isCleaningStopped() {
+        return isCleaningStopped;
     }
 
     synchronized void unassign() {

@@ -53,6 +53,17 @@ public final class JobRunner {
         return progress;
     }
 
+    /**
+     * Whether nothing is counted at the moment: the archive is being opened, which other limits bound, or the disk is
+     * waited for, which has the old and the new tree of an update.
+     */
+    public boolean isUncounted() {
+        return switch (request.action()) {
+            case CLEAN, COMPARE -> false;
+            default -> progress.isParsing();
+        };
+    }
+
     /** Grows while the job works, whether or not {@link #progress} changes. */
     public long workDone() {
         return progress.bytesRead() + progress.entriesWritten() + progress.bytesWritten() + steps.done();

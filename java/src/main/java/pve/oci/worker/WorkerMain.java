@@ -143,7 +143,7 @@ public final class WorkerMain {
         public synchronized void run() {
             Map<String, @Nullable Object> now = job.progress().toJson();
             long work = job.workDone();
-            hasWorked |= work != workSeen || job.progress().isParsing();
+            hasWorked |= work != workSeen || job.isUncounted();
             workSeen = work;
             boolean isDue = !now.equals(last) || (++idle >= IDLE_REPORTS && hasWorked);
             if (!hasEnded && isDue) {

@@ -1,0 +1,49 @@
+package pve.oci.service;
+
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import pve.oci.text.Text;
+import pve.oci.varlink.VarlinkException;
+
+/** Waits for a worker that is being started. */
+final class AwaitedWorker {
+    private static final long LOOK_MILLIS = 10;
+
+    private AwaitedWorker() {}
+
+    /**
+     * The worker when it is there.
+     *
+     * @param waiting looks again and again whether it is still wanted; what it throws ends the waiting and the worker
+     */
+    static Worker await(CompletableFuture<Worker> starting, JobSlots.Waiting waiting) throws VarlinkException {
+        boolean isTaken = false;
+        try {
+            while (true) {
+                try {
+                    Worker worker = starting.get(LOOK_MILLIS, TimeUnit.MILLISECONDS);
+                    isTaken = true;
+                    return worker;
+                } catch (TimeoutException e) {
+                    waiting.look();
+                }
+            }
+        } catch (ExecutionException e) {
+            throw OciErrors.workerFailed("worker cannot be started: " + Text.clean(reason(e)));
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw OciErrors.shuttingDown();
+        } finally {
+            if (!isTaken) {
+                starting.cancel(false);
+            }
+        }
+    }
+
+    private static String reason(ExecutionException e) {
+        return String.valueOf(
+                e.getCause() == null ? e.getMessage() : e.getCause().getMessage());
+    }
+}

@@ -1,0 +1,123 @@
+package pve.oci.service;
+
+import java.io.IOException;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import pve.oci.varlink.IdlType;
+import pve.oci.varlink.ServerCall;
+import pve.oci.varlink.VarlinkException;
+
+/**
+ * After a job that failed: a fresh worker, which has seen nothing of the image, removes what the job's worker has made.
+ * That one's word that it has done so counts for nothing.
+ *
+ * <p>A client that is there is told every few seconds that this goes on. One that is gone altogether ends it: somebody
+ * is about to unmount the root directory, and nothing may hold it. So does who cancels the job once more.
+ */
+final class Cleaning {
+    private static final long SIGN_OF_LIFE_MILLIS = 2_000;
+    private static final long LOOK_MILLIS = 100;
+    private static final IdlType.Struct NOTHING = new IdlType.Struct(Map.of());
+    private static final Logger LOG = LoggerFactory.getLogger(Cleaning.class);
+
+    private final JobContext context;
+    private final ServerCall call;
+    private final Job job;
+    private final ImageMethod method;
+    private final IdMaps maps;
+    private long saidNanos = System.nanoTime();
+
+    Cleaning(JobContext context, ServerCall call, Job job, ImageMethod method, IdMaps maps) {
+        this.context = context;
+        this.call = call;
+        this.job = job;
+        this.method = method;
+        this.maps = maps;
+    }
+
+    /** Returns when it is done, or has failed, which is logged. */
+    void run(RootDirectory root) {
+        if (method == ImageMethod.COMPARE || isUnread()) {
+            return;
+        }
+        job.beginCleaning();
+        try (Worker worker = await(context.workers().take(maps))) {
+            job.assignCleaner(worker);
+            WorkerConversation conversation =
+                    new WorkerConversation(context.idl(), context.settings().cleanMillis());
+            if (method.isUpdate()) {
+                IdlType.Struct reply =
+                        context.idl().method(ImageMethod.APPLY.method()).output();
+                conversation.run(worker, WorkerRequest.ofAbandon(root), reply, new CleaningListener());
+            } else {
+                conversation.run(worker, WorkerRequest.ofClean(root), NOTHING, new CleaningListener());
+            }
+        } catch (VarlinkException e) {
+            LOG.warn(
+                    "root directory not cleaned job={} reason=\"{}\"",
+                    job.id(),
+                    e.parameters().get("message"));
+        } finally {
+            job.unassign();
+        }
+    }
+
+    private Worker await(CompletableFuture<Worker> starting) throws VarlinkException {
+        long deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(WorkerConversation.START_MILLIS);
+        return AwaitedWorker.await(starting, () -> {
+            if (job.isCleaningStopped()) {
+                throw OciErrors.workerFailed("it was asked for again to cancel the job");
+            }
+            if (isUnread() || System.nanoTime() >= deadline) {
+                throw OciErrors.workerFailed("the client is gone, or no worker was ready in time");
+            }
+            giveSignOfLife();
+        });
+    }
+
+    /** The last progress once more: a client waits for as long as it hears something. */
+    private void giveSignOfLife() {
+        boolean isDue = System.nanoTime() - saidNanos >= TimeUnit.MILLISECONDS.toNanos(SIGN_OF_LIFE_MILLIS);
+        if (isDue && call.wantsMore() && method.hasProgress()) {
+            saidNanos = System.nanoTime();
+            Map<String, @Nullable Object> reply = new LinkedHashMap<>();
+            reply.put("progress", job.progress());
+            try {
+                call.offerProgress(reply, 0);
+            } catch (IOException e) {
+                LOG.debug("no sign of life job={} reason=\"{}\"", job.id(), e.getMessage());
+            }
+        }
+    }
+
+    private boolean isUnread() {
+        try {
+            return call.isUnread();
+        } catch (IOException e) {
+            return true;
+        }
+    }
+
+    /** A client that has only ended its sending waits for the cleaning; one that is gone does not. */
+    private final class CleaningListener implements WorkerConversation.Listener {
+        @Override
+        public ServerCall.Readiness await(int fd, long timeoutMillis) throws IOException {
+            long deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(timeoutMillis);
+            while (!isUnread()) {
+                giveSignOfLife();
+                long left = Math.max(0, TimeUnit.NANOSECONDS.toMillis(deadline - System.nanoTime()));
+                ServerCall.Readiness readiness =
+                        WorkerConversation.Listener.super.await(fd, Math.min(left, LOOK_MILLIS));
+                if (readiness == ServerCall.Readiness.READY || left == 0) {
+                    return readiness;
+                }
+            }
+            return ServerCall.Readiness.PEER_GONE;
+        }
+    }
+}
