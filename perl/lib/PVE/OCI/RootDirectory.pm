@@ -60,8 +60,8 @@ sub obstacle ($top) {
     return;
 }
 
-# Owner, mode, time and extended attributes of an open directory, to be given to restore later. Times
-# are exact to the microsecond.
+# Owner, mode, time and extended attributes of an open directory, to be given to restore later.
+# Times are exact to the microsecond.
 sub attributes ($handle) {
     my @status = Time::HiRes::stat('/proc/self/fd/' . fileno($handle)) or return;
     return {
