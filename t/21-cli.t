@@ -277,7 +277,10 @@ subtest 'no daemon' => sub {
     my $daemon;
     ($daemon, $code, $out, $err) = run_with([['raw', 'x']], 'info');
     is($code, 69, 'lost connection');
-    like($err, qr/\Apve-oci: info: connection to pve-ocid lost: .*\n\z/, 'line');
+    my @lines = split(/\n/, $err);
+    like($lines[0], qr/\Apve-oci: info: connection to pve-ocid lost: /, 'line');
+    is($lines[1], 'pve-oci: info: journalctl -u pve-ocid shows why', 'where to look');
+    is(scalar(@lines), 2, 'no more');
 };
 
 mkdir("$DIRECTORY/b") or die $!;

@@ -268,6 +268,7 @@ my sub hint ($error, $given) {
         'is pve-ocid.socket started? See systemctl status pve-ocid.socket, journalctl -u pve-ocid'
         if $error->{name} eq 'ConnectFailed'
         && ($error->{parameters}->{errnoName} // '') ne 'EACCES';
+    return 'journalctl -u pve-ocid shows why' if $error->{name} eq 'ConnectionLost';
     my ($first, $count, $file) =
         $error->{message} =~ /range '[0-9]+ ([0-9]+) ([0-9]+)' is not within root's ranges in (\S+)/
         or return;
