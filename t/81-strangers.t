@@ -7,6 +7,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib", "$FindBin::Bin/../perl/lib";
 
 use File::Temp qw(tempdir);
+use IO::Socket::INET;
 use IO::Socket::UNIX;
 use JSON;
 use POSIX ();
@@ -108,9 +109,60 @@ subtest 'descriptors' => sub {
 
     my $socket = connection();
     open(my $null, '<', '/dev/null') or die "open: $!\n";
-    send_descriptors($socket, call_of('ListJobs', {}), (fileno($null)) x 3);
+    # refused until the daemon has seen who it is
+    ok(
+        wait_until(
+            sub { send_descriptors($socket, call_of('ListJobs', {}), (fileno($null)) x 3) }
+        ),
+        'root may pass some'
+    );
     is(sysread($socket, my $reply, 1000), 0, 'more than two of root end the connection');
     root_is_served('descriptors');
+};
+
+# The last close(2) of such a descriptor takes as long as its owner says, wherever it happens: also
+# where a message is dropped that came before its connection was accepted.
+subtest 'descriptors whose close waits' => sub {
+    my ($major, $minor) = (POSIX::uname())[2] =~ /\A([0-9]+)\.([0-9]+)/;
+    plan(skip_all => 'the kernel cannot refuse descriptors') if $major * 1000 + $minor < 6016;
+    my $call = call_of('ListJobs', {});
+    my $stranger = as_stranger(sub {
+        my $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1)
+            or die "$!\n";
+        my ($passed, @kept) = (0);
+        for (1 .. 20) {
+            my $lingers = IO::Socket::INET->new(
+                PeerAddr => '127.0.0.1',
+                PeerPort => $listener->sockport()
+            ) or die "connect: $!\n";
+            push @kept, $listener->accept();
+            $lingers->blocking(0);
+            1 while syswrite($lingers, 'x' x 65536);
+            my $socket = connection() or die "connect: $!\n";
+            $passed++ if send_descriptors($socket, $call, fileno($lingers));
+            push @kept, $socket;
+        }
+        return $passed;
+    });
+    is(result_of($stranger)->{value}, 0, 'the kernel refuses them from the first byte on');
+    root_is_served('descriptors whose close waits');
+    open(my $archive, '<', $SMALL) or die "open: $!\n";
+    for my $mode (0666, 0600) {
+        chmod($mode, $daemon->{socket}) or die "chmod: $!\n";
+        my $options = { socket => $daemon->{socket} };
+        is(
+            eval { PVE::OCI::detect_archive($archive, $options)->{format} }, 'ociArchive',
+            sprintf('root passes them, socket of mode %o', $mode)
+        ) or diag($@);
+    }
+    sleep(0.2);
+    my $socket = connection();
+    ok(
+        send_descriptors($socket, $call, fileno($archive)),
+        'and at once where only root may connect'
+    );
+    chmod(0666, $daemon->{socket}) or die "chmod: $!\n";
+    sleep(0.2);
 };
 
 subtest 'connections' => sub {

@@ -7,6 +7,7 @@ import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import pve.oci.linux.ChannelSocket;
+import pve.oci.linux.DescriptorGate;
 import pve.oci.linux.Poll;
 import pve.oci.service.IdMaps;
 import pve.oci.service.Metrics;
@@ -36,7 +37,8 @@ final class Daemon {
     private final CountDownLatch stopped = new CountDownLatch(1);
     private final ChannelSocket wakeUp;
     private final ChannelSocket woken;
-    private final Poll poll = new Poll(2);
+    private final Poll poll = new Poll(3);
+    private final DescriptorGate gate;
     private volatile long idleExitMillis;
     private volatile boolean stopping;
 
@@ -46,6 +48,7 @@ final class Daemon {
         this.wakeUp = pair.get(0);
         this.woken = pair.get(1);
         this.listener = listener;
+        this.gate = new DescriptorGate(listener.number(), listener.file());
         this.workers = workers;
         this.systemd = systemd;
         Metrics metrics = new Metrics();
@@ -102,7 +105,9 @@ final class Daemon {
         systemd.tellAlive(connections.size() > 0);
         poll.set(0, listener.number(), Poll.POLLIN)
                 .set(1, woken.number(), Poll.POLLIN)
-                .await(2, waitingMillis());
+                .set(2, gate.number(), Poll.POLLIN)
+                .await(3, waitingMillis());
+        gate.look();
         woken.receive(new byte[16], 0, 16, null);
         workers.dropUnused();
         if (poll.result(0) == 0 && millisUntilIdleExit() == 0) {
@@ -183,6 +188,7 @@ final class Daemon {
         workers.close();
         wakeUp.close();
         woken.close();
+        gate.close();
         LOG.info("stopped");
         stopped.countDown();
     }

@@ -149,6 +149,16 @@ record SocketFile(
         }
     }
 
+    /** Of the socket; null when it has none, as an abstract one. */
+    @Nullable
+    String file() throws IOException {
+        if (bound != null) {
+            return path;
+        }
+        AFUNIXSocketAddress address = channel.getLocalAddress();
+        return address != null && address.hasFilename() ? address.getFile().toString() : null;
+    }
+
     /** The next connection, or null when none waits. */
     @Nullable
     ChannelSocket accept() throws IOException {

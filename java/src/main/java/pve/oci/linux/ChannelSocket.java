@@ -85,7 +85,12 @@ public final class ChannelSocket extends UnixSocket {
      * buffer for them.
      */
     public void refuseDescriptors() {
-        Sockets.refuseDescriptors(number);
+        Sockets.passDescriptors(number, false);
+    }
+
+    /** Lets the peer send descriptors, also where the listener does not let others do so. */
+    public void acceptDescriptors() {
+        Sockets.passDescriptors(number, true);
     }
 
     /** Ends both directions: whoever waits for this socket sees its end. May be called by any thread, at any time. */

@@ -4,7 +4,7 @@ import com.sun.jna.Native;
 import com.sun.jna.NativeLibrary;
 import java.lang.ref.Reference;
 
-/** System calls on sockets that junixsocket has not, in the manner of {@link Libc}. */
+/** System calls on sockets that junixsocket has not, and what belongs to them, in the manner of {@link Libc}. */
 final class Sockets {
     static final int SOL_SOCKET = 1;
     private static final int SO_PEERPIDFD = 77;
@@ -22,9 +22,13 @@ final class Sockets {
         return value.buffer().getInt(0);
     }
 
-    /** {@code setsockopt(sockfd, SOL_SOCKET, SO_PASSRIGHTS, 0)}; a kernel that does not know it has nothing to say. */
-    static void refuseDescriptors(int socket) {
+    /**
+     * {@code setsockopt(sockfd, SOL_SOCKET, SO_PASSRIGHTS, ...)}; a kernel that does not know it has nothing to say. A
+     * connection begins with what its listener has.
+     */
+    static void passDescriptors(int socket, boolean passes) {
         NativeBuffer value = NativeBuffer.allocate(4);
+        value.buffer().putInt(0, passes ? 1 : 0);
         try {
             SocketFunctions.setsockopt(socket, SOL_SOCKET, SO_PASSRIGHTS, value.address(), value.size());
         } finally {
@@ -39,6 +43,16 @@ final class Sockets {
             return 0;
         }
         return check("poll", result);
+    }
+
+    /** {@code int inotify_init1(int flags)} */
+    static int inotifyInit(int flags) throws ErrnoException {
+        return check("inotify_init1", SocketFunctions.inotify_init1(flags));
+    }
+
+    /** {@code int inotify_add_watch(int fd, const char *pathname, uint32_t mask)} */
+    static int inotifyAddWatch(int inotify, long path, int mask) throws ErrnoException {
+        return check("inotify_add_watch", SocketFunctions.inotify_add_watch(inotify, path, mask));
     }
 
     private static int check(String call, int result) throws ErrnoException {
@@ -59,6 +73,10 @@ final class Sockets {
         static native int getsockopt(int socket, int level, int option, long value, long length);
 
         static native int setsockopt(int socket, int level, int option, long value, int length);
+
+        static native int inotify_init1(int flags);
+
+        static native int inotify_add_watch(int inotify, long path, int mask);
 
         static native int poll(long descriptors, long count, int timeout);
     }

@@ -63,6 +63,7 @@ public final class VarlinkServer {
      */
     private FrameChannel channel(ChannelSocket connection, Peer peer) {
         if (peer.isRoot()) {
+            connection.acceptDescriptors();
             return FrameChannel.of(connection, maximumFrameSize);
         }
         connection.refuseDescriptors();
