@@ -24,7 +24,7 @@ our $ABORT_SILENCE = 30;
 # SIGINT from timeout(1) to the group and to the process. A later one ends the waiting.
 our $SAME_REQUEST = 2;
 
-# How many seconds the daemon may take to accept a connection, before descriptors are passed over it.
+# How many seconds the daemon may take to accept a connection before descriptors are passed.
 my $ACCEPT_PATIENCE = 20;
 
 # The module JSON would choose the same, and takes longer to load than all the rest.
