@@ -47,7 +47,8 @@ my sub architecture() {
     return { x86_64 => 'amd64', aarch64 => 'arm64' }->{$machine} // $machine;
 }
 
-# Writes an archive; layers are strings of entries. Returns its path.
+# Writes an archive; layers are strings of entries, or { entries, type, compress } where they are not
+# to be compressed by gzip. Returns its path.
 sub write_image ($path, $config, @layers) {
     require POSIX;
     my (%blobs, @descriptors, @diff_ids);
@@ -57,9 +58,12 @@ sub write_image ($path, $config, @layers) {
         return $descriptor;
     };
     for my $layer (@layers) {
-        my $tar = $layer . "\0" x 1024;
+        my $tar = (ref($layer) ? $layer->{entries} : $layer) . "\0" x 1024;
         push @diff_ids, 'sha256:' . sha256_hex($tar);
-        push @descriptors, $add->('layer.v1.tar+gzip', Compress::Zlib::memGzip($tar));
+        push @descriptors,
+            ref($layer)
+            ? $add->("layer.v1.tar+$layer->{type}", $layer->{compress}->($tar))
+            : $add->('layer.v1.tar+gzip', Compress::Zlib::memGzip($tar));
     }
     my %platform = (architecture => architecture(), os => 'linux');
     my $full = {

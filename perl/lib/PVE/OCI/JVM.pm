@@ -143,8 +143,8 @@ sub load() {
 }
 
 # Bytes of memory that the engine may write: heap and direct memory as java_options() has them,
-# windows of two zstd decompressors, and what the machine itself takes, measured as 90 MiB with all
-# its threads. By default a zstd frame may ask for 128 MiB.
+# windows of two zstd decompressors, and what the machine itself takes, as in the daemon's
+# SandboxLauncher. By default a zstd frame may ask for 128 MiB.
 sub data_limit ($window_log) {
     $window_log //= 27;
     return ((64 + 160 + 256) << 20) + (2 << $window_log);

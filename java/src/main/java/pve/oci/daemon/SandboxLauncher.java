@@ -59,7 +59,9 @@ record SandboxLauncher(
 
     /**
      * Memory that a worker may write, by RLIMIT_DATA: heap, direct memory, the windows of two zstd decompressors (two
-     * layers are read at a time), and what the JVM itself takes, measured as 90 MiB with all its threads.
+     * layers are read at a time), and what the JVM itself takes. On four processors that is 90 MiB beside the windows,
+     * the heap's first 24 MiB and 21 threads included (t/85-worker-memory.t); the rest of its 256 MiB is for compiled
+     * code, and for the stacks of as many threads as there may be.
      */
     private long dataLimit() {
         return HEAP + DIRECT_MEMORY + 2 * zstdWindow.getAsLong() + JVM_MEMORY;
