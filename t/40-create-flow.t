@@ -455,6 +455,39 @@ subtest 'what the user set wins' => sub {
     is($conf->{env}, 'A=mine', 'only env given: env stays');
 };
 
+# Whoever runs /.pve.init must be able to read /.pve.env, and runs the command with these ids.
+subtest 'the ids that the user set win' => sub {
+    my @cases = (
+        # User of the image, lxc.init.uid, gid => ids in the file, its mode and group
+        ['app', 0, undef, '0 0', '600 100000'],
+        ['', 1000, undef, '1000 0', '640 100000'],
+        ['app', 1000, 50, '1000 50', '640 100050'],
+        ['', undef, 50, '0 50', '600 100000'],
+        ['4711:4712', undef, undef, '4711 4712', '640 104712'],
+    );
+    for my $case (@cases) {
+        my ($user, $uid, $gid, $ids, $mode) = $case->@*;
+        my $rootdir = new_rootfs();
+        mkdir("$rootdir/etc") or die "mkdir: $!\n";
+        open(my $passwd, '>', "$rootdir/etc/passwd") or die "passwd: $!\n";
+        print {$passwd} "app:x:33:34::/:\n";
+        close($passwd) or die "passwd: $!\n";
+        my @lxc = (
+            defined($uid) ? ['lxc.init.uid', $uid] : (),
+            defined($gid) ? ['lxc.init.gid', $gid] : (),
+        );
+        my ($conf, undef, $error) = restore(
+            { Cmd => ['x'], User => $user }, { unprivileged => 1, lxc => \@lxc }, $rootdir,
+        );
+        my $name = "User '$user', uid " . ($uid // '-') . ', gid ' . ($gid // '-');
+        is($error, '', $name);
+        my ($header) = slurp("$rootdir/.pve.env") =~ /\A([^\0]*)\0/;
+        like($header, qr/\Apve\.env 2 0 \d+ \d+ $ids(?: |\z)/, "$name: ids");
+        my @status = stat("$rootdir/.pve.env");
+        is(sprintf('%o %d', $status[2] & 07777, $status[5]), $mode, "$name: who may read it");
+    }
+};
+
 subtest 'newer versions: entrypoint, network managed by the host' => sub {
     local $PVE::LXC::Config::IS_NEW = 1;
     my $conf = { unprivileged => 1, net0 => 'name=eth0', net1 => 'name=eth1,host-managed=0' };

@@ -428,6 +428,28 @@ subtest 'quota' => sub {
     ok(umount_root($mount), 'unmounted at once');
 };
 
+# ext4 mounted with "grpid": what is made in a directory has the directory's group, whoever makes it.
+subtest 'groups of a file system mounted with grpid' => sub {
+    my ($image, $device) = loop_file_system('grpid', 64, 'mkfs.ext4', '-F');
+    plan(skip_all => 'no loop device') if !$device;
+    my $mount = mount_root('grpid', $device);
+    system('losetup', '-d', $device);
+    my @names = qw(file link fifo sub sub/implied sub/implied/file);
+    my $archive = write_image(
+        "$DIRECTORY/groups.tar", $CONFIG,
+        join(
+            '',
+            entry('5', 'mail/', gid => 8), entry('0', 'mail/file', content => 'x'),
+            entry('2', 'mail/link', link => 'file'), entry('6', 'mail/fifo'),
+            entry('5', 'mail/sub/'), entry('0', 'mail/sub/implied/file'),
+        ),
+    );
+    is(try_extract($archive, $mount)->{error}, undef, 'extracted');
+    is((stat("$mount/mail"))[5], 100_008, 'the directory');
+    is((lstat("$mount/mail/$_"))[5], 100_000, "mail/$_") for @names;
+    ok(umount_root($mount), 'unmounted at once');
+};
+
 subtest 'input and output errors' => sub {
     my ($image, $device) = loop_file_system('errors', 64, 'mkfs.ext4', '-F');
     plan(skip_all => 'no loop device') if !$device;
