@@ -178,7 +178,8 @@ final class Spare implements Runnable {
         }
     }
 
-    private void fail(Throwable e) {
+    /** It has no worker and will have none. */
+    void fail(Throwable e) {
         Worker failed;
         synchronized (this) {
             failed = worker;
@@ -257,7 +258,12 @@ final class Spare implements Runnable {
         ending.process().kill();
         Thread thread = new Thread(ending::close, "worker-end");
         thread.setDaemon(true);
-        thread.start();
+        try {
+            thread.start();
+        } catch (OutOfMemoryError e) {
+            // no more threads: then it is waited for
+            ending.close();
+        }
     }
 
     private static void setNice(Worker worker, int nice) {

@@ -7,6 +7,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Executor;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 import pve.oci.service.IdMaps;
@@ -43,14 +44,23 @@ final class WorkerPool implements WorkerSource, AutoCloseable {
 
     private final WorkerStarter starter;
     private final @Nullable WarmUp warmUp;
+
+    /** Each spare has a thread. */
+    private final Executor threads;
+
     private final Map<IdMaps, Stock> stocks = new HashMap<>();
     private Limits limits;
     private boolean closed;
 
     /** @param warmUp null: spares are not warmed up */
     WorkerPool(WorkerStarter starter, @Nullable WarmUp warmUp, Limits limits) {
+        this(starter, warmUp, limits, WorkerPool::startThread);
+    }
+
+    WorkerPool(WorkerStarter starter, @Nullable WarmUp warmUp, Limits limits, Executor threads) {
         this.starter = starter;
         this.warmUp = warmUp;
+        this.threads = threads;
         this.limits = limits;
     }
 
@@ -131,7 +141,16 @@ final class WorkerPool implements WorkerSource, AutoCloseable {
         }
     }
 
-    private static void start(Spare spare) {
+    private void start(Spare spare) {
+        try {
+            threads.execute(spare);
+        } catch (OutOfMemoryError e) {
+            // there can be no more threads; whoever waits for this worker hears so
+            spare.fail(e);
+        }
+    }
+
+    private static void startThread(Runnable spare) {
         Thread thread = new Thread(spare, "spare");
         thread.setDaemon(true);
         thread.start();

@@ -1,0 +1,71 @@
+package pve.oci.daemon;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+import pve.oci.service.IdMaps;
+
+/** What holds nobody up: threads that cannot be had, and workers that take long to end. */
+@Timeout(60)
+class WorkerPoolTest {
+    /** A launcher that connects and is ready, and that stays when its child is killed: its end takes seconds. */
+    private static final String STUBBORN = "use IO::Socket::UNIX; my $s = IO::Socket::UNIX->new(Peer => $ARGV[0]);"
+            + " if (!fork()) { sleep(100); exit }"
+            + " syswrite($s, qq({\"parameters\":{\"ready\":true},\"continues\":true}\\0)); sleep(1) while 1";
+
+    @TempDir
+    Path directory;
+
+    private WorkerStarter starter() throws Exception {
+        return new WorkerStarter(
+                (path, maps) -> List.of("perl", "-e", STUBBORN, path),
+                SocketFile.listen(directory.resolve("worker").toString()));
+    }
+
+    @Test
+    void a_job_hears_that_there_can_be_no_thread_for_its_worker() throws Exception {
+        try (WorkerPool pool = new WorkerPool(starter(), null, new WorkerPool.Limits(1, 600_000), spare -> {
+            throw new OutOfMemoryError("unable to create native thread");
+        })) {
+            pool.prepare(IdMaps.DEFAULT);
+            for (int i = 0; i < 2; i++) {
+                assertThatThrownBy(() -> pool.take(IdMaps.DEFAULT).get(5, TimeUnit.SECONDS))
+                        .isInstanceOf(ExecutionException.class)
+                        .hasMessageContaining("unable to create native thread");
+            }
+        }
+    }
+
+    @Test
+    void is_not_locked_while_workers_end() throws Exception {
+        try (WorkerPool pool = new WorkerPool(starter(), null, new WorkerPool.Limits(1, 600_000))) {
+            pool.prepare(IdMaps.DEFAULT);
+            long children = awaitReady();
+            long started = System.nanoTime();
+            pool.dropAll();
+            assertThat(pool.spareCount()).isZero();
+            assertThat(TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - started))
+                    .isLessThan(1_000);
+            assertThat(children).isEqualTo(1);
+            while (ProcessHandle.current().descendants().anyMatch(ProcessHandle::isAlive)) {
+                Thread.sleep(20);
+            }
+        }
+    }
+
+    /** When the launcher has its child, and has had time to say that it is ready. */
+    private static long awaitReady() throws InterruptedException {
+        while (ProcessHandle.current().descendants().count() < 2) {
+            Thread.sleep(10);
+        }
+        Thread.sleep(500);
+        return ProcessHandle.current().children().count();
+    }
+}
