@@ -428,7 +428,8 @@ subtest 'quota' => sub {
     ok(umount_root($mount), 'unmounted at once');
 };
 
-# ext4 mounted with "grpid": what is made in a directory has the directory's group, whoever makes it.
+# ext4 mounted with "grpid": what is made in a directory has the directory's group, whoever makes
+# it.
 subtest 'groups of a file system mounted with grpid' => sub {
     my ($image, $device) = loop_file_system('grpid', 64, 'mkfs.ext4', '-F');
     plan(skip_all => 'no loop device') if !$device;

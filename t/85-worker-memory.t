@@ -36,10 +36,10 @@ sub zstd ($tar) {
 
 open(my $random, '<:raw', '/dev/urandom') or die "urandom: $!\n";
 read($random, my $noise, $MIB) or die "urandom: $!\n";
-my @layers = map {
-    { entries => entry('0', "file$_", content => $noise x 6), type => 'zstd',
-        compress => \&zstd }
-} 1 .. 4;
+my @layers = map { {
+    entries => entry('0', "file$_", content => $noise x 6), type => 'zstd',
+    compress => \&zstd
+} } 1 .. 4;
 my $ARCHIVE = write_image("$DIRECTORY/image.tar", { Cmd => ['x'] }, @layers);
 
 my $serial = 0;
@@ -74,8 +74,10 @@ subtest 'the largest window' => sub {
     # beside the windows: heap and direct memory as far as they are used, and the machine itself
     my $rest = $peak - 2 * 2**$LARGEST;
     cmp_ok($rest, '<', 160 * $MIB, 'and little more') or diag($rest / $MIB . ' MiB');
-    cmp_ok($limit, '>=', 2 * 2**$LARGEST + (256 + 384 + 160) * $MIB,
-        'the limit has room for it');
+    cmp_ok(
+        $limit, '>=', 2 * 2**$LARGEST + (256 + 384 + 160) * $MIB,
+        'the limit has room for it'
+    );
     cmp_ok($limit, '<=', 2 * 2**$LARGEST + (256 + 384 + 256) * $MIB, 'and for little more');
     note(sprintf('%d MiB beside the windows', $rest / $MIB));
 };

@@ -47,8 +47,8 @@ my sub architecture() {
     return { x86_64 => 'amd64', aarch64 => 'arm64' }->{$machine} // $machine;
 }
 
-# Writes an archive; layers are strings of entries, or { entries, type, compress } where they are not
-# to be compressed by gzip. Returns its path.
+# Writes an archive; layers are strings of entries, or { entries, type, compress } where they are
+# not to be compressed by gzip. Returns its path.
 sub write_image ($path, $config, @layers) {
     require POSIX;
     my (%blobs, @descriptors, @diff_ids);

@@ -2,6 +2,7 @@ package pve.oci.service;
 
 import java.util.ArrayList;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 import pve.oci.linux.CString;
 import pve.oci.linux.ErrnoException;
 import pve.oci.linux.Fd;
@@ -30,13 +31,21 @@ final class RootClaims {
         /** The directory and those above it, up to the host's root. */
         private final List<Identity> way;
 
-        private Claim(String jobId, List<Identity> way) {
+        /** The same for directories that are reached by another mount. */
+        private final @Nullable MountPlace place;
+
+        private Claim(String jobId, List<Identity> way, @Nullable MountPlace place) {
             this.jobId = jobId;
             this.way = way;
+            this.place = place;
         }
 
         private Identity directory() {
             return way.get(0);
+        }
+
+        private boolean holds(Claim other) {
+            return other.way.contains(directory()) || place != null && other.place != null && place.holds(other.place);
         }
 
         @Override
@@ -56,16 +65,16 @@ final class RootClaims {
      * @param name for the error
      */
     Claim claim(Fd directory, String name, String jobId) throws VarlinkException, ErrnoException {
-        Claim claim = new Claim(jobId, wayUp(directory));
+        Claim claim = new Claim(jobId, wayUp(directory), MountPlace.of(directory));
         synchronized (claims) {
             for (Claim other : claims) {
                 if (other.directory().equals(claim.directory())) {
                     throw OciErrors.rootDirectoryInUse(name, other.jobId, "into it");
                 }
-                if (claim.way.contains(other.directory())) {
+                if (other.holds(claim)) {
                     throw OciErrors.rootDirectoryInUse(name, other.jobId, "into a directory above it");
                 }
-                if (other.way.contains(claim.directory())) {
+                if (claim.holds(other)) {
                     throw OciErrors.rootDirectoryInUse(name, other.jobId, "into a directory below it");
                 }
             }

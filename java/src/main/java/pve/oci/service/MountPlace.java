@@ -1,0 +1,72 @@
+package pve.oci.service;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
+import pve.oci.linux.CString;
+import pve.oci.linux.ErrnoException;
+import pve.oci.linux.Fd;
+import pve.oci.linux.FileStatus;
+import pve.oci.linux.Libc;
+import pve.oci.linux.NativeBuffer;
+
+/**
+ * Where a directory is in its file system, whatever mount it was reached by: of a bind mount, ".." does not lead to what
+ * is above its root.
+ *
+ * @param device as mountinfo has it
+ * @param path from the file system's root on, each byte as the character of that number
+ */
+record MountPlace(String device, String path) {
+    private static final int PATH_SIZE = 4096;
+    private static final Pattern ESCAPE = Pattern.compile("\\\\([0-7]{3})");
+
+    /** Null where it cannot be told: the directory, or its mount, cannot be reached any more. */
+    static @Nullable MountPlace of(Fd directory) throws ErrnoException {
+        String mount = new FileStatus().read(directory.number()).mountId() + " ";
+        String name = nameOf(directory);
+        try {
+            for (String line : Files.readAllLines(Path.of("/proc/self/mountinfo"), StandardCharsets.ISO_8859_1)) {
+                if (line.startsWith(mount)) {
+                    // mount, parent, device, root in the file system, mount point: proc_pid_mountinfo(5)
+                    String[] fields = line.split(" ", 6);
+                    return of(fields[2], withoutEnd(fields[3]), withoutEnd(fields[4]), name);
+                }
+            }
+        } catch (IOException e) {
+            return null;
+        }
+        return null;
+    }
+
+    private static @Nullable MountPlace of(String device, String root, String mountPoint, String name) {
+        String below = name.equals("/") ? "" : name;
+        boolean isThere = below.equals(mountPoint) || below.startsWith(mountPoint + "/");
+        return isThere ? new MountPlace(device, root + below.substring(mountPoint.length())) : null;
+    }
+
+    /** So that "/" is a prefix like others. */
+    private static String withoutEnd(String escaped) {
+        Matcher matcher = ESCAPE.matcher(escaped.equals("/") ? "" : escaped);
+        return matcher.replaceAll(
+                found -> Matcher.quoteReplacement(String.valueOf((char) Integer.parseInt(found.group(1), 8))));
+    }
+
+    private static String nameOf(Fd directory) throws ErrnoException {
+        NativeBuffer memory = NativeBuffer.allocate(PATH_SIZE);
+        int length = CString.lend("/proc/self/fd/" + directory.number(), link ->
+                (int) Libc.readlinkat(Libc.AT_FDCWD, link, memory.address(), PATH_SIZE));
+        byte[] bytes = new byte[length];
+        memory.buffer().get(0, bytes);
+        return new String(bytes, StandardCharsets.ISO_8859_1);
+    }
+
+    /** Whether the other one is below this one. */
+    boolean holds(MountPlace other) {
+        return device.equals(other.device) && other.path.startsWith(path + "/");
+    }
+}
