@@ -45,7 +45,8 @@ final class RootClaims {
         }
 
         private boolean holds(Claim other) {
-            return other.way.contains(directory()) || place != null && other.place != null && place.holds(other.place);
+            return other.way.contains(directory())
+                    || (place != null && other.place != null && place.holds(other.place));
         }
 
         @Override
