@@ -15,8 +15,8 @@ import pve.oci.linux.Libc;
 import pve.oci.linux.NativeBuffer;
 
 /**
- * Where a directory is in its file system, whatever mount it was reached by: of a bind mount, ".." does not lead to what
- * is above its root.
+ * Where a directory is in its file system, whatever mount it was reached by: from a bind mount, ".." does not lead to
+ * what is above its root.
  *
  * @param device as mountinfo has it
  * @param path from the file system's root on, each byte as the character of that number
