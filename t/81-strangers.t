@@ -120,6 +120,30 @@ subtest 'descriptors' => sub {
     root_is_served('descriptors');
 };
 
+subtest 'the jobs of others' => sub {
+    my $slow = write_image(
+        "$DIRECTORY/slow.tar", { Cmd => ['x'] },
+        entry('0', 'a', content => join('', map { pack('N', rand(2**32)) } 1 .. 300_000)),
+    );
+    mkdir("$DIRECTORY/root") or die "mkdir: $!\n";
+    my $options = { socket => $daemon->{socket}, bwlimit => 100 };
+    my $child =
+        in_child(sub { PVE::OCI::extract_image($slow, "$DIRECTORY/root", $options); 1 });
+    my $job = $daemon->wait_for_job(sub ($job) {
+        $job->{progress}->{phase} eq 'extracting';
+    });
+    ok($job, 'a job of root') or return;
+    for my $call (call_of('ListJobs', {}), call_of('CancelJob', { id => $job->{id} })) {
+        my $reply = result_of(as_stranger(sub { ($daemon->talk($call))[0] }))->{value};
+        unlike($reply, qr/slow\.tar|"parameters":\{\}/,
+            'is not shown to others, nor ended by them');
+        like($reply, qr/"jobs":\[\]|NoSuchJob/, 'there is none for them');
+    }
+    is(scalar(PVE::OCI::list_jobs($options)->@*), 1, 'it goes on');
+    PVE::OCI::cancel_job($job->{id}, $options);
+    like(result_of($child)->{error}, qr/was cancelled/, 'root ends it');
+};
+
 # The last close(2) of such a descriptor takes as long as its owner says, wherever it happens: also
 # where a message is dropped that came before its connection was accepted.
 subtest 'descriptors whose close waits' => sub {

@@ -15,6 +15,7 @@ import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -250,7 +251,9 @@ class JobRunnerTest {
         assertThat(run("detect", layout, Map.of()).get("layoutVersion")).isNull();
     }
 
+    /** In a thread of its own: an open(2) that waits cannot be interrupted. */
     @Test
+    @Timeout(value = 20, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
     void does_not_wait_for_a_fifo_in_a_layout_directory() throws IOException {
         Path layout = Files.createDirectory(folder.resolve("layout"));
         root.shell("mkfifo " + layout + "/index.json; echo '{\"imageLayoutVersion\":\"1.0.0\"}' >" + layout
