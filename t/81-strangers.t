@@ -135,8 +135,10 @@ subtest 'the jobs of others' => sub {
     ok($job, 'a job of root') or return;
     for my $call (call_of('ListJobs', {}), call_of('CancelJob', { id => $job->{id} })) {
         my $reply = result_of(as_stranger(sub { ($daemon->talk($call))[0] }))->{value};
-        unlike($reply, qr/slow\.tar|"parameters":\{\}/,
-            'is not shown to others, nor ended by them');
+        unlike(
+            $reply, qr/slow\.tar|"parameters":\{\}/,
+            'is not shown to others, nor ended by them'
+        );
         like($reply, qr/"jobs":\[\]|NoSuchJob/, 'there is none for them');
     }
     is(scalar(PVE::OCI::list_jobs($options)->@*), 1, 'it goes on');
