@@ -26,7 +26,7 @@ ARCH := $(ARCH_$(shell dpkg --print-architecture))
 
 PACKAGES_BUILD = default-jdk-headless maven gcc libc6-dev libseccomp-dev make unzip \
 	gcc-aarch64-linux-gnu libperl-dev zip
-PACKAGES_RUN = libisal2 libseccomp2 libssl3 libjson-perl perl uidmap
+PACKAGES_RUN = libisal2 libseccomp2 libssl3 libjson-perl libjson-xs-perl perl uidmap
 PACKAGES_TEST = acl attr btrfs-progs busybox-static debian-archive-keyring docker-registry e2fsprogs \
 	libarchive-tools libtest-mockmodule-perl lxc mmdebstrap perltidy libperl-critic-perl pigz python3 \
 	qemu-user-static skopeo shellcheck systemd tmux umoci util-linux zstd

@@ -59,6 +59,9 @@ static char *const needed_options[] = {
     "-Xrs",                             /* no handler for signals that are blocked, or end the process */
     "-XX:+UseSerialGC",                 /* few threads, small memory; class-data archives are of its heap */
     "-XX:TieredStopAtLevel=1",          /* it lives for one image: C2 gains less there than its compiling costs */
+    "-XX:+UnlockDiagnosticVMOptions",   /* for the next */
+    "-XX:ArchiveRelocationMode=0",      /* class data stays as mapped, and is shared: 10 MB less for each process */
+    "-Djava.util.logging.manager=pve.oci.linux.QuietLogManager", /* JNA loads it; 12 ms less to start */
     "-Djna.nounpack=true",              /* JNA's own library lies beside the jars */
     "-Djna.platform.library.path=",     /* or JNA asks ldconfig(8) */
 };

@@ -8,6 +8,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import pve.oci.linux.ChannelSocket;
 import pve.oci.linux.DescriptorGate;
+import pve.oci.linux.NativeBuffer;
 import pve.oci.linux.Poll;
 import pve.oci.service.IdMaps;
 import pve.oci.service.Metrics;
@@ -27,6 +28,9 @@ final class Daemon {
     /** How often is looked for spares to end while there are clients. Without any, deadlines are known. */
     private static final long BUSY_MILLIS = 10_000;
 
+    /** For so long after its last client a daemon keeps the memory that the next one would need as well. */
+    private static final long TIDY_MILLIS = 10_000;
+
     private static final Logger LOG = LoggerFactory.getLogger(Daemon.class);
 
     private final SocketFile listener;
@@ -39,6 +43,7 @@ final class Daemon {
     private final ChannelSocket woken;
     private final Poll poll = new Poll(3);
     private final DescriptorGate gate;
+    private boolean isTidy;
     private volatile long idleExitMillis;
     private volatile boolean stopping;
 
@@ -110,6 +115,11 @@ final class Daemon {
         gate.look();
         woken.receive(new byte[16], 0, 16, null);
         workers.dropUnused();
+        if (millisUntilTidy() == 0) {
+            isTidy = true;
+            System.gc();
+            NativeBuffer.trimAll();
+        }
         if (poll.result(0) == 0 && millisUntilIdleExit() == 0) {
             LOG.info("nobody has asked for anything seconds={}", idleExitMillis / 1000);
             stopping = true;
@@ -119,6 +129,7 @@ final class Daemon {
         }
         try {
             for (ChannelSocket next = listener.accept(); next != null; next = listener.accept()) {
+                isTidy = false;
                 connections.serve(next);
             }
         } catch (IOException e) {
@@ -133,6 +144,7 @@ final class Daemon {
         long next = systemd.watchdogMillis();
         next = earlier(next, workers.millisUntilUnused());
         next = earlier(next, millisUntilIdleExit());
+        next = earlier(next, millisUntilTidy());
         return connections.size() > 0 ? earlier(next, BUSY_MILLIS) : next;
     }
 
@@ -152,6 +164,14 @@ final class Daemon {
             return -1;
         }
         return Math.max(0, idleExitMillis - connections.millisSinceLast());
+    }
+
+    /** Until a daemon without clients gives back the memory that the last ones have cost; -1: it has, or has clients. */
+    private long millisUntilTidy() {
+        if (isTidy || connections.size() > 0) {
+            return -1;
+        }
+        return Math.max(0, TIDY_MILLIS - connections.millisSinceLast());
     }
 
     private static void pause() {

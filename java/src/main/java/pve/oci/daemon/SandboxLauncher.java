@@ -76,10 +76,7 @@ record SandboxLauncher(
                 // what the warm-up touches has to be given back when the worker is killed, before the reply
                 "-Xms24m",
                 "-Xmn12m",
-                // a method is compiled after 20 calls, and the warm-up does 25 times what a job does once; what is left
-                // to
-                // compile during the job gives way to it
-                "-XX:CompileThresholdScaling=0.1",
+                // what is left to compile during the job gives way to it
                 "-XX:ThreadPriorityPolicy=1",
                 "-XX:CompilerThreadPriority=5",
                 // a class-data archive that does not fit the JVM or the jars is passed over, which is no news to
@@ -88,7 +85,6 @@ record SandboxLauncher(
                 "-Xlog:all=warning:stderr",
                 "-Xlog:cds*=off:stderr",
                 "-Dsun.java.launcher=SUN_STANDARD",
-                nativeAccess(),
                 "-Dpve.oci.home=" + home,
                 "-Djna.boot.library.path=" + libraryDirectory,
                 "-DZstdNativePath=" + libraryDirectory.resolve("libzstd-jni.so"),
@@ -102,17 +98,12 @@ record SandboxLauncher(
             // a second thread that compiles delays the start; with C2 there must be one
             options.add("-XX:CICompilerCount=1");
         }
+        if (Runtime.version().feature() >= 24) {
+            // it warns of native libraries; its other option for this keeps it from using a class-data archive
+            options.add("--illegal-native-access=allow");
+        }
         options.addAll(extraOptions);
         return options;
-    }
-
-    /**
-     * JDK 24 warns of libraries loaded without leave; its way to allow one keeps it from using a class-data archive.
-     */
-    private static String nativeAccess() {
-        return Runtime.version().feature() >= 24
-                ? "--illegal-native-access=allow"
-                : "--enable-native-access=ALL-UNNAMED";
     }
 
     private String classPath() {

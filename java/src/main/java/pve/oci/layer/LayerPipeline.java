@@ -40,6 +40,12 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
         }
     }
 
+    /** Gives the memory of slots that nobody uses back to the kernel: for a process that will wait. */
+    public static void giveMemoryBack() {
+        Slot.BLOB_MEMORY.giveBack();
+        Slot.CONTENT_MEMORY.giveBack();
+    }
+
     private final List<Lane> lanes = new ArrayList<>();
     private final SlotSource slotSource = new CurrentSlot();
     private final List<Layer> layers;

@@ -72,6 +72,12 @@ final class LibcFunctions {
 
     static native long recvmsg(int socket, long message, int flags);
 
+    static native int poll(long descriptors, long count, int timeout);
+
+    static native int madvise(long address, long length, int advice);
+
+    static native int malloc_trim(long pad);
+
     static native int fchdir(int fd);
 
     static native int lremovexattr(long path, long name);

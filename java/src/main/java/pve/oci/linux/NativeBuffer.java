@@ -12,6 +12,9 @@ import java.nio.ByteOrder;
  * @param address of the buffer's first byte
  */
 public record NativeBuffer(ByteBuffer buffer, long address) {
+    private static final long PAGE_SIZE = 4096;
+    private static final int MADV_DONTNEED = 4;
+
     /** Zeroed memory of that many bytes, freed when the buffer is garbage. */
     public static NativeBuffer allocate(int size) {
         ByteBuffer buffer = ByteBuffer.allocateDirect(size).order(ByteOrder.nativeOrder());
@@ -20,5 +23,23 @@ public record NativeBuffer(ByteBuffer buffer, long address) {
 
     public int size() {
         return buffer.capacity();
+    }
+
+    /**
+     * Gives the pages that lie within back to the kernel, madvise(2): what was in them is lost, and they cost nothing
+     * until they are written to again.
+     */
+    void giveBack() {
+        long start = (address + PAGE_SIZE - 1) & -PAGE_SIZE;
+        long end = (address + size()) & -PAGE_SIZE;
+        if (end > start) {
+            // one that fails has changed nothing
+            LibcFunctions.madvise(start, end - start, MADV_DONTNEED);
+        }
+    }
+
+    /** Has the C library give memory back that it keeps for later, malloc_trim(3). */
+    public static void trimAll() {
+        LibcFunctions.malloc_trim(0);
     }
 }

@@ -29,4 +29,9 @@ public final class NativeBufferPool {
     public synchronized void give(NativeBuffer buffer) {
         free.push(buffer);
     }
+
+    /** For a process that will wait: buffers that nobody uses cost no memory until they are used again. */
+    public synchronized void giveBack() {
+        free.forEach(NativeBuffer::giveBack);
+    }
 }

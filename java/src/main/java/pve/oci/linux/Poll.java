@@ -1,5 +1,7 @@
 package pve.oci.linux;
 
+import com.sun.jna.Native;
+
 /** poll(2) on a few descriptors: a view on its array of struct pollfd. One thread owns it. */
 public final class Poll {
     public static final int POLLIN = 0x1;
@@ -36,7 +38,15 @@ public final class Poll {
      */
     public int await(int count, long timeoutMillis) throws ErrnoException {
         int timeout = (int) Math.max(-1, Math.min(timeoutMillis, Integer.MAX_VALUE));
-        return Sockets.poll(memory.address(), count, timeout);
+        int ready = LibcFunctions.poll(memory.address(), count, timeout);
+        if (ready < 0) {
+            int errno = Native.getLastError();
+            if (errno != Errno.EINTR) {
+                throw new ErrnoException("poll", errno);
+            }
+            return 0;
+        }
+        return ready;
     }
 
     /** What the last wait found at that place. */

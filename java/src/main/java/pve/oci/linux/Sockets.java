@@ -36,15 +36,6 @@ final class Sockets {
         }
     }
 
-    /** {@code int poll(struct pollfd *fds, nfds_t nfds, int timeout)}; EINTR is given to the caller as 0. */
-    static int poll(long descriptors, int count, int timeoutMillis) throws ErrnoException {
-        int result = SocketFunctions.poll(descriptors, count, timeoutMillis);
-        if (result < 0 && Native.getLastError() == Errno.EINTR) {
-            return 0;
-        }
-        return check("poll", result);
-    }
-
     /** {@code int inotify_init1(int flags)} */
     static int inotifyInit(int flags) throws ErrnoException {
         return check("inotify_init1", SocketFunctions.inotify_init1(flags));
@@ -77,7 +68,5 @@ final class Sockets {
         static native int inotify_init1(int flags);
 
         static native int inotify_add_watch(int inotify, long path, int mask);
-
-        static native int poll(long descriptors, long count, int timeout);
     }
 }

@@ -13,7 +13,6 @@ import java.util.regex.Pattern;
 
 /** Reads an interface definition by recursive descent. */
 public final class IdlParser {
-    private static final Pattern SKIPPED = Pattern.compile("(?:\\s+|#[^\\n]*)*+");
     private static final Pattern INTERFACE_NAME =
             Pattern.compile("[A-Za-z](?:-*[A-Za-z0-9])*(?:\\.[A-Za-z0-9](?:-*[A-Za-z0-9])*)+");
     private static final Pattern MEMBER_NAME = Pattern.compile("[A-Z][A-Za-z0-9]*");
@@ -143,9 +142,13 @@ public final class IdlParser {
         return new IdlType.Reference(name);
     }
 
+    /** White space and comments. Not by a pattern: a worker reads its interface when it starts. */
     private void skip() {
-        Matcher matcher = SKIPPED.matcher(text).region(at, text.length());
-        at = matcher.lookingAt() ? matcher.end() : at;
+        boolean isComment = false;
+        while (at < text.length() && (isComment || text.charAt(at) == '#' || text.charAt(at) <= ' ')) {
+            isComment = text.charAt(at) != '\n' && (isComment || text.charAt(at) == '#');
+            at++;
+        }
     }
 
     private boolean accept(String symbol) {
