@@ -19,6 +19,11 @@ my ($SOURCES) = grep { -d } grep { defined } $ENV{PVEHARNESS_SRC}, root() . '/..
 plan(skip_all => 'needs the modules of Proxmox VE: PVEHARNESS_SRC') if !defined($SOURCES);
 my $HARNESS = "$SOURCES/../harness";
 plan(skip_all => "needs '$HARNESS'") if !-e "$HARNESS/create.pl";
+# Of the packages that the harness's README names: what Proxmox VE's modules load first.
+my @ABSENT =
+    grep { system($^X, '-e', "eval { require $_ } or exit(1)") != 0 }
+    qw(AnyEvent Crypt::OpenSSL::Random Date::Format Net::LDAP RRDs);
+plan(skip_all => "needs what $HARNESS/README names: @ABSENT") if @ABSENT;
 if (my $missing = missing()) {
     plan(skip_all => $missing);
 }
