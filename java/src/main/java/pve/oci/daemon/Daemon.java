@@ -166,7 +166,7 @@ final class Daemon {
         return Math.max(0, idleExitMillis - connections.millisSinceLast());
     }
 
-    /** Until a daemon without clients gives back the memory that the last ones have cost; -1: it has, or has clients. */
+    /** Until a daemon without clients gives back what memory the last ones have cost; -1: it has, or has clients. */
     private long millisUntilTidy() {
         if (isTidy || connections.size() > 0) {
             return -1;

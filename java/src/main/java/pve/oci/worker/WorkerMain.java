@@ -39,7 +39,7 @@ public final class WorkerMain {
     /** A daemon that takes nothing for so long is stuck, and would not kill this process either. */
     private static final long STALL_MS = 3_600_000;
 
-    /** A warmed worker that nobody wants for so long gives back what memory it can: 3 ms of its job, 9 MB until then. */
+    /** A warmed worker that nobody wants for so long gives back 9 MB, which cost its job 3 ms. */
     private static final long TIDY_MILLIS = 10_000;
 
     private final FrameChannel channel;
