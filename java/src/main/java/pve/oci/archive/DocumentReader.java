@@ -104,7 +104,7 @@ final class DocumentReader {
 
     private void checkSize(long size, String place) throws ImageException {
         if (size > limits.maximumSize()) {
-            throw ImageException.limit("documentSize", limits.maximumSize())
+            throw ImageException.limit("maximumJsonSize", limits.maximumSize())
                     .exceeded(place + ": size of " + size + " bytes is too large");
         }
     }

@@ -7,8 +7,8 @@ import pve.oci.archive.Layer;
 import pve.oci.oci.Digest;
 
 /**
- * The second stage of the {@link LayerPipeline}: computes the digests of blobs and of their content. Slots are hashed
- * one after the other, by whichever thread takes the next step.
+ * The second stage of the {@link LayerPipeline}: computes the digests of blobs and of their uncompressed content. Slots
+ * are hashed in order, one at a time, by whichever thread does the next step.
  */
 final class LayerHasher implements SlotQueues.Chore, AutoCloseable {
     private final SlotQueues slots;
@@ -21,7 +21,7 @@ final class LayerHasher implements SlotQueues.Chore, AutoCloseable {
         this.slots = slots;
     }
 
-    /** For a thread of its own, where nobody takes steps: hashes until it is interrupted. */
+    /** Hashes until it is interrupted: for a thread that does nothing else. */
     void run() throws InterruptedException {
         while (true) {
             hash(slots.takeToHash());
@@ -57,7 +57,7 @@ final class LayerHasher implements SlotQueues.Chore, AutoCloseable {
                     && layer.diffId()
                             .algorithm()
                             .equals(layer.descriptor().digest().algorithm())) {
-                // the same bytes, and the blob's last piece came before the content's
+                // content and blob are the same bytes, and the blob's last piece has been hashed already
                 slot.setDigest(slot.isLast ? blobDigest : null);
             } else {
                 content = update(content, slot, layer.diffId());
@@ -66,7 +66,7 @@ final class LayerHasher implements SlotQueues.Chore, AutoCloseable {
         slot.release();
     }
 
-    /** @return null when that was the last slot */
+    /** @return the hash to go on with; null after the last slot */
     private static @Nullable ContentHash update(@Nullable ContentHash begun, Slot slot, Digest expected) {
         ContentHash hash = begun == null ? new ContentHash(expected.algorithm()) : begun;
         hash.update(slot.memory, slot.length);
@@ -78,7 +78,7 @@ final class LayerHasher implements SlotQueues.Chore, AutoCloseable {
         return null;
     }
 
-    /** When no thread takes steps any more. */
+    /** Call it only when no thread hashes any more. */
     @Override
     public void close() {
         if (blob != null) {

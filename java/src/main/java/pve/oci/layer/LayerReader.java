@@ -17,8 +17,8 @@ import pve.oci.oci.ImageError;
 import pve.oci.oci.ImageException;
 
 /**
- * The first stage of the {@link LayerPipeline}: reads blobs and decompresses them. A layer that fails ends with a slot
- * that says why, and the work ends with it.
+ * The first stage of the {@link LayerPipeline}: reads blobs and decompresses them. If a layer fails, its last slot
+ * carries the reason, and no further layer is read.
  */
 final class LayerReader {
     private static final int FIRST_SLOT_SIZE = 64 << 10;
@@ -29,13 +29,13 @@ final class LayerReader {
     private final SlotQueues slots;
     private final Throttle throttle;
 
-    /** Of the blob, being decompressed. */
+    /** The piece of the blob that is being decompressed. */
     private @Nullable Slot piece;
 
-    /** Of its content, being filled. */
+    /** The slot that is being filled with content. */
     private @Nullable Slot slot;
 
-    /** Of the next slot: small at first, so that there is something to apply soon. */
+    /** How much of the next slot to fill: little at first, so that the next stage can begin early. */
     private int slotSize = FIRST_SLOT_SIZE;
 
     private boolean isStored;
@@ -49,7 +49,7 @@ final class LayerReader {
         this.throttle = throttle;
     }
 
-    /** Reads all layers, and then helps those who are not done with them until it is interrupted. */
+    /** Reads all layers, then helps the other stages with their work until it is interrupted. */
     void run() throws InterruptedException {
         for (Layer layer : layers) {
             IOException failure = null;
@@ -71,7 +71,7 @@ final class LayerReader {
         slots.helpOn();
     }
 
-    /** It is the archive that failed, not the entry that happens to be at work. */
+    /** Says that reading the archive failed, and not the entry that is being applied at the moment. */
     private static ImageException unreadable(Layer layer, ErrnoException e) {
         return ImageException.of(ImageError.SYSTEM_ERROR)
                 .withAll(e.parameters())
@@ -122,7 +122,7 @@ final class LayerReader {
                 }
                 decompressor.finish();
             } catch (CorruptBlobException | UnsupportedCompressionException | WindowLimitException e) {
-                // a blob that was changed is better called that than corrupt
+                // if the digest is wrong too, that is the better error: the blob was changed or damaged
                 while (left > 0) {
                     read = readPiece(layer, blob, left);
                     left -= read.length;
@@ -137,7 +137,7 @@ final class LayerReader {
         }
     }
 
-    /** The next piece of the blob, which the hasher has already. It may be used until the next call. */
+    /** Reads the next piece of the blob and passes it on to the hasher. The result is valid until the next call. */
     private Slot readPiece(Layer layer, BlobSource blob, long left) throws IOException, InterruptedException {
         if (piece != null) {
             piece.release();
@@ -159,7 +159,7 @@ final class LayerReader {
         return read;
     }
 
-    /** Moves all of the input through, slot by slot. */
+    /** Decompresses all of the input into slots. */
     private void decompress(Layer layer, Decompressor decompressor, ByteBuffer in, long compressed)
             throws IOException, InterruptedException {
         boolean mayHaveMore = true;
@@ -171,7 +171,7 @@ final class LayerReader {
             uncompressed += out.position() - before;
             if (uncompressed > LayerLimits.RATIO_FREE_SIZE && uncompressed / compressed > limits.maximumRatio()) {
                 throw limit(
-                        layer, "decompressionRatio", limits.maximumRatio(), "decompresses to too many times its size");
+                        layer, "maximumRatio", limits.maximumRatio(), "decompresses to too many times its size");
             }
             mayHaveMore = !out.hasRemaining();
             if (mayHaveMore) {

@@ -11,15 +11,16 @@ import pve.oci.linux.NativeBufferPool;
 import pve.oci.oci.Digest;
 
 /**
- * A piece of a layer on its way through the {@link LayerPipeline}: of its blob, filled and decompressed by one thread
- * while another one hashes it; or of its uncompressed content, then hashed and applied by others. Content fills all of
- * a slot but for the last of a layer, so that no tar header straddles two.
+ * A piece of a layer on its way through the {@link LayerPipeline}. It holds either a piece of the blob, which one thread
+ * reads and decompresses while another hashes it, or a piece of the uncompressed content, which is then hashed and
+ * applied. All slots of content are filled to a multiple of 512 bytes, except for a layer's last, so that no tar header
+ * lies in two slots.
  */
 final class Slot {
-    /** Of blobs, as they are stored. */
+    /** For pieces of blobs, as they are stored. */
     static final NativeBufferPool BLOB_MEMORY = new NativeBufferPool(256 << 10);
 
-    /** Of uncompressed content; a multiple of tar's 512. */
+    /** Bytes of uncompressed content in a slot; a multiple of 512, the size of a tar block. */
     static final int CONTENT_SIZE = 512 << 10;
 
     static final NativeBufferPool CONTENT_MEMORY = new NativeBufferPool(CONTENT_SIZE);
@@ -28,10 +29,10 @@ final class Slot {
 
     private final NativeBufferPool pool;
 
-    /** Takes it when nobody reads it any more. */
+    /** Is given the slot when its last reader releases it. */
     private final Consumer<Slot> free;
 
-    /** All of them have to be done with it before it is filled again. */
+    /** How many stages still read this slot. It may be filled again when there are none. */
     private final AtomicInteger readers = new AtomicInteger();
 
     int length;
@@ -43,14 +44,14 @@ final class Slot {
     /** Whether the layer is stored uncompressed, so that this content's digest is the blob's. */
     boolean isStored;
 
-    /** Why the layer ends here, before its end. */
+    /** Why reading the layer failed here; null if it did not. */
     @Nullable
     IOException failure;
 
-    /** Of the last slot: what the hasher found for the whole blob, or the whole content. */
+    /** In the last slot: the digest of the whole blob, or of the whole content. */
     private volatile @Nullable Digest digest;
 
-    /** Of the last slot of the content, once it has its own: that of the blob. */
+    /** In the last slot of the content, once {@link #digest} is set: the digest of the blob. */
     @Nullable
     Digest blobDigest;
 
@@ -64,7 +65,7 @@ final class Slot {
         return pool == BLOB_MEMORY;
     }
 
-    /** To be filled with a piece of that layer. */
+    /** Empties the slot, to be filled with a piece of that layer. */
     Slot reset(Layer ofLayer) {
         memory.buffer().clear();
         layer = ofLayer;
@@ -92,22 +93,22 @@ final class Slot {
         return digest;
     }
 
-    /** What was filled in. */
+    /** The bytes that were filled in. */
     ByteBuffer bytes() {
         return memory.buffer().limit(length).position(0);
     }
 
-    /** Now it has that many readers. */
+    /** Sets the number of readers. */
     void publish(int count) {
         readers.set(count);
     }
 
-    /** One more reader, while there is one. */
+    /** Adds a reader. Only a current reader may call this. */
     void retain() {
         readers.incrementAndGet();
     }
 
-    /** For the end of the pipeline, when all threads that read slots have been stopped. */
+    /** Gives the memory back. Call it only when every thread that reads slots has stopped. */
     void discard() {
         pool.give(memory);
     }

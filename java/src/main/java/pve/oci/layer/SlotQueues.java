@@ -11,8 +11,8 @@ import pve.oci.linux.NativeBufferPool;
 import pve.oci.oci.Digest;
 
 /**
- * Where the slots of a {@link LayerPipeline} wait for the next stage, and for being filled again. A thread that would
- * have to wait here takes steps of the {@link Chore}s instead, and sleeps when there is none.
+ * The queues in which the slots of a {@link LayerPipeline} wait for the next stage, or to be filled again. A thread that
+ * finds its queue empty does a step of a {@link Chore} instead, and sleeps only when no chore has anything to do.
  */
 final class SlotQueues {
     private static final int BLOB_SLOTS = 8;
@@ -20,13 +20,13 @@ final class SlotQueues {
 
     /** Work that has no thread of its own. */
     interface Chore {
-        /** Takes a step; false when there is nothing to do now, or another thread is at it. */
+        /** Does one step; false if there is nothing to do right now, or another thread is already doing it. */
         boolean tryStep();
     }
 
     private final List<Slot> all = new ArrayList<>();
 
-    // each is guarded by this object, and so is the counter
+    // all of these are guarded by this object's monitor
     private final Free freeContent;
     private final Free freeBlob;
     private final Deque<Slot> toHash = new ArrayDeque<>();
@@ -34,29 +34,29 @@ final class SlotQueues {
     private long changes;
     private boolean isBroken;
 
-    /** The CPU that content was filled on last. */
+    /** The CPU on which a slot of content was last filled. */
     private volatile int filledOn = -1;
 
     private volatile Chore hashing = NOTHING;
     private volatile Chore writing = NOTHING;
 
     /**
-     * @param contentSlots the most there may be; a slot's memory is {@link Slot#CONTENT_SIZE}
-     * @param ready as many are made at once, others when they are needed
+     * @param contentSlots how many slots of {@link Slot#CONTENT_SIZE} bytes there may be at most
+     * @param ready how many of them to allocate now; the others are allocated when they are needed
      */
     SlotQueues(int contentSlots, int ready) {
         freeContent = new Free(Slot.CONTENT_MEMORY, contentSlots, ready);
         freeBlob = new Free(Slot.BLOB_MEMORY, BLOB_SLOTS, Math.min(ready, BLOB_SLOTS));
     }
 
-    /** What is waited for. */
+    /** Something that a thread can wait for. */
     private interface SlotSupply<T> {
         /** The next one; null when there is none now. */
         @Nullable
         T poll();
     }
 
-    /** Slots to be filled. What was given back last is taken first: it is in a cache. */
+    /** Slots that can be filled. The one given back last is taken first, because it is still in the CPU's cache. */
     private final class Free implements SlotSupply<Slot> {
         private final NativeBufferPool memory;
         private final int maximum;
@@ -92,18 +92,18 @@ final class SlotQueues {
         }
     }
 
-    /** From now on this is done by whoever would wait: the computing of digests. */
+    /** From now on, threads that would wait compute digests with this chore. */
     void shareHashing(Chore chore) {
         hashing = chore;
     }
 
-    /** From now on this is done by whoever would wait: the writing of files that have been created. */
+    /** From now on, threads that would wait write files with this chore. */
     void shareWriting(Chore chore) {
         writing = chore;
         changed();
     }
 
-    /** There may be something to do for those who wait. */
+    /** Wakes all waiting threads: there may be something for them to do. */
     synchronized void changed() {
         changes++;
         notifyAll();
@@ -112,7 +112,7 @@ final class SlotQueues {
     private boolean help() {
         boolean hasHelped = hashing.tryStep() || writing.tryStep();
         if (hasHelped) {
-            // another thread may have found nothing to do because this one was at it
+            // another thread may have found nothing to do only because this one was busy with it
             changed();
         }
         return hasHelped;
@@ -146,17 +146,17 @@ final class SlotQueues {
         }
     }
 
-    /** Waits for a slot of content that nobody reads any more. */
+    /** Waits until a slot for content is free, and takes it. */
     Slot takeContent(Layer layer) throws InterruptedException {
         return take(freeContent).reset(layer);
     }
 
-    /** Waits for a slot of a blob that nobody reads any more. */
+    /** Waits until a slot for a piece of a blob is free, and takes it. */
     Slot takeBlob(Layer layer) throws InterruptedException {
         return take(freeBlob).reset(layer);
     }
 
-    /** Hands filled content to the hasher and to whoever applies it. */
+    /** Passes a filled slot of content on to the hasher and to the thread that applies it. */
     void publishContent(Slot slot) {
         slot.length = slot.memory.buffer().position();
         filledOn = Cpus.current();
@@ -168,7 +168,7 @@ final class SlotQueues {
         }
     }
 
-    /** Hands a piece of a blob to the hasher; whoever filled it goes on reading it, and releases it. */
+    /** Passes a piece of a blob on to the hasher. The caller may still read it, and must release it. */
     void publishBlob(Slot slot) {
         slot.publish(2);
         synchronized (this) {
@@ -193,28 +193,28 @@ final class SlotQueues {
         return take(toApply::poll);
     }
 
-    /** Where the thread runs that fills slots. */
+    /** The CPU that the thread that fills slots was last seen on. */
     int filledOn() {
         return filledOn;
     }
 
-    /** Waits for what the hasher finds. */
+    /** Waits for the digest that the hasher computes. */
     Digest awaitDigest(Slot last) throws InterruptedException {
         return take(last::digest);
     }
 
-    /** For a thread that has nothing else to do: helps until it is interrupted. */
+    /** Does chores until the thread is interrupted: for a thread with no work of its own left. */
     void helpOn() throws InterruptedException {
         take(() -> null);
     }
 
-    /** Interrupts whoever waits: one of the threads has ended before its time. */
+    /** Makes all waiting threads give up, because one of the pipeline's threads has failed. */
     synchronized void breakDown() {
         isBroken = true;
         changed();
     }
 
-    /** For the end of the pipeline, when all threads that read slots have been stopped. */
+    /** Gives the memory of all slots back. Call it only when every thread that reads slots has stopped. */
     void discard() {
         all.forEach(Slot::discard);
     }

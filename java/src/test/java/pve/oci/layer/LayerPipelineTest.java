@@ -385,7 +385,7 @@ class LayerPipelineTest {
         try (LayerPipeline pipeline = new LayerPipeline(List.of(layer), limits, new Progress(), false, cores)) {
             pipeline.beginLayer();
             assertThatThrownBy(pipeline::skip)
-                    .hasMessageContaining("too many times its size: the limit is 100 (decompressionRatio)");
+                    .hasMessageContaining("too many times its size: the limit is 100 (maximumRatio)");
         }
     }
 }
