@@ -23,13 +23,18 @@ sub fail ($name, $message, $parameters = {}) {
     PVE::OCI::Varlink::fail("io.pve.oci.$name", $line, { $parameters->%*, message => $line });
 }
 
-my sub system_error ($what, $path, $operation) {
+my sub system_error ($what, $path, $operation, $message = "$what: $operation") {
     my $errno = $! + 0;
     my ($name) = sort grep { $!{$_} } keys %!;
     fail(
-        'SystemError', "$what: $operation: $! ($name)",
+        'SystemError', "$message: $! ($name)",
         { operation => $operation, path => $path, errno => $errno, errnoName => $name },
     );
+}
+
+# As the daemon says it: service.OciErrors.
+my sub cannot_open ($name, $path) {
+    system_error($name, $path, 'openat', "cannot open $name");
 }
 
 # The bytes of a path that came as characters.
@@ -90,7 +95,7 @@ sub open_archive ($parameters, $descriptors) {
     my @status;
     if (defined($path)) {
         $name = PVE::OCI::Text::one_line($path);
-        @status = stat(path_bytes($path)) or system_error($name, $path, 'openat');
+        @status = stat(path_bytes($path)) or cannot_open($name, $path);
     } else {
         require_readable($handle);
         @status = stat($handle) or system_error($name, undef, 'statx');
@@ -110,7 +115,7 @@ sub open_archive ($parameters, $descriptors) {
     }
     if (defined($path)) {
         sysopen($handle, path_bytes($path), O_RDONLY | O_NONBLOCK | O_NOCTTY)
-            or system_error($name, $path, 'openat');
+            or cannot_open($name, $path);
     }
     my $is_directory = S_ISDIR($mode) ? 1 : 0;
     $handle = read_only($handle, $name, $is_directory);
@@ -141,7 +146,7 @@ sub open_root ($parameters, $descriptors, $settings, $maps, $keeps_system) {
     my $handle = passed_handle($parameters, 'rootDirectoryFileDescriptor', $descriptors);
     if (!$handle) {
         sysopen($handle, path_bytes($path), $O_PATH | O_DIRECTORY)
-            or system_error($name, $path, 'openat');
+            or cannot_open($name, $path);
     }
     my @status = stat($handle) or system_error($name, $path, 'statx');
     fail('InvalidArgument', "$name is not a directory", { parameter => 'rootDirectory' })

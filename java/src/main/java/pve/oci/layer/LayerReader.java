@@ -170,8 +170,7 @@ final class LayerReader {
             decompressor.decompress(in, out);
             uncompressed += out.position() - before;
             if (uncompressed > LayerLimits.RATIO_FREE_SIZE && uncompressed / compressed > limits.maximumRatio()) {
-                throw limit(
-                        layer, "maximumRatio", limits.maximumRatio(), "decompresses to too many times its size");
+                throw limit(layer, "maximumRatio", limits.maximumRatio(), "decompresses to too many times its size");
             }
             mayHaveMore = !out.hasRemaining();
             if (mayHaveMore) {
