@@ -11,8 +11,8 @@ import pve.oci.linux.NativeBufferPool;
 import pve.oci.oci.Digest;
 
 /**
- * The queues in which the slots of a {@link LayerPipeline} wait for the next stage, or to be filled again. A thread that
- * finds its queue empty does a step of a {@link Chore} instead, and sleeps only when no chore has anything to do.
+ * The queues in which the slots of a {@link LayerPipeline} wait for the next stage, or to be filled again. A thread
+ * that finds its queue empty does a step of a {@link Chore} instead, and sleeps only when no chore has anything to do.
  */
 final class SlotQueues {
     private static final int BLOB_SLOTS = 8;
