@@ -6,6 +6,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -30,28 +31,37 @@ final class Spare implements Runnable {
     }
 
     private static final int LOW_PRIORITY = 10;
+    private static final long LOOK_MILLIS = 50;
     private static final Logger LOG = LoggerFactory.getLogger(Spare.class);
 
     private final WorkerStarter starter;
     private final @Nullable WarmUp warmUp;
     private final IdMaps maps;
+    private final BooleanSupplier isInBurst;
     private final CompletableFuture<Worker> claimed = new CompletableFuture<>();
     private SpareState state = SpareState.STARTING;
     private boolean isWanted;
     private @Nullable CompletableFuture<Worker> start;
     private @Nullable Worker worker;
 
-    /** @param warmUp null: it is not warmed up */
-    Spare(WorkerStarter starter, @Nullable WarmUp warmUp, IdMaps maps) {
+    /**
+     * @param warmUp null: it is not warmed up
+     * @param isInBurst whether jobs follow each other closely at the moment
+     */
+    Spare(WorkerStarter starter, @Nullable WarmUp warmUp, IdMaps maps, BooleanSupplier isInBurst) {
         this.starter = starter;
         this.warmUp = warmUp;
         this.maps = maps;
+        this.isInBurst = isInBurst;
     }
 
     @Override
     public void run() {
         try {
             Worker started = start();
+            if (warmUp != null) {
+                awaitCalm();
+            }
             if (warmUp != null && enter(SpareState.WARMING) && !warm(started, warmUp)) {
                 // a worker that is wanted already is wanted cold too
                 start();
@@ -119,6 +129,19 @@ final class Spare implements Runnable {
         }
     }
 
+    /** Until jobs do not follow each other any more a worker waits as it is, and may be had so. */
+    private synchronized void awaitCalm() throws IOException {
+        while (state != SpareState.GONE && !isWanted && isInBurst.getAsBoolean()) {
+            state = SpareState.WAITING;
+            try {
+                wait(LOOK_MILLIS);
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+                throw new IOException("the daemon is being stopped", e);
+            }
+        }
+    }
+
     /** False when there is no time for it any more. */
     private synchronized boolean enter(SpareState next) {
         if (state == SpareState.GONE || isWanted) {
@@ -158,6 +181,9 @@ final class Spare implements Runnable {
 
     private synchronized void finish() {
         Worker ready = worker;
+        if (state == SpareState.GONE && claimed.isDone()) {
+            return;
+        }
         if (ready == null || state == SpareState.GONE) {
             fail(new IOException("nobody waits for this worker"));
             return;
@@ -204,6 +230,7 @@ final class Spare implements Runnable {
             isWanted = true;
             Worker ready = worker;
             if (ready != null && state == SpareState.WAITING) {
+                setNice(ready, 0);
                 handOver(ready);
             } else if (ready != null) {
                 setNice(ready, 0);

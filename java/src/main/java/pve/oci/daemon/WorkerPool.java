@@ -23,23 +23,28 @@ final class WorkerPool implements WorkerSource, AutoCloseable {
     record Limits(int maximumSpares, long idleMillis) {}
 
     /**
-     * Jobs that begin within that time of each other are a burst. It is short: on two cores a worker that starts beside
-     * a job takes its time from the job, which only pays when the next job would wait for it.
+     * Jobs that begin within that time of each other are a burst: then the next worker starts beside the job, and waits
+     * without being warmed up. Otherwise both would only take processor time from the job.
      */
     private static final long BURST_NANOS = TimeUnit.MILLISECONDS.toNanos(300);
 
     /** After that time without a job one spare is enough. */
     private static final long CALM_NANOS = TimeUnit.SECONDS.toNanos(10);
 
-    /** On more, processors are busier with starting workers than with jobs. */
-    private static final int MAXIMUM_OF_A_BURST = 3;
+    /** With more, processors are busier with starting workers than with jobs. */
+    private static final int MAXIMUM_OF_A_BURST =
+            Math.min(3, Runtime.getRuntime().availableProcessors());
 
     /** The spares for one pair of maps, and what is known of the demand for them. */
     private static final class Stock {
         final Deque<Spare> spares = new ArrayDeque<>();
-        long usedNanos = System.nanoTime();
-        boolean hasBeenUsed;
+        volatile long usedNanos = System.nanoTime();
+        volatile boolean hasBeenUsed;
         int wanted = 1;
+
+        boolean isInBurst() {
+            return hasBeenUsed && System.nanoTime() - usedNanos < BURST_NANOS;
+        }
     }
 
     private final WorkerStarter starter;
@@ -67,20 +72,22 @@ final class WorkerPool implements WorkerSource, AutoCloseable {
     @Override
     public synchronized CompletableFuture<Worker> take(IdMaps maps) {
         Stock stock = stocks.computeIfAbsent(maps, x -> new Stock());
-        long now = System.nanoTime();
-        boolean isBurst = stock.hasBeenUsed && now - stock.usedNanos < BURST_NANOS;
+        boolean isInBurst = stock.isInBurst();
+        stock.usedNanos = System.nanoTime();
         stock.hasBeenUsed = true;
-        stock.usedNanos = now;
         Spare spare = pick(stock);
         if (spare == null) {
-            spare = new Spare(starter, null, maps);
+            spare = new Spare(starter, null, maps, stock::isInBurst);
             start(spare);
         }
+        boolean isReady = spare.isWaiting();
         CompletableFuture<Worker> worker = spare.claim();
-        if (isBurst) {
-            // the next one starts beside this job, at low priority; otherwise it waits for this job's end
+        if (isInBurst) {
             stock.wanted = Math.min(stock.wanted + 1, MAXIMUM_OF_A_BURST);
-            fill(maps, stock);
+            if (isReady) {
+                // otherwise two would start at once, and this job would wait for both
+                addSpare(maps, stock);
+            }
         }
         return worker;
     }
@@ -122,23 +129,24 @@ final class WorkerPool implements WorkerSource, AutoCloseable {
         prepare(maps);
     }
 
-    /** Starts spares for these maps, as many as are wanted. */
+    /** Starts a spare for these maps, if one more is wanted. */
     synchronized void prepare(IdMaps maps) {
-        fill(maps, stocks.computeIfAbsent(maps, x -> new Stock()));
+        addSpare(maps, stocks.computeIfAbsent(maps, x -> new Stock()));
     }
 
-    private void fill(IdMaps maps, Stock stock) {
-        while (!closed && stock.spares.size() < stock.wanted && limits.maximumSpares() > 0) {
-            if (spareCount() >= limits.maximumSpares()) {
-                if (!stock.spares.isEmpty()) {
-                    return;
-                }
-                dropLeastRecentlyUsed();
-            }
-            Spare spare = new Spare(starter, warmUp, maps);
-            stock.spares.add(spare);
-            start(spare);
+    private void addSpare(IdMaps maps, Stock stock) {
+        if (closed || stock.spares.size() >= stock.wanted || limits.maximumSpares() == 0) {
+            return;
         }
+        if (spareCount() >= limits.maximumSpares()) {
+            if (!stock.spares.isEmpty()) {
+                return;
+            }
+            dropLeastRecentlyUsed();
+        }
+        Spare spare = new Spare(starter, warmUp, maps, stock::isInBurst);
+        stock.spares.add(spare);
+        start(spare);
     }
 
     private void start(Spare spare) {

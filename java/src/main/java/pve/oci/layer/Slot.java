@@ -13,8 +13,8 @@ import pve.oci.oci.Digest;
 /**
  * A piece of a layer on its way through the {@link LayerPipeline}. It holds either a piece of the blob, which one
  * thread reads and decompresses while another hashes it, or a piece of the uncompressed content, which is then hashed
- * and applied. All slots of content are filled to a multiple of 512 bytes, except for a layer's last, so that no tar header
- * lies in two slots.
+ * and applied. All slots of content are filled to a multiple of 512 bytes, except for a layer's last, so that no tar
+ * header lies in two slots.
  */
 final class Slot {
     /** For pieces of blobs, as they are stored. */
