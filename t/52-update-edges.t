@@ -14,6 +14,8 @@ use POSIX ();
 use Test::More;
 use Time::HiRes qw(time);
 
+use PVE::OCI::RootUpdate;
+use RealDaemon;
 use TestImage qw(entry);
 use TestUpdate qw(application fingerprint fresh_rootfs is_same_tree pve_oci shell slurp write_file);
 
@@ -132,6 +134,79 @@ subtest 'changes by hand' => sub {
     unlink("$rootdir/etc/late");
     shell($rootdir, 'touch -r .pve.oci.previous/old/bin .');
     is_rolled_back($rootdir, $before);
+};
+
+subtest 'contents, by the archive' => sub {
+    my $image = application(
+        "$FOLDER/made.tar", 1, { WorkingDir => '/made/here' },
+        entry('0', 'large', content => 'x' x 600_000)
+    );
+    my $rootdir = fresh_rootfs($image, @HERE);
+    my $daemon = RealDaemon->start();
+    for my $mode (['--embedded'], ['--socket', $daemon->{socket}]) {
+        my $checksum = sub (@options) {
+            return pve_oci('diff', $rootdir, '--checksum', $image, $mode->@*, @options);
+        };
+        my $before = fingerprint($rootdir);
+        my ($code, $out) = $checksum->();
+        is("$code$out", '0', "@$mode: no difference");
+        is_same_tree(fingerprint($rootdir), $before, 'looking changes nothing');
+        # as who hides something does: same size, times given back, also in the record
+        my $hide = 'touch -r FILE /tmp/t.$$; printf "%s" CONTENT | dd of=FILE bs=1 seek=AT'
+            . ' conv=notrunc status=none; touch -r /tmp/t.$$ FILE; rm /tmp/t.$$; ';
+        my $change = sub ($file, $at, $content) {
+            my %of = (FILE => $file, AT => $at, CONTENT => $content);
+            shell($rootdir, $hide =~ s/([A-Z]{2,})/$of{$1}/gr);
+        };
+        shell($rootdir, 'mkdir -p made/here; chown -R 100000:100000 made');
+        $change->('bin/app', 0, 'A');
+        $change->('large', 599_999, 'y');
+        my $changed = fingerprint($rootdir);
+        is(
+            (pve_oci('diff', $rootdir, @HERE))[1], "A /made/\nA /made/here/\n",
+            'the record is blind'
+        );
+        ($code, $out) = $checksum->();
+        is($code, 1, 'exit code');
+        is(
+            join('', sort split(/^/, $out)),
+            "C /bin/app (content)\nC /large (content)\n", 'what was hidden is found'
+        );
+        is_same_tree(fingerprint($rootdir), $changed, 'looking changes nothing');
+        ok(!-e "$rootdir/.pve.oci.update", 'nothing is left');
+        ($code, $out) = $checksum->('--json', '--keep', '/large');
+        is($code, 1, 'exit code');
+        my $comparison = decode_json($out)->{comparison};
+        is($comparison->{changed}, 1, 'as JSON, what is kept apart');
+        my ($app) = grep { $_->{path} eq '/bin/app' } $comparison->{changes}->@*;
+        is_deeply($app->{differences}, ['content'], 'what of it');
+        $change->('bin/app', 0, 'a');
+        $change->('large', 599_999, 'x');
+        shell($rootdir, 'rmdir made/here made');
+    }
+    # a record that was made to fit says nothing
+    shell($rootdir, 'chmod 4755 bin/app; rm -rf old');
+    is(
+        (pve_oci('extract', '-q', '--record', $image, my $other = tempdir(), @HERE))[0], 0,
+        'other'
+    );
+    shell($other, 'chmod 4755 bin/app; rm -rf old');
+    PVE::OCI::RootUpdate::apply_update(
+        'record', $other,
+        { mode => 'embedded', id_map => [map { [$_, 0, $ROOT, 65536] } qw(u g)] },
+    );
+    system('cp', '-a', "$other/.pve.oci.mtree.zst", $rootdir) == 0 or die "cp failed\n";
+    is((pve_oci('diff', $rootdir, @HERE))[1], '', 'the record was made to fit');
+    my (undef, $out) = pve_oci('diff', $rootdir, '--checksum', $image, @HERE);
+    is($out, "D /old/\nC /bin/app (mode)\nD /old/x\n", 'the archive is asked alone');
+    unlink("$rootdir/.pve.oci.mtree.zst") or die $!;
+    is(
+        (pve_oci('diff', $rootdir, '--checksum', $image, @HERE))[1], $out,
+        'no record is needed'
+    );
+    my ($code, undef, $errors) = pve_oci('diff', $rootdir, '--checksum', "$FOLDER/none", @HERE);
+    isnt($code, 0, 'no such archive');
+    like($errors, qr/No such file/, 'which is said');
 };
 
 subtest 'no record' => sub {

@@ -123,8 +123,8 @@ my $worker = new_worker();
 subtest 'requests of the embedded engine\'s caller' => sub {
     is_deeply([sort keys $ALL_LIMITS->%*], fields_of('type Limits'), 'every limit is sent');
     my @methods = qw(
-        DetectArchive InspectImage VerifyImage ParseAndExtractImage CompareRootDirectory StageUpdate
-        ApplyUpdate
+        DetectArchive InspectImage VerifyImage ParseAndExtractImage CompareRootDirectory
+        CompareWithImage StageUpdate ApplyUpdate
     );
     my @existing = map { { path => $_, isDirectory => JSON::true } } '', 'lost+found';
     my $clean = PVE::OCI::WorkerRequest::clean({ handle => new_tree() }, \@existing);

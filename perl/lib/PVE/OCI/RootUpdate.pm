@@ -10,7 +10,8 @@ use PVE::OCI;
 use PVE::OCI::Varlink;
 
 use Exporter qw(import);
-our @EXPORT_OK = qw(apply_update compare_root_directory path_bytes path_text stage_update);
+our @EXPORT_OK =
+    qw(apply_update compare_root_directory compare_with_image path_bytes path_text stage_update);
 
 my $STEPS = { map { $_ => 1 } qw(switch finish abandon rollBack forget record) };
 
@@ -40,16 +41,27 @@ my sub kept_paths ($options) {
     return [map { path_text($_) } @paths];
 }
 
-sub compare_root_directory ($rootdir, $options = {}) {
-    my $reply = PVE::OCI::call_for_root(
-        'CompareRootDirectory', undef, $rootdir, { keep => kept_paths($options) }, $options,
-    );
+my sub checked_comparison ($reply) {
     my $comparison = $reply->{comparison};
     invalid_reply('no comparison in the last reply') if ref($comparison) ne 'HASH';
     invalid_reply('no list of changes in the last reply')
         if ref($comparison->{changes}) ne 'ARRAY'
         || grep { ref($_) ne 'HASH' } $comparison->{changes}->@*;
     return $reply;
+}
+
+sub compare_root_directory ($rootdir, $options = {}) {
+    my $own = { keep => kept_paths($options) };
+    return checked_comparison(
+        PVE::OCI::call_for_root('CompareRootDirectory', undef, $rootdir, $own, $options),
+    );
+}
+
+sub compare_with_image ($archive, $rootdir, $options = {}) {
+    my $own = { keep => kept_paths($options) };
+    return checked_comparison(
+        PVE::OCI::call_for_root('CompareWithImage', $archive, $rootdir, $own, $options),
+    );
 }
 
 sub stage_update ($archive, $rootdir, $options = {}) {

@@ -15,6 +15,7 @@ my $METHODS = {
     VerifyImage => { has_archive => 1 },
     ParseAndExtractImage => { has_archive => 1, has_root => 1, has_maps => 1 },
     CompareRootDirectory => { has_root => 1, keeps_system => 1, only_looks => 1 },
+    CompareWithImage => { has_archive => 1, has_root => 1, has_maps => 1, keeps_system => 1 },
     StageUpdate => { has_archive => 1, has_root => 1, has_maps => 1, keeps_system => 1 },
     ApplyUpdate => { has_root => 1, keeps_system => 1 },
 };
@@ -30,7 +31,7 @@ my sub id_ranges ($map) {
 my sub own_parameters ($method, $call) {
     return { record => $call->{options}->{record} // \0 }
         if $method eq 'ParseAndExtractImage';
-    return { keep => $call->{keep} // [] } if $method eq 'CompareRootDirectory';
+    return { keep => $call->{keep} // [] } if $method =~ /\ACompare(?:RootDirectory|WithImage)\z/;
     return { keep => $call->{keep} // [], discardChanges => $call->{discardChanges} // \0 }
         if $method eq 'StageUpdate';
     return { step => $call->{step} } if $method eq 'ApplyUpdate';

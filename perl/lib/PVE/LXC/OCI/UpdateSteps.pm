@@ -372,8 +372,20 @@ sub forget ($place, $options) {
     return { state => 'forgotten' };
 }
 
+# With the record, or with the image itself, whose volumes have to be known before.
 sub compare ($place, $options) {
-    my $keep = wanted_paths(PVE::OCI::Origin::read_from($place->{rootdir}), $options);
+    my $origin = PVE::OCI::Origin::read_from($place->{rootdir});
+    my $archive = $options->{checksum};
+    if (defined($archive)) {
+        my %call = (engine_options($place, $options)->%*, some($options, @SELECTOR));
+        my $inspected = PVE::OCI::inspect_image($archive, \%call);
+        return PVE::OCI::RootUpdate::compare_with_image(
+            $archive,
+            $place->{rootdir},
+            { %call, keep => wanted_paths($origin, $options, $inspected->{config}) },
+        );
+    }
+    my $keep = wanted_paths($origin, $options);
     return PVE::OCI::RootUpdate::compare_root_directory(
         $place->{rootdir}, { engine_options($place, $options)->%*, keep => $keep },
     );

@@ -34,6 +34,10 @@ our $TABLE = {
         spec => 's', value => 'N', key => 'bwlimit', type => 'rate',
         help => 'read at most N KiB a second; with K, M, G or T after N: bytes a second',
     },
+    'checksum' => {
+        spec => 's', value => 'ARCHIVE', key => 'checksum', is_file => 1,
+        help => 'compare contents too, with the image in ARCHIVE instead of the record',
+    },
     'chown' => {
         spec => 's@', value => 'OLD:NEW', key => 'chown',
         help =>

@@ -191,8 +191,13 @@ our @VERBS = (
         method => 'CompareRootDirectory',
         summary => 'show what was changed in ROOTFS since its image was extracted',
         arguments => ['ROOTFS'],
-        forms => ['pve-oci diff ROOTFS', 'pve-oci diff VMID'],
-        options => [@MODE, @MAPS, qw(keep all)],
+        forms => [
+            'pve-oci diff ROOTFS', 'pve-oci diff VMID',
+            'pve-oci diff --checksum ARCHIVE ROOTFS',
+        ],
+        options =>
+            [@SELECTOR, @MODE, @MAPS, qw(max-bytes max-entries bwlimit keep all checksum)],
+        progress => 1,
         run => sub (@arguments) { of_update()->can('diff')->(@arguments) },
         text => sub (@arguments) { of_update()->can('diff_text')->(@arguments) },
         exit_code => sub ($reply) {

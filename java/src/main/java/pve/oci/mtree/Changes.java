@@ -14,6 +14,7 @@ public final class Changes {
     public static final int MAXIMUM_LISTED = 10_000;
 
     private final PathSet kept;
+    private final PathSet made;
     private final List<Object> listed = new ArrayList<>();
     private final List<String> mountPoints = new ArrayList<>();
     private final List<String> hostFiles = new ArrayList<>();
@@ -25,7 +26,13 @@ public final class Changes {
 
     /** @param kept paths whose changes are of no concern: volumes, and what an update is to keep */
     public Changes(PathSet kept) {
+        this(kept, new PathSet(List.of()));
+    }
+
+    /** @param made directories that are made for a container where its image has not got them */
+    public Changes(PathSet kept, PathSet made) {
         this.kept = kept;
+        this.made = made;
     }
 
     void added(TreeEntry entry) {
@@ -73,7 +80,7 @@ public final class Changes {
             reason = "kept";
         } else {
             Expected match = Expected.of(path);
-            if (match == null && kind.equals("added") && entry.isDirectory() && Expected.isAboveHostFile(path)) {
+            if (match == null && kind.equals("added") && entry.isDirectory() && isMadeByHost(path)) {
                 reason = "host";
             } else if (match != null) {
                 reason = match.name().toLowerCase(Locale.ROOT);
@@ -87,6 +94,10 @@ public final class Changes {
         }
         list(entry, kind, differences, reason);
         return reason == null;
+    }
+
+    private boolean isMadeByHost(String path) {
+        return Expected.isAboveHostFile(path) || made.contains(path) || made.isAbove(path);
     }
 
     private void list(TreeEntry entry, String kind, List<String> differences, @Nullable String reason) {

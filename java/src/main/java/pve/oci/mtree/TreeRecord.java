@@ -3,6 +3,8 @@ package pve.oci.mtree;
 import java.io.BufferedOutputStream;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 import pve.oci.compress.ZstdStreams;
 import pve.oci.linux.CString;
@@ -71,8 +73,25 @@ public final class TreeRecord {
      * @throws RecordException there is no record, or none that can be used
      */
     public static void compare(Fd root, Changes changes, Steps steps) throws IOException {
-        try (MtreeReader record = open(root)) {
-            Merge merge = new Merge(record, changes);
+        compare(root, root, changes, null, steps);
+    }
+
+    /**
+     * Compares the tree with what an image has just made elsewhere, contents too. The tree's own record, which the
+     * container's root may have changed, is not asked.
+     *
+     * @param image root directory of what the image made; a record is written there
+     */
+    public static void compareWithImage(Fd root, Fd image, Changes changes, Steps steps) throws IOException {
+        write(image, steps);
+        compare(root, image, changes, new ContentComparison(root, image, steps), steps);
+    }
+
+    private static void compare(
+            Fd root, Fd recorded, Changes changes, @Nullable ContentComparison contents, Steps steps)
+            throws IOException {
+        try (MtreeReader record = open(recorded)) {
+            Merge merge = new Merge(record, changes, contents);
             new TreeWalk(root, steps).run(merge::present);
             merge.finish();
         }
@@ -117,11 +136,13 @@ public final class TreeRecord {
     private static final class Merge {
         private final MtreeReader record;
         private final Changes changes;
+        private final @Nullable ContentComparison contents;
         private @Nullable TreeEntry recorded;
 
-        Merge(MtreeReader record, Changes changes) throws IOException {
+        Merge(MtreeReader record, Changes changes, @Nullable ContentComparison contents) throws IOException {
             this.record = record;
             this.changes = changes;
+            this.contents = contents;
             recorded = record.next();
         }
 
@@ -131,7 +152,7 @@ public final class TreeRecord {
                 if (isMountPoint) {
                     changes.mountPoint(entry);
                 } else {
-                    changes.compared(entry, recorded.differences(entry));
+                    changes.compared(entry, differences(recorded, entry));
                 }
                 recorded = record.next();
             } else if (isMountPoint) {
@@ -139,6 +160,18 @@ public final class TreeRecord {
             } else {
                 changes.added(entry);
             }
+        }
+
+        private List<String> differences(TreeEntry before, TreeEntry entry) throws IOException {
+            List<String> differences = before.differences(entry);
+            boolean isSameSize =
+                    entry.type() == Libc.S_IFREG && before.type() == Libc.S_IFREG && before.size() == entry.size();
+            if (contents == null || !isSameSize || !contents.differs(entry.path())) {
+                return differences;
+            }
+            List<String> all = new ArrayList<>(differences);
+            all.add("content");
+            return all;
         }
 
         /** What the record has before this entry is no longer there. */

@@ -14,6 +14,7 @@ enum ImageMethod {
     VERIFY("VerifyImage"),
     EXTRACT("ParseAndExtractImage"),
     COMPARE("CompareRootDirectory"),
+    COMPARE_IMAGE("CompareWithImage"),
     STAGE("StageUpdate"),
     APPLY("ApplyUpdate");
 
@@ -42,6 +43,7 @@ enum ImageMethod {
             case VERIFY -> List.of("verified");
             case EXTRACT, STAGE -> List.of("result", "config");
             case COMPARE -> List.of("comparison");
+            case COMPARE_IMAGE -> List.of("result", "config", "comparison");
         };
     }
 
@@ -62,6 +64,6 @@ enum ImageMethod {
 
     /** Whether the root directory holds a container's system, and belongs to its root. */
     boolean isUpdate() {
-        return this == COMPARE || this == STAGE || this == APPLY;
+        return this == COMPARE || this == COMPARE_IMAGE || this == STAGE || this == APPLY;
     }
 }

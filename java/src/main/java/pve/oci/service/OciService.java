@@ -36,6 +36,7 @@ public final class OciService {
                         Map.entry("VerifyImage", this::runJob),
                         Map.entry("ParseAndExtractImage", this::runJob),
                         Map.entry("CompareRootDirectory", this::runJob),
+                        Map.entry("CompareWithImage", this::runJob),
                         Map.entry("StageUpdate", this::runJob),
                         Map.entry("ApplyUpdate", this::runJob),
                         Map.entry("ListJobs", this::listJobs),

@@ -41,6 +41,10 @@ public record WorkerRequest(String method, Map<String, @Nullable Object> paramet
                 request.addMaps(maps);
                 request.parameters.put("record", wantsRecord(parameters.options()));
             }
+            case COMPARE_IMAGE -> {
+                request.addMaps(maps);
+                request.parameters.put("keep", orEmpty(parameters.keep()));
+            }
             case STAGE -> {
                 request.addMaps(maps);
                 request.parameters.put("keep", orEmpty(parameters.keep()));

@@ -12,6 +12,7 @@ import pve.oci.linux.ErrnoException;
 import pve.oci.linux.Fd;
 import pve.oci.linux.NativeBuffer;
 import pve.oci.linux.UpdateCalls;
+import pve.oci.mtree.Changes;
 import pve.oci.mtree.PathSet;
 import pve.oci.mtree.TreeRecord;
 import pve.oci.rootfs.ExtendedAttributes;
@@ -104,11 +105,7 @@ public final class InPlaceUpdate {
      * @param others paths that are kept as they stand in the tree: mount points, files of the host
      */
     public void stage(List<String> asked, List<String> others, Extractor extractor) throws IOException {
-        DirectoryAttributes before;
-        try (ExtendedAttributes extended = new ExtendedAttributes();
-                Fd self = opener.directory(root, new byte[0])) {
-            before = DirectoryAttributes.read(self, extended);
-        }
+        DirectoryAttributes before = rootAttributes();
         try (Fd control = ControlDirectory.create(root, ControlDirectory.UPDATE);
                 Fd fresh = ControlDirectory.createDirectory(control, ControlDirectory.NEW_TREE, 0755)) {
             extractor.extract(opener.directory(fresh, new byte[0]));
@@ -121,6 +118,27 @@ public final class InPlaceUpdate {
         } catch (IOException | RuntimeException | Error e) {
             removeAfter(e, before);
             throw e;
+        }
+    }
+
+    /** Compares the tree with what an image makes, contents too. Afterwards everything is as it was. */
+    public void compareWithImage(Extractor extractor, Changes changes) throws IOException {
+        DirectoryAttributes before = rootAttributes();
+        try (Fd control = ControlDirectory.create(root, ControlDirectory.UPDATE);
+                Fd fresh = ControlDirectory.createDirectory(control, ControlDirectory.NEW_TREE, 0755)) {
+            extractor.extract(opener.directory(fresh, new byte[0]));
+            TreeRecord.compareWithImage(root, fresh, changes, steps);
+        } catch (IOException | RuntimeException | Error e) {
+            removeAfter(e, before);
+            throw e;
+        }
+        removeControl(ControlDirectory.UPDATE, before);
+    }
+
+    private DirectoryAttributes rootAttributes() throws IOException {
+        try (ExtendedAttributes extended = new ExtendedAttributes();
+                Fd self = opener.directory(root, new byte[0])) {
+            return DirectoryAttributes.read(self, extended);
         }
     }
 
@@ -305,10 +323,7 @@ public final class InPlaceUpdate {
                 throw new UpdateException(UpdateException.Reason.NOTHING_TO_ROLL_BACK, "there is no earlier tree");
             }
         }
-        try (ExtendedAttributes extended = new ExtendedAttributes();
-                Fd self = opener.directory(root, new byte[0])) {
-            removeControl(ControlDirectory.PREVIOUS, DirectoryAttributes.read(self, extended));
-        }
+        removeControl(ControlDirectory.PREVIOUS, rootAttributes());
     }
 
     private TreeRemoval removal() throws IOException {

@@ -46,6 +46,7 @@ public record JobRequest(
         VERIFY("VerifyImage"),
         EXTRACT("ParseAndExtractImage"),
         COMPARE("CompareRootDirectory"),
+        COMPARE_IMAGE("CompareWithImage"),
         STAGE("StageUpdate"),
         APPLY("ApplyUpdate"),
         CLEAN("CleanRootDirectory");

@@ -85,6 +85,7 @@ public final class JobRunner {
                 case VERIFY -> verify(require(archive));
                 case EXTRACT -> extract(require(archive), require(root));
                 case COMPARE -> compare(require(root));
+                case COMPARE_IMAGE -> compareWithImage(require(archive), require(root));
                 case STAGE -> stage(require(archive), require(root));
                 case APPLY -> apply(require(root));
                 case CLEAN -> clean(require(root));
@@ -253,12 +254,23 @@ public final class JobRunner {
     private Map<String, @Nullable Object> stage(Fd archive, Fd mount) throws IOException {
         try (Fd root = UpdateJob.reopen(mount);
                 ImageArchive open = ImageArchive.open(archive, request.jsonLimits())) {
-            return new UpdateJob(request, root, steps).stage(select(open), (which, directory) -> {
-                try (Rootfs rootfs = open(directory)) {
-                    return extract(open, which, rootfs);
-                }
-            });
+            return new UpdateJob(request, root, steps).stage(select(open), extractor(open));
         }
+    }
+
+    private Map<String, @Nullable Object> compareWithImage(Fd archive, Fd mount) throws IOException {
+        try (Fd root = UpdateJob.reopen(mount);
+                ImageArchive open = ImageArchive.open(archive, request.jsonLimits())) {
+            return new UpdateJob(request, root, steps).compareWithImage(select(open), extractor(open));
+        }
+    }
+
+    private UpdateJob.ImageExtractor extractor(ImageArchive open) {
+        return (which, directory) -> {
+            try (Rootfs rootfs = open(directory)) {
+                return extract(open, which, rootfs);
+            }
+        };
     }
 
     private Map<String, @Nullable Object> apply(Fd mount) throws IOException {

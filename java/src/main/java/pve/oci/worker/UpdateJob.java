@@ -1,6 +1,7 @@
 package pve.oci.worker;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -106,12 +107,7 @@ final class UpdateJob {
         // everything is made with the mode that the image says
         Libc.umask(0);
         try {
-            if (update.phase() == Phase.SWITCHED) {
-                throw new UpdateException(
-                        UpdateException.Reason.UPDATE_PENDING,
-                        "the update before this one is in place, but it was not finished: finish it first");
-            }
-            update.abandon();
+            settle();
             Changes changes = requireNoChanges();
             List<String> others = new ArrayList<>(changes.mountPoints());
             others.addAll(changes.hostFiles());
@@ -127,6 +123,48 @@ final class UpdateJob {
         } catch (UpdateException e) {
             throw error(e);
         }
+    }
+
+    /** What is to be compared or updated is a whole tree: a switch that was broken off is taken back. */
+    private void settle() throws IOException {
+        if (update.phase() == Phase.SWITCHED) {
+            throw new UpdateException(
+                    UpdateException.Reason.UPDATE_PENDING,
+                    "the update before this one is in place, but it was not finished: finish it first");
+        }
+        update.abandon();
+    }
+
+    Map<String, @Nullable Object> compareWithImage(Image image, ImageExtractor extractor) throws IOException {
+        Libc.umask(0);
+        try {
+            settle();
+            update.requireSpace(estimate(image));
+            Changes changes = new Changes(update.resolve(request.keep()), madeDirectories(image));
+            Map<String, @Nullable Object> reply = new LinkedHashMap<>();
+            update.compareWithImage(directory -> reply.putAll(extractor.extract(image, directory)), changes);
+            reply.put("comparison", changes.toJson());
+            return reply;
+        } catch (UpdateException e) {
+            throw error(e);
+        }
+    }
+
+    /** What a container gets although its image has not got it: the directory of its command and its volumes. */
+    private static PathSet madeDirectories(Image image) {
+        List<String> paths = new ArrayList<>();
+        Map<String, @Nullable Object> config = image.config().config();
+        if (config != null && config.get("WorkingDir") instanceof String directory) {
+            paths.add(directory);
+        }
+        if (config != null && config.get("Volumes") instanceof Map<?, ?> volumes) {
+            volumes.keySet().forEach(volume -> paths.add(String.valueOf(volume)));
+        }
+        return new PathSet(paths.stream()
+                .map(path -> path.replaceAll("^/+|/+$", ""))
+                .map(path -> PathSet.text(path.getBytes(StandardCharsets.UTF_8)))
+                .filter(path -> !path.isEmpty())
+                .toList());
     }
 
     private Changes requireNoChanges() throws IOException {
