@@ -31,6 +31,7 @@ class Command:
     """A program that is run once per image, by native/timed.c."""
 
     maps_ids = False
+    does_all = False
 
     def __init__(self, name, work, command, knows=lambda image: True, in_namespace=False):
         self.name, self.work, self.command = name, work, command
@@ -52,17 +53,29 @@ class Command:
             os.chown(path, OFFSET, OFFSET)
 
     def run(self, image, target):
+        with machine.Foreign() as foreign:
+            cost = self.extract(image, target)
+        return Result(cost["wall"], cost["cpu"], cost["rss"], foreign.share(cost["cpu"]))
+
+    def extract(self, image, target):
+        """Only that, by as many threads at once as one likes; returns seconds and bytes."""
         command = self.command(image, target)
         if isinstance(command, str):
             command = ["bash", "-o", "pipefail", "-ec", command]
-        with machine.Foreign() as foreign:
-            cost = timed(self.work, command, self.in_namespace)
-        return Result(cost["wall"], cost["cpu"], cost["rss"], foreign.share(cost["cpu"]))
+        return timed(self.work, command, self.in_namespace)
+
+
+def compile_helpers(work):
+    """Compiles the programs of native/ into the folder work."""
+    for name in ("timed", "create"):
+        source = os.path.join(TREE, "bench", "native", name + ".c")
+        subprocess.run(["cc", "-std=c11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Werror", "-Wshadow", "-o",
+                        os.path.join(work, name), source], check=True)
 
 
 def timed(work, command, in_namespace=False):
     """Runs a command by native/timed.c; returns what that says."""
-    result = os.path.join(work, "timed.json")
+    result = os.path.join(work, f"timed-{threading.get_ident()}.json")
     options = ["--map", "0", str(OFFSET), str(COUNT)] if in_namespace else []
     done = subprocess.run([os.path.join(work, "timed"), result, *options, *command],
                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
@@ -125,6 +138,12 @@ class Service:
         if self.process and not machine.wait_until_idle([self.process.pid]):
             raise Failed("pve-ocid and its workers do not come to rest")
 
+    def cpu(self):
+        """Processor seconds of the daemon and its workers until now, those that have ended included."""
+        pid = self.process.pid
+        family = [pid, *machine.descendants(pid)]
+        return machine.reaped_cpu(pid) + sum(map(machine.own_cpu, family))
+
     def close(self):
         if self.process:
             self.process.terminate()
@@ -173,7 +192,7 @@ class Daemon(Command):
         peak = Peak(pid, follows_new=not self.warm)
         peak.start()
         with machine.Foreign() as foreign:
-            cost = self._extract(image, target)
+            cost = self.extract(image, target)
         rss = peak.stop()
         self._wait_for_end(workers or machine.descendants(pid))
         cpu = machine.own_cpu(pid) + machine.reaped_cpu(pid) - before + cost["cpu"]
@@ -186,7 +205,7 @@ class Daemon(Command):
         while any(os.path.exists(f"/proc/{pid}") for pid in workers) and time.monotonic() < end:
             time.sleep(0.005)
 
-    def _extract(self, image, target):
+    def extract(self, image, target):
         if self.by_command:
             return timed(self.work, [os.path.join(TREE, "bin", "pve-oci"), "extract", "-q", "--socket",
                                      self.service.socket, "--uidmap", MAP, image.archive, target])
@@ -246,10 +265,11 @@ def peers(work):
             f"{'zstd' if image.compression == 'zstd' else 'igzip'} -dc {shlex.quote(blob)}"
             f" | tar -x --same-owner --numeric-owner -p -f - -C {shlex.quote(target)}" for blob in image.blobs)),
     ]
-    found[0].maps_ids = True
+    found[0].maps_ids = found[0].does_all = True
     if program := os.environ.get("PROXMOX_OCI"):
         found.append(Command("proxmox-oci", work, lambda image, target: [program, image.archive, target],
                              in_namespace=True))
+        found[-1].does_all = True
     return found
 
 

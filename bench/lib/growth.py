@@ -11,7 +11,7 @@ STEPS = {  # as far as usual, and in full
     "entries": ([1_000, 10_000, 100_000], [1_000_000]),
     "layers": ([1, 10, 100], []),
     "bytes": ([10, 100, 500], [1000, 2000]),
-    "clients": ([1, 2, 4], [8, 16]),
+    "clients": ([1, 2, 4, 16], [64]),
     "cores": ([1, 2], []),
 }
 
@@ -50,38 +50,40 @@ def _summary(results):
 
 
 def _clients(_row, steps, bench, cache, rounds):
-    """So many clients at once, each with the image debian and a directory of its own."""
-    image = cache.debian()
+    """So many clients at once, each with an image of 10 MB; beside programs that do it all, started as often."""
+    image = cache.with_bytes(10)
     service = engines.Service(os.path.join(bench.work, "clients"))
     service.start()
+    contenders = [engines.Daemon("pve-oci", bench.work, service, by_command=False)]
+    contenders += [peer for peer in engines.peers(bench.work) if peer.does_all]
     try:
         for step in steps:
-            results = []
+            samples = {engine.name: [] for engine in contenders}
             for _ in range(rounds):
-                service.wait_until_idle()
-                results.append(_at_once(step, bench, service, image))
-                service.wait_until_idle()
-            found = {"pve-oci": _summary(results)}
-            bench.say(f"clients {step}: {found['pve-oci']['wall']:.3f}")
+                for engine in contenders:
+                    service.wait_until_idle()
+                    samples[engine.name].append(_at_once(step, bench, service, engine, image))
+            service.wait_until_idle()
+            found = {name: _summary(results) for name, results in samples.items()}
+            bench.say(f"clients {step}: " + ", ".join(f"{name} {each['wall']:.3f}" for name, each in found.items()))
             yield {"step": step, "entries": image.entries * step, "bytes": image.size * step, "engines": found}
     finally:
         service.close()
 
 
-def _at_once(count, bench, service, image):
-    """All of them from the first request to the last reply; memory is that of the largest worker."""
+def _at_once(count, bench, service, engine, image):
+    """All of them from the first start to the last end; memory is that of the daemon's largest worker."""
     failures, targets = [], []
 
     def ask(target):
         try:
-            engines.request(service.socket, image.archive, target)
+            engine.extract(image, target)
         except (engines.Failed, OSError) as failure:
             failures.append(failure)
 
     for _ in range(count):
         targets.append(bench.new_tree())
-        os.mkdir(targets[-1])
-        os.chown(targets[-1], engines.OFFSET, engines.OFFSET)
+        engine.target(targets[-1])
     threads = [threading.Thread(target=ask, args=(target,)) for target in targets]
     peak = engines.Peak(service.process.pid, follows_new=True)
     peak.start()

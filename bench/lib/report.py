@@ -147,7 +147,9 @@ def _cores_model(result):
 
 def _growth(row, rows):
     head = [row] if row == "entries" else [row, "entries"]
-    head += ["content", "pve-oci s", "user + sys s", "peak RSS MiB", "us / entry", "MB/s", "cores used by others"]
+    clients = row == "clients"
+    head += ["content", "pve-oci s", "user + sys s", "peak RSS MiB", "jobs / s" if clients else "us / entry", "MB/s"]
+    head += [] if clients else ["cores used by others"]
     others = [name for name in rows[0]["engines"] if name != "pve-oci"]
     lines = []
     for each in rows:
@@ -157,8 +159,10 @@ def _growth(row, rows):
         if row != "entries":
             line.append(f"{each['entries']:,}")
         lines.append([*line, size(each["bytes"]), seconds(ours["wall"]), seconds(ours["cpu"]),
-                      f"{ours['rss'] / MIB:.0f}", f"{ours['wall'] / each['entries'] * 1e6:.1f}",
+                      f"{ours['rss'] / MIB:.0f}",
+                      (f"{each['step'] / ours['wall']:.1f}" if clients
+                       else f"{ours['wall'] / each['entries'] * 1e6:.1f}"),
                       f"{each['bytes'] / ours['wall'] / 1e6:.0f}",
-                      "-" if row == "clients" else f"{ours['foreign']:.2f}",
+                      *([] if clients else [f"{ours['foreign']:.2f}"]),
                       *(seconds(each["engines"][name]["wall"]) for name in others)])
     return f"## Growth: {row}\n\n" + table(head + [f"{name} s" for name in others], lines)
