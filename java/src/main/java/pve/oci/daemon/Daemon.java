@@ -68,7 +68,6 @@ final class Daemon {
 
     /** Returns when the daemon has been told to stop and everything has ended. */
     void run() throws IOException {
-        workers.prepare(IdMaps.DEFAULT);
         LOG.info("listening socket={}", listener.path());
         systemd.tell("READY=1");
         try {

@@ -8,6 +8,7 @@ import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import pve.oci.linux.ChannelSocket;
+import pve.oci.service.IdMaps;
 import pve.oci.service.ServiceSettings;
 import pve.oci.service.SubordinateIds;
 import pve.oci.varlink.Idl;
@@ -122,6 +123,8 @@ public final class DaemonMain {
                 options.launcher(libraries), home, libraries, javaHome, options.workerOptions(), window::get);
         WorkerStarter starter = new WorkerStarter(launcher, SocketFile.listen(runtime.toString()));
         WorkerPool workers = new WorkerPool(starter, new WarmUp(idl, new WarmUpImage()), limits(configuration));
+        // before everything that a first client need not wait for: its worker's JVM starts beside the rest
+        workers.prepare(IdMaps.DEFAULT);
         List<Path> protectedPaths = List.of(Path.of("/"), home, libraries, javaHome, runtime);
         Daemon daemon = new Daemon(
                 listener, workers, idl, settings(configuration, protectedPaths), SystemdNotifier.ofEnvironment());

@@ -15,6 +15,7 @@ import java.util.zip.GZIPOutputStream;
 import org.apache.commons.compress.archivers.tar.TarArchiveEntry;
 import org.apache.commons.compress.archivers.tar.TarArchiveOutputStream;
 import org.apache.commons.compress.archivers.tar.TarConstants;
+import org.jspecify.annotations.Nullable;
 import pve.oci.json.Json;
 import pve.oci.linux.CString;
 import pve.oci.linux.Fd;
@@ -27,27 +28,35 @@ final class WarmUpImage {
     private static final int FILE_SIZE = 3_000;
     private static final int MFD_CLOEXEC = 1;
 
-    /** Native once and for all: what is opened for every worker some 20 times would only be freed by the collector. */
-    private final NativeBuffer archive;
-
-    WarmUpImage() throws IOException {
-        byte[] bytes = build();
-        archive = NativeBuffer.allocate(bytes.length);
-        archive.buffer().put(0, bytes);
-    }
+    /**
+     * Native once and for all: what is opened for every worker some 20 times would only be freed by the collector. Made
+     * when it is needed: that takes 100 ms, for which the first client of a new daemon does not wait.
+     */
+    private @Nullable NativeBuffer archive;
 
     /** The archive as a file that has no name. */
     Fd open() throws IOException {
+        NativeBuffer bytes = archive();
         Fd fd = new Fd(CString.lend("warm-up", address -> Libc.memfdCreate(address, MFD_CLOEXEC)));
         try {
-            for (long written = 0; written < archive.size(); ) {
-                written += Libc.pwrite(fd.number(), archive.address() + written, archive.size() - written, written);
+            for (long written = 0; written < bytes.size(); ) {
+                written += Libc.pwrite(fd.number(), bytes.address() + written, bytes.size() - written, written);
             }
             return fd;
         } catch (IOException e) {
             fd.close();
             throw e;
         }
+    }
+
+    private synchronized NativeBuffer archive() throws IOException {
+        if (archive == null) {
+            byte[] bytes = build();
+            NativeBuffer copy = NativeBuffer.allocate(bytes.length);
+            copy.buffer().put(0, bytes);
+            archive = copy;
+        }
+        return archive;
     }
 
     private static byte[] build() throws IOException {
