@@ -110,7 +110,8 @@ install:
 	install -Dm 755 -t $(HOME_DIR) bin/pve-oci-class-data debian/stop-when-idle
 	install -Dm 755 -t $(DESTDIR)$(PREFIX)/sbin bin/pve-ocid
 	install -Dm 755 -t $(DESTDIR)$(PREFIX)/bin bin/pve-oci
-	cd perl/lib && find PVE -name '*.p[ml]' -exec install -Dm 644 {} $(abspath $(PERL_DIR))/{} \;
+	cd perl/lib && find PVE '(' -name '*.p[ml]' -o -name '*.varlink' ')' \
+		-exec install -Dm 644 {} $(abspath $(PERL_DIR))/{} \;
 	install -Dm 644 -t $(PERL_ARCH_DIR)/auto/PVE/OCI/JVM $(T)/perl/auto/PVE/OCI/JVM/JVM.so
 	mkdir -p $(T)/man $(DESTDIR)/etc
 	install -Dm 644 -t $(SHARE_DIR)/patches perl/patches/*.patch

@@ -83,7 +83,7 @@ subtest 'launcher' => sub {
 subtest 'bridge' => sub {
     my $tree = "$DIRECTORY/tree";
     mkdir($tree) or die "mkdir: $!\n";
-    system('cp', '-r', (map { root() . "/$_" } qw(bin examples native perl t)), $tree) == 0
+    system('cp', '-rL', (map { root() . "/$_" } qw(bin examples native perl t)), $tree) == 0
         or die "cp failed\n";
     my $module = "$tree/perl/lib/PVE/OCI/JVM.pm";
     system($^X, '-pi', '-e', 's/^sub data_limit .*\K/ return 0;/', $module) == 0

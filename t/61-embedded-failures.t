@@ -209,7 +209,8 @@ subtest 'an engine that was taken over' => sub {
 
     my @warnings;
     local $SIG{__WARN__} = sub ($line) { push @warnings, $line };
-    my $log = '{"parameters":{"log":{"message":"a line"}},"continues":true}' . "\0";
+    my $log =
+        '{"parameters":{"log":{"level":"info","message":"a line"}},"continues":true}' . "\0";
     $error = with_fake_engine(sub ($socket) { send_all($socket, $log x 20_000) }, $detect);
     is(scalar(@warnings), 1000, 'many lines of the log: so many are shown');
 

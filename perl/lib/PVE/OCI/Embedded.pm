@@ -22,6 +22,7 @@ use PVE::OCI::RootDirectory;
 use PVE::OCI::Settings;
 use PVE::OCI::Text;
 use PVE::OCI::Varlink;
+use PVE::OCI::WorkerReplies;
 use PVE::OCI::WorkerRequest;
 
 # How long the engine may be silent, in seconds, as a worker of the daemon.
@@ -161,8 +162,11 @@ my sub hold ($settings, $request, $on_reply, $state) {
     my $reply = eval {
         $engine = start_engine($settings);
         PVE::OCI::JVM::restore_signals($state->{mask}) if $state->{mask};
+        # made while the engine starts, which takes longer
+        my $connection = $engine->{connection};
+        $connection->{check} = PVE::OCI::WorkerReplies::checker($request->{method});
         PVE::OCI::Varlink::exchange(
-            $engine->{connection},
+            $connection,
             $request->{method},
             $request->{parameters},
             {
@@ -199,9 +203,9 @@ my sub run ($settings, $request, $root, $on_reply) {
     my ($existing, $log_lines) = (undef, 0);
     my $listen = sub ($reply) {
         # the first counts: it was sent before anything was made
-        $existing //= $reply->{existing} if ref($reply->{existing}) eq 'ARRAY';
-        if (ref($reply->{log}) eq 'HASH' && $log_lines++ < $MAX_LOG_LINES) {
-            warn 'pve-oci: ' . PVE::OCI::Text::one_line($reply->{log}->{message} // '') . "\n";
+        $existing //= $reply->{existing};
+        if ($reply->{log} && $log_lines++ < $MAX_LOG_LINES) {
+            warn 'pve-oci: ' . PVE::OCI::Text::one_line($reply->{log}->{message}) . "\n";
         }
         $on_reply->($reply) if $on_reply && ($reply->{progress} || $reply->{config});
     };

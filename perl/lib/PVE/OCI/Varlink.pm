@@ -53,7 +53,9 @@ my sub untaint_socket_path ($path) {
     return $clean;
 }
 
-# A connection by a socket that is connected; $peer is its other end, for messages.
+# A connection by a socket that is connected; $peer is its other end, for messages. Its user may set
+# patience, the seconds that the other end may be silent; maximum_values, the values that a reply
+# may hold; and check, a function that gets each reply as a hash and returns what is wrong with it.
 sub make_connection ($socket, $peer) {
     return { socket => $socket, peer => $peer, buffer => '', scanned => 0 };
 }
@@ -206,6 +208,8 @@ my sub parse_reply ($connection, $frame) {
     my $reply = eval { json()->utf8->decode($frame) };
     $invalid->('a reply is not JSON') if $@;
     $invalid->('a reply is not an object') if ref($reply) ne 'HASH';
+    my $mismatch = $connection->{check} && $connection->{check}->($reply);
+    $invalid->($mismatch) if defined($mismatch);
     $reply->{parameters} //= {};
     $invalid->('a reply without parameters') if ref($reply->{parameters}) ne 'HASH';
     my $error = $reply->{error};

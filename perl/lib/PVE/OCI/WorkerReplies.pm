@@ -1,0 +1,79 @@
+package PVE::OCI::WorkerReplies;
+
+# Checks what an embedded engine sends, as service.WorkerReplies does for the daemon: an engine has
+# parsed an image that may be anybody's. Events must be what io.pve.oci.worker says, last replies
+# and errors what io.pve.oci says.
+
+use v5.36;
+
+use PVE::OCI::EngineFiles;
+use PVE::OCI::Interface;
+use PVE::OCI::Text;
+
+# The same tree, every string one clean line.
+my $cleaned;
+$cleaned = sub ($value) {
+    return [map { $cleaned->($_) } $value->@*] if ref($value) eq 'ARRAY';
+    return { map { PVE::OCI::Text::clean($_) => $cleaned->($value->{$_}) } keys $value->%* }
+        if ref($value) eq 'HASH';
+    my $is_string = defined($value) && !ref($value) && $value =~ /[^0-9.eE+-]/;
+    return $is_string ? PVE::OCI::Text::clean($value) : $value;
+};
+
+my sub event_mismatch ($worker, $reply_type, $state, $event) {
+    my $mismatch = PVE::OCI::Interface::mismatch($worker, $worker->{type}->{Event}, $event);
+    return $mismatch if defined($mismatch);
+    return 'an event that says nothing' if !grep { defined } values $event->%*;
+    return if !defined($event->{config});
+    # as the daemon passes it on: alone, and only where the method's reply has one
+    return 'config' if keys $event->%* > 1 || !$reply_type->[2]->{config};
+    return $state->{has_config}++ ? 'config twice' : undef;
+}
+
+my sub error_mismatch ($public, $reply) {
+    my ($name) = ref($reply->{error}) ? () : ($reply->{error} // '') =~ /\Aio\.pve\.oci\.(\w+)\z/;
+    my $type = $public->{error}->{ $name // '' } // return 'error';
+    return PVE::OCI::Interface::mismatch($public, $type, $reply->{parameters}, 'error');
+}
+
+# Our request was not what the engine's version takes.
+my sub require_accepted ($reply) {
+    my $field = $reply->{parameters}->{parameter};
+    return if ($reply->{error} // '') ne 'org.varlink.service.InvalidParameter' || ref($field);
+    my $shown = PVE::OCI::Text::clean($field // '');
+    PVE::OCI::EngineFiles::fail('WorkerFailed', "worker refuses the request's parameter $shown");
+}
+
+# Returns a function for the "check" of a connection of PVE::OCI::Varlink: it takes a frame as a
+# hash and returns what is wrong with it, undef if nothing is. Of an error it makes the strings safe
+# to show. $method is the request's, one of io.pve.oci.worker.
+sub checker ($method) {
+    my $worker = PVE::OCI::Interface::load('io.pve.oci.worker');
+    my $public = PVE::OCI::Interface::load('io.pve.oci');
+    my ($name) = $method =~ /(\w+)\z/;
+    # CleanRootDirectory is the engine's alone
+    my $reply_type = $public->{method}->{$name} // $worker->{method}->{$name};
+    my $state = {};
+    return sub ($reply) {
+        my $continues = ref($reply->{continues}) && $reply->{continues};
+        for my $member (sort keys $reply->%*) {
+            my $is_known =
+                  $member eq 'parameters' ? ref($reply->{parameters}) eq 'HASH'
+                : $member eq 'continues' ? $continues
+                : $member eq 'error' ? !$continues
+                : 0;
+            return $member if !$is_known;
+        }
+        $reply->{parameters} //= {};
+        if (exists($reply->{error})) {
+            require_accepted($reply);
+            my $mismatch = error_mismatch($public, $reply);
+            $reply->{parameters} = $cleaned->($reply->{parameters}) if !defined($mismatch);
+            return $mismatch;
+        }
+        return event_mismatch($worker, $reply_type, $state, $reply->{parameters}) if $continues;
+        return PVE::OCI::Interface::mismatch($public, $reply_type, $reply->{parameters});
+    };
+}
+
+1;
