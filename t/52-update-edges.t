@@ -324,6 +324,39 @@ my @CONTENTS = (
 my @TRAPS =
     qw(.pve.oci.update .pve.oci.previous .pve.oci.mtree.zst .pve.oci.json .pve.env .pve.init);
 my $PRISTINE = rootfs();
+
+# Without a journal it is what an extraction has left that was broken off.
+subtest 'planted in place of the folder that stages an update' => sub {
+    for my $content (@CONTENTS) {
+        my $is_removed = $content eq 'mkdir -m 700 NAME';
+        for my $options ([], ['--discard-changes']) {
+            my $rootdir = tempdir(CLEANUP => 1) . '/ct';
+            system('cp', '-a', $PRISTINE, $rootdir) == 0 or die "cp failed\n";
+            shell($rootdir, $content =~ s/NAME/.pve.oci.update/gr);
+            shell($rootdir, 'find . -user 0 -exec chown -h 100000:100000 {} +');
+            my $before = fingerprint($rootdir);
+            my $planted = shell($rootdir, 'stat -c "%F %a %u" .pve.oci.update');
+            my ($code, $out, $errors) = update($rootdir, $options->@*);
+            if ($is_removed) {
+                is($code, 0, "$content: removed, and updated") or diag($errors);
+                ok(!-e "$rootdir/.pve.oci.update", 'nothing is left');
+                next;
+            }
+            is($code, 1, "$content @$options: refused") or diag("$out$errors");
+            like(
+                $errors, qr{/\.pve\.oci\.update.*look at|cannot be},
+                'the message says what to do'
+            );
+            is_same_tree(fingerprint($rootdir), $before, 'nothing has changed');
+            is(
+                shell($rootdir, 'stat -c "%F %a %u" .pve.oci.update'),
+                $planted, 'it stays for the administrator to look at'
+            );
+        }
+    }
+    is_same_tree(fingerprint($FOLDER), $OUTSIDE, 'nothing outside was touched');
+};
+
 for my $names (['.pve.oci.update'], ['.pve.oci.previous'], [@TRAPS[2 .. $#TRAPS]]) {
     subtest "planted: @$names" => sub {
         for my $content (@CONTENTS) {
@@ -362,6 +395,44 @@ sub make_deep ($rootdir) {
     die "no deep folders\n" if $?;
     return;
 }
+
+# Of a mail server, say. In a directory that is not kept they are refused when they need too much
+# memory.
+subtest "$NAMES long names" => sub {
+    my $rootdir = rootfs('mkdir data/many many; touch etc/hosts; chown 100000 etc/hosts');
+    for my $count (1 .. 2 * $NAMES) {
+        my $name = sprintf('%0240d', $count);
+        POSIX::mkfifo("$rootdir/data/many/$name", 0600) or die $!;
+        rename("$rootdir/data/many/$name", "$rootdir/many/$name")
+            or die $!
+            if $count > $NAMES * 1.5;
+    }
+    shell($rootdir, 'chown -Rh 100000:100000 many data/many');
+    my $list = 'find data many | sort | sha256sum';
+    my $before = shell($rootdir, $list);
+    my ($code, undef, $errors) = update($rootdir);
+    is($code, 1, 'the ones in no volume refuse the update');
+    like($errors, qr/entries were changed/, 'and are counted');
+    is(shell($rootdir, $list), $before, 'all stay');
+    my $start = time();
+    is_updated($rootdir, '--discard-changes');
+    diag(sprintf('update of %d names: %.1f s', 2 * $NAMES, time() - $start));
+    my ($rolled_back) = pve_oci('rollback', $rootdir, @HERE, '--discard-changes');
+    is($rolled_back, 0, 'rolled back');
+    is(shell($rootdir, $list), $before, 'all are as they were');
+    # as many names in a directory that stays, because PVE's files are in it
+    shell(
+        $rootdir,
+        'chmod 755 etc; mv many/* etc/ 2>/dev/null || find many -type p -exec mv -t etc {} +'
+    );
+    $list = 'find etc | sort | sha256sum';
+    $before = shell($rootdir, $list);
+    is_updated($rootdir, '--discard-changes');
+    is(shell($rootdir, 'ls etc | wc -l'), "3\n", 'they are away');
+    ($rolled_back) = pve_oci('rollback', $rootdir, @HERE, '--discard-changes');
+    is($rolled_back, 0, 'rolled back');
+    is(shell($rootdir, $list), $before, 'they are back');
+};
 
 subtest "$NAMES names, deep folders, devices" => sub {
     my $rootdir = rootfs('mkdir many; mknod device c 1 3; mkfifo pipe; ln -s loop loop');

@@ -15,6 +15,7 @@ public final class Changes {
 
     private final PathSet kept;
     private final PathSet made;
+    private final boolean looksIntoKept;
     private final List<Object> listed = new ArrayList<>();
     private final List<String> mountPoints = new ArrayList<>();
     private final List<String> hostFiles = new ArrayList<>();
@@ -26,13 +27,28 @@ public final class Changes {
 
     /** @param kept paths whose changes are of no concern: volumes, and what an update is to keep */
     public Changes(PathSet kept) {
-        this(kept, new PathSet(List.of()));
+        this(kept, new PathSet(List.of()), true);
+    }
+
+    /** Leaves out what is below kept paths: that may be millions of files, which an update has nothing to do with. */
+    public static Changes withoutKept(PathSet kept) {
+        return new Changes(kept, new PathSet(List.of()), false);
     }
 
     /** @param made directories that are made for a container where its image has not got them */
     public Changes(PathSet kept, PathSet made) {
+        this(kept, made, true);
+    }
+
+    private Changes(PathSet kept, PathSet made, boolean looksIntoKept) {
         this.kept = kept;
         this.made = made;
+        this.looksIntoKept = looksIntoKept;
+    }
+
+    /** Whether what is below the entry is to be compared. */
+    boolean isEntered(TreeEntry entry) {
+        return looksIntoKept || !kept.covers(PathSet.text(entry.path()));
     }
 
     void added(TreeEntry entry) {
@@ -51,7 +67,8 @@ public final class Changes {
     void removed(TreeEntry entry) {
         String path = PathSet.text(entry.path());
         // what a mounted volume hides is still there; its directory came before what is in it
-        if (!isBelowMountPoint(path) && note(entry, "removed", List.of())) {
+        boolean isUnseen = isBelowMountPoint(path) || (!looksIntoKept && kept.covers(path));
+        if (!isUnseen && note(entry, "removed", List.of())) {
             removed++;
         }
     }

@@ -63,6 +63,7 @@ public final class TreeRecord {
                 if (!isMountPoint) {
                     writer.write(entry);
                 }
+                return true;
             });
         }
     }
@@ -105,6 +106,7 @@ public final class TreeRecord {
             } else {
                 changes.unknown(entry);
             }
+            return changes.isEntered(entry);
         });
     }
 
@@ -146,7 +148,7 @@ public final class TreeRecord {
             recorded = record.next();
         }
 
-        void present(TreeEntry entry, boolean isMountPoint) throws IOException {
+        boolean present(TreeEntry entry, boolean isMountPoint) throws IOException {
             int order = skipTo(entry);
             if (order == 0 && recorded != null) {
                 if (isMountPoint) {
@@ -160,6 +162,7 @@ public final class TreeRecord {
             } else {
                 changes.added(entry);
             }
+            return changes.isEntered(entry);
         }
 
         private List<String> differences(TreeEntry before, TreeEntry entry) throws IOException {

@@ -38,8 +38,9 @@ final class TreeWalk {
          * Called once for each entry, in the order of {@link TreeEntry#compareTo}.
          *
          * @param isMountPoint another volume is mounted there; the entry says nothing of the tree itself
+         * @return false: what is below is of no interest
          */
-        void visit(TreeEntry entry, boolean isMountPoint) throws IOException;
+        boolean visit(TreeEntry entry, boolean isMountPoint) throws IOException;
     }
 
     /** A directory whose subdirectories are being walked. */
@@ -127,8 +128,8 @@ final class TreeWalk {
                 status.read(fd.number(), name.set(bytes, 0, bytes.length));
                 boolean isMountPoint = status.isMountRoot();
                 byte[] full = PathOpener.join(path, bytes);
-                visitor.visit(entry(fd, full, bytes, attributes), isMountPoint);
-                if (status.isDirectory() && !isMountPoint && full.length < EntryPath.PATH_MAX) {
+                boolean isEntered = visitor.visit(entry(fd, full, bytes, attributes), isMountPoint);
+                if (isEntered && status.isDirectory() && !isMountPoint && full.length < EntryPath.PATH_MAX) {
                     directories.add(bytes);
                 }
             }

@@ -282,6 +282,7 @@ public final class InPlaceUpdate {
                             UpdateException.Reason.NOTHING_TO_ROLL_BACK,
                             "there is no earlier tree: nothing was updated, or it was removed since");
                 }
+                new Switch(root, control, journal, beforeStep).requireDirectories();
                 for (String path : journal.directories().keySet()) {
                     makeNewPlace(control, path);
                 }
@@ -292,6 +293,7 @@ public final class InPlaceUpdate {
         try (Fd control = requireUpdate()) {
             Journal journal = Journal.read(control);
             if (journal != null && journal.phase() == Phase.SWITCHED) {
+                new Switch(root, control, journal, beforeStep).requireDirectories();
                 journal = journal.with(Phase.BACK_OUT);
                 journal.write(control);
             }

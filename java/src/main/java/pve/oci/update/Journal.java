@@ -6,6 +6,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import pve.oci.json.Json;
 import pve.oci.json.JsonFormatException;
@@ -20,6 +21,7 @@ import pve.oci.linux.FileStatus;
 import pve.oci.linux.Libc;
 import pve.oci.linux.UpdateCalls;
 import pve.oci.mtree.PathSet;
+import pve.oci.rootfs.EntryPath;
 
 /**
  * What has to be known to finish an update, or to take it back: which paths stay where they are, and the attributes of
@@ -36,6 +38,7 @@ record Journal(Phase phase, PathSet kept, Map<String, Kept> directories) {
     private static final CString FILE = CString.of("journal");
     private static final CString NEW_FILE = CString.of("journal.new");
     private static final int VERSION = 1;
+    private static final Set<String> NO_NAMES = Set.of("", ".", "..");
     private static final int MAXIMUM_SIZE = 4 << 20;
     private static final JsonLimits LIMITS = new JsonLimits(8, MAXIMUM_SIZE, 200_000);
 
@@ -119,6 +122,11 @@ record Journal(Phase phase, PathSet kept, Map<String, Kept> directories) {
         return json;
     }
 
+    private static boolean isBelowRoot(String path) {
+        return path.length() < EntryPath.PATH_MAX
+                && (path.isEmpty() || List.of(path.split("/", -1)).stream().noneMatch(NO_NAMES::contains));
+    }
+
     private static Journal ofJson(Map<String, @Nullable Object> json) {
         if (!(json.get("kept") instanceof List<?> paths)
                 || !(json.get("directories") instanceof List<?> list)
@@ -127,7 +135,7 @@ record Journal(Phase phase, PathSet kept, Map<String, Kept> directories) {
         }
         Map<String, Kept> directories = new LinkedHashMap<>();
         for (Object each : list) {
-            if (!(each instanceof Map<?, ?> map) || !(map.get("path") instanceof String path)) {
+            if (!(each instanceof Map<?, ?> map) || !(map.get("path") instanceof String path) || !isBelowRoot(path)) {
                 throw new IllegalArgumentException("directory");
             }
             directories.put(

@@ -25,6 +25,11 @@ import pve.oci.text.Text;
  * at any rename and gone through again: what a name's next step is follows from which of the three trees have it.
  */
 final class Switch {
+    private static final int SEEK_SET = 0;
+
+    /** So many bytes of names are held at once: a directory may have millions. */
+    private static final int MOST_NAME_BYTES = 1 << 20;
+
     private final Fd root;
     private final Fd control;
     private Journal journal;
@@ -90,6 +95,11 @@ final class Switch {
         }
     }
 
+    /** Before the first name is moved: a directory that cannot be used any more is to be told of while all is whole. */
+    void requireDirectories() throws IOException {
+        eachDirectory(place -> {});
+    }
+
     private void enter(Phase phase) throws IOException {
         beforeStep.run();
         journal = journal.with(phase);
@@ -105,12 +115,32 @@ final class Switch {
 
     private void eachDirectory(Step step) throws IOException {
         for (String path : journal.directories().keySet()) {
-            try (Fd present = opener.directory(root, PathSet.bytes(path));
+            try (Fd present = present(path);
                     Fd fresh = find(ControlDirectory.NEW_TREE, path);
                     Fd old = make(path)) {
                 step.run(new Place(path, present, fresh, old));
             }
         }
+    }
+
+    /** One that somebody has removed since is made again, for what comes back into it. */
+    private Fd present(String path) throws IOException {
+        try {
+            return opener.directory(root, PathSet.bytes(path));
+        } catch (ErrnoException e) {
+            if (e.errno() == Errno.ENOTDIR || e.errno() == Errno.ELOOP) {
+                throw KeptPaths.conflict("'/" + KeptPaths.shown(path) + "' was replaced by a file or a link since the"
+                        + " update began: make it a directory again");
+            }
+            if (e.errno() != Errno.ENOENT || path.isEmpty()) {
+                throw e;
+            }
+        }
+        int slash = path.lastIndexOf('/');
+        try (Fd parent = present(slash < 0 ? "" : path.substring(0, slash))) {
+            ControlDirectory.makeDirectory(parent, PathSet.bytes(path.substring(slash + 1)), 0700);
+        }
+        return opener.directory(root, PathSet.bytes(path));
     }
 
     private @Nullable Fd find(String tree, String path) throws IOException {
@@ -144,28 +174,54 @@ final class Switch {
         return made;
     }
 
-    /** The names of a directory that are moved. A list, because the directory changes while they are. */
-    private List<byte[]> names(Fd directory, String path) throws IOException {
-        List<byte[]> names = new ArrayList<>();
-        reader.list(directory, (bytes, type) -> {
-            String full = path.isEmpty() ? PathSet.text(bytes) : path + "/" + PathSet.text(bytes);
-            boolean isControl = path.isEmpty() && ControlDirectory.isReserved(bytes);
-            if (!isControl
-                    && !journal.kept().contains(full)
-                    && !journal.directories().containsKey(full)) {
-                names.add(bytes);
+    private interface NameTest {
+        boolean test(byte[] name) throws IOException;
+    }
+
+    private interface NameStep {
+        void run(byte[] name) throws IOException;
+    }
+
+    /**
+     * Moves names out of a directory, in portions: it changes while they are moved, so each portion is listed from the
+     * start.
+     *
+     * @param step moves a name out of the directory
+     */
+    private void moveNames(Fd directory, String path, NameTest isMoved, NameStep step) throws IOException {
+        boolean isListed;
+        do {
+            List<byte[]> names = new ArrayList<>();
+            int[] length = {0};
+            Libc.lseek(directory.number(), 0, SEEK_SET);
+            isListed = reader.list(directory, (bytes, type) -> {
+                if (isExchanged(path, bytes) && isMoved.test(bytes)) {
+                    names.add(bytes);
+                    length[0] += bytes.length;
+                }
+                return length[0] < MOST_NAME_BYTES;
+            });
+            for (byte[] name : names) {
+                step.run(name);
             }
-            return true;
-        });
-        return names;
+        } while (!isListed);
+    }
+
+    private boolean isExchanged(String path, byte[] bytes) {
+        String full = path.isEmpty() ? PathSet.text(bytes) : path + "/" + PathSet.text(bytes);
+        boolean isControl = path.isEmpty() && ControlDirectory.isReserved(bytes);
+        return !isControl
+                && !journal.kept().contains(full)
+                && !journal.directories().containsKey(full);
     }
 
     private void moveOldOnly(Place place) throws IOException {
-        for (byte[] name : names(place.present(), place.path())) {
-            if (place.fresh() == null || !has(place.fresh(), name)) {
-                move(place, place.present(), place.old(), name);
-            }
-        }
+        Fd fresh = place.fresh();
+        moveNames(
+                place.present(),
+                place.path(),
+                name -> fresh == null || !has(fresh, name),
+                name -> move(place, place.present(), place.old(), name));
     }
 
     private void moveNew(Place place) throws IOException {
@@ -173,12 +229,12 @@ final class Switch {
         if (fresh == null) {
             return;
         }
-        for (byte[] name : names(fresh, place.path())) {
+        moveNames(fresh, place.path(), name -> true, name -> {
             if (has(place.present(), name) && !has(place.old(), name)) {
                 move(place, place.present(), place.old(), name);
             }
             move(place, fresh, place.present(), name);
-        }
+        });
     }
 
     /**
@@ -189,17 +245,15 @@ final class Switch {
         if (fresh == null) {
             return;
         }
-        for (byte[] name : names(place.present(), place.path())) {
-            if (!has(fresh, name)) {
-                move(place, place.present(), fresh, name);
-            }
-        }
+        moveNames(
+                place.present(),
+                place.path(),
+                name -> !has(fresh, name),
+                name -> move(place, place.present(), fresh, name));
     }
 
     private void moveOldBack(Place place) throws IOException {
-        for (byte[] name : names(place.old(), place.path())) {
-            move(place, place.old(), place.present(), name);
-        }
+        moveNames(place.old(), place.path(), name -> true, name -> move(place, place.old(), place.present(), name));
     }
 
     private boolean has(Fd directory, byte[] name) throws IOException {

@@ -102,7 +102,10 @@ public final class JobRunner {
         } catch (OutOfMemoryError e) {
             throw ImageException.limit("memory", Runtime.getRuntime().maxMemory())
                     .cause(e)
-                    .exceeded("image needs too much memory")
+                    .exceeded(
+                            request.action() == JobRequest.Action.COMPARE
+                                    ? "a directory has so many names that they need too much memory"
+                                    : "image needs too much memory")
                     .in(Text.name(request.archiveName()));
         } finally {
             close(archive);

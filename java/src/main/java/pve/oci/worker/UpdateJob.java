@@ -168,14 +168,14 @@ final class UpdateJob {
     }
 
     private Changes requireNoChanges() throws IOException {
-        Changes changes = new Changes(update.resolve(request.keep()));
+        Changes changes = Changes.withoutKept(update.resolve(request.keep()));
         try {
             TreeRecord.compare(root, changes, steps);
         } catch (RecordException e) {
             if (!request.discardsChanges()) {
                 throw recordError(e);
             }
-            changes = new Changes(update.resolve(request.keep()));
+            changes = Changes.withoutKept(update.resolve(request.keep()));
             TreeRecord.findMountPoints(root, changes, steps);
             return changes;
         }

@@ -127,6 +127,31 @@ class InPlaceUpdateTest {
     }
 
     @Test
+    void goes_back_although_a_directory_above_what_was_kept_was_removed() throws IOException {
+        update(NEW, "/srv/db");
+        root.shell("rm -r srv");
+
+        update().rollBack();
+
+        assertThat(root.shell("stat -c '%a %u %g' srv; cat srv/web/index")).isEqualTo("750 0 9\none\n");
+    }
+
+    @Test
+    void does_not_go_back_through_a_link_that_somebody_made() throws IOException {
+        update(NEW, "/srv/db");
+        root.shell("mv srv other; ln -s other srv");
+
+        String before = tree();
+
+        assertThatThrownBy(() -> update().rollBack()).hasMessageContaining("'/srv' was replaced by a file or a link");
+
+        assertThat(tree()).isEqualTo(before);
+        root.shell("rm srv; mv other srv");
+        update().rollBack();
+        assertThat(cat("srv/web/index srv/db/data bin/app")).isEqualTo("one\ncustomer\none\n");
+    }
+
+    @Test
     void can_be_taken_back_before_the_switch() throws IOException {
         String before = tree();
         stage(NEW, "/srv/db");
