@@ -2,10 +2,13 @@ package pve.oci.daemon;
 
 import java.io.File;
 import java.io.IOException;
+import java.util.HashMap;
+import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -16,19 +19,62 @@ import pve.oci.service.Worker;
 import pve.oci.varlink.FrameChannel;
 
 /**
- * Starts workers, one after the other, from one thread that lives as long as the daemon: the parent-death signal of
- * prctl(2) is sent when the <em>thread</em> ends that made the process.
+ * Starts workers. They take turns, which is quickest where processors are few, but no launcher holds the others up: it
+ * has its turn for a moment, and as long as none has connected, another one is started beside it now and then. Whichever
+ * connects first is the worker, and the others are ended.
  */
 final class WorkerStarter implements AutoCloseable {
     private static final long CONNECT_MILLIS = 10_000;
+
+    /** A launcher connects as its first act, which takes it a few milliseconds. */
+    private static final long TURN_MILLIS = 300;
+
+    /** When it has not, another one may: what held up the first may be over. */
+    private static final long NEXT_LAUNCHER_MILLIS = 700;
+
+    private static final int MAXIMUM_LAUNCHERS = 4;
     private static final long LOOK_MILLIS = 50;
     private static final long CLOSE_MILLIS = 2_000;
     private static final Logger LOG = LoggerFactory.getLogger(WorkerStarter.class);
 
+    /** A worker that is wanted. Several launchers may be started for it. */
+    private static final class Start {
+        final IdMaps maps;
+        final CompletableFuture<Worker> worker = new CompletableFuture<>();
+        private final long begunNanos = System.nanoTime();
+        private int started = 1;
+        private int failed;
+
+        Start(IdMaps maps) {
+            this.maps = maps;
+        }
+
+        /** Whether one more launcher is to be started now: then it counts as started. */
+        synchronized boolean takesAnother() {
+            long millis = TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - begunNanos);
+            if (started == MAXIMUM_LAUNCHERS || millis < started * NEXT_LAUNCHER_MILLIS) {
+                return false;
+            }
+            started++;
+            return true;
+        }
+
+        /** One launcher has failed. Another one may still connect. */
+        synchronized void launcherFailed(Throwable e) {
+            failed++;
+            if (failed == started) {
+                worker.completeExceptionally(e);
+            }
+        }
+    }
+
     private final WorkerLauncher launcher;
     private final SocketFile listener;
-    private final ExecutorService thread =
-            Executors.newSingleThreadExecutor(task -> new Thread(task, "worker-starter"));
+    private final ExecutorService threads = Executors.newCachedThreadPool(task -> new Thread(task, "worker-starter"));
+    private final Semaphore turn = new Semaphore(1, true);
+
+    /** The launchers that have not connected yet by their pids. Its lock is held too while one is started. */
+    private final Map<Long, CompletableFuture<ChannelSocket>> expected = new HashMap<>();
 
     private volatile boolean closing;
 
@@ -43,85 +89,142 @@ final class WorkerStarter implements AutoCloseable {
      * is: a start that nobody waits for leaves no process.
      */
     CompletableFuture<Worker> start(IdMaps maps) {
-        CompletableFuture<Worker> start = new CompletableFuture<>();
-        try {
-            thread.execute(() -> startFor(start, maps));
-        } catch (RejectedExecutionException e) {
-            start.completeExceptionally(new IOException("the daemon is being stopped"));
-        }
-        return start;
+        Start start = new Start(maps);
+        execute(start);
+        return start.worker;
     }
 
-    private void startFor(CompletableFuture<Worker> start, IdMaps maps) {
-        if (start.isDone()) {
-            return;
-        }
+    private void execute(Start start) {
         try {
-            Worker worker = startNow(start, maps);
-            if (!start.complete(worker)) {
+            threads.execute(() -> launchFor(start));
+        } catch (RejectedExecutionException e) {
+            start.launcherFailed(new IOException("the daemon is being stopped"));
+        } catch (OutOfMemoryError e) {
+            // there can be no more threads
+            start.launcherFailed(e);
+        }
+    }
+
+    private void launchFor(Start start) {
+        boolean hasTurn = false;
+        try {
+            hasTurn = turn.tryAcquire(TURN_MILLIS, TimeUnit.MILLISECONDS);
+            Worker worker = launch(start);
+            if (!start.worker.complete(worker)) {
                 worker.close();
             }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            start.launcherFailed(e);
         } catch (IOException | RuntimeException | Error e) {
-            start.completeExceptionally(e);
+            start.launcherFailed(e);
+        } finally {
+            if (hasTurn) {
+                turn.release();
+            }
         }
     }
 
-    private Worker startNow(CompletableFuture<Worker> start, IdMaps maps) throws IOException {
-        Process process = new ProcessBuilder(launcher.command(listener.path(), maps))
+    private Worker launch(Start start) throws IOException {
+        requireWanted(start);
+        ProcessBuilder builder = new ProcessBuilder(launcher.command(listener.path(), start.maps))
                 .redirectInput(new File("/dev/null"))
-                .redirectOutput(ProcessBuilder.Redirect.DISCARD)
-                .start();
+                .redirectOutput(ProcessBuilder.Redirect.DISCARD);
+        CompletableFuture<ChannelSocket> connecting = new CompletableFuture<>();
+        Process process;
+        synchronized (expected) {
+            process = builder.start();
+            expected.put(process.pid(), connecting);
+        }
         LaunchedProcess launched = new LaunchedProcess(process);
         try {
             WorkerLog log = new WorkerLog(process.getErrorStream(), process.pid());
             Thread reader = new Thread(log, "worker-log-" + process.pid());
             reader.setDaemon(true);
             reader.start();
-            ChannelSocket connection = connectionOf(launched, log, start);
-            return new Worker(FrameChannel.withoutDescriptors(connection, Worker.MAXIMUM_FRAME_SIZE), launched, maps);
+            ChannelSocket connection = await(connecting, launched, log, start);
+            return new Worker(
+                    FrameChannel.withoutDescriptors(connection, Worker.MAXIMUM_FRAME_SIZE), launched, start.maps);
         } catch (IOException | RuntimeException | Error e) {
             launched.kill();
             process.destroyForcibly();
             launched.awaitGone(CLOSE_MILLIS);
+            forget(connecting);
             throw e;
-        }
-    }
-
-    private ChannelSocket connectionOf(LaunchedProcess launched, WorkerLog log, CompletableFuture<Worker> start)
-            throws IOException {
-        long deadline = System.nanoTime() + CONNECT_MILLIS * 1_000_000;
-        while (System.nanoTime() < deadline && !closing && !start.isDone()) {
-            ChannelSocket connection = listener.accept();
-            if (connection == null) {
-                if (!launched.isAlive()) {
-                    throw new IOException("launcher " + launched.exit().describe() + ": " + log.lastLine());
-                }
-                Poll.await(listener.number(), Poll.POLLIN, LOOK_MILLIS);
-            } else if (connection.peer().pid() == launched.pid()) {
-                return connection;
-            } else {
-                // one that came too late for its own start, or not from us
-                connection.close();
+        } finally {
+            synchronized (expected) {
+                expected.remove(process.pid());
             }
         }
-        throw new IOException(reason(start));
     }
 
-    private String reason(CompletableFuture<Worker> start) {
-        if (closing) {
-            return "the daemon is being stopped";
+    private ChannelSocket await(
+            CompletableFuture<ChannelSocket> connecting, LaunchedProcess launched, WorkerLog log, Start start)
+            throws IOException {
+        long deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(CONNECT_MILLIS);
+        while (System.nanoTime() < deadline) {
+            requireWanted(start);
+            acceptAll();
+            ChannelSocket connection = connecting.getNow(null);
+            if (connection != null) {
+                return connection;
+            }
+            if (!launched.isAlive()) {
+                throw new IOException("launcher " + launched.exit().describe() + ": " + log.lastLine());
+            }
+            if (start.takesAnother()) {
+                execute(start);
+            }
+            Poll.await(listener.number(), Poll.POLLIN, LOOK_MILLIS);
         }
-        return start.isDone()
-                ? "nobody waits for this worker"
-                : "launcher did not connect within " + CONNECT_MILLIS / 1000 + " s";
+        throw new IOException("launcher did not connect within " + CONNECT_MILLIS / 1000 + " s");
+    }
+
+    /** Each of the threads that wait here may get another one's connection. */
+    private void acceptAll() throws IOException {
+        synchronized (expected) {
+            for (ChannelSocket next = listener.accept(); next != null; next = listener.accept()) {
+                CompletableFuture<ChannelSocket> waiting = expected.get(pidOf(next));
+                if (waiting == null || !waiting.complete(next)) {
+                    // one that came too late for its own start, or not from us
+                    next.close();
+                }
+            }
+        }
+    }
+
+    /** 0: it cannot be told. */
+    private static long pidOf(ChannelSocket connection) {
+        try {
+            return connection.peer().pid();
+        } catch (IOException e) {
+            return 0;
+        }
+    }
+
+    /** It may have connected meanwhile. */
+    private static void forget(CompletableFuture<ChannelSocket> connecting) {
+        connecting.cancel(false);
+        if (!connecting.isCancelled()) {
+            connecting.thenAccept(ChannelSocket::close);
+        }
+    }
+
+    private void requireWanted(Start start) throws IOException {
+        if (closing) {
+            throw new IOException("the daemon is being stopped");
+        }
+        if (start.worker.isDone()) {
+            throw new IOException("nobody waits for this worker");
+        }
     }
 
     @Override
     public void close() {
         closing = true;
-        thread.shutdown();
+        threads.shutdown();
         try {
-            if (!thread.awaitTermination(CLOSE_MILLIS, TimeUnit.MILLISECONDS)) {
+            if (!threads.awaitTermination(CLOSE_MILLIS, TimeUnit.MILLISECONDS)) {
                 LOG.error("a worker is still being started");
             }
         } catch (InterruptedException e) {

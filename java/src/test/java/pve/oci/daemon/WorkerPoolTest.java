@@ -4,13 +4,16 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import pve.oci.service.IdMaps;
+import pve.oci.service.Worker;
 
 /** What holds nobody up: threads that cannot be had, and workers that take long to end. */
 @Timeout(60)
@@ -20,12 +23,20 @@ class WorkerPoolTest {
             + " if (!fork()) { sleep(100); exit }"
             + " syswrite($s, qq({\"parameters\":{\"ready\":true},\"continues\":true}\\0)); sleep(1) while 1";
 
+    /** The first of all that are started takes a nap before it connects. */
+    private static final String FIRST_IS_SLOW = "mkdir($ARGV[1]) and sleep(8); " + STUBBORN;
+
     @TempDir
     Path directory;
 
     private WorkerStarter starter() throws Exception {
+        return starter(STUBBORN);
+    }
+
+    private WorkerStarter starter(String launcher) throws Exception {
+        String first = directory.resolve("first").toString();
         return new WorkerStarter(
-                (path, maps) -> List.of("perl", "-e", STUBBORN, path),
+                (path, maps) -> List.of("perl", "-e", launcher, path, first),
                 SocketFile.listen(directory.resolve("worker").toString()));
     }
 
@@ -58,6 +69,20 @@ class WorkerPoolTest {
                 Thread.sleep(20);
             }
         }
+    }
+
+    @Test
+    void a_launcher_that_does_not_connect_holds_nobody_up() throws Exception {
+        try (WorkerPool pool = new WorkerPool(starter(FIRST_IS_SLOW), null, new WorkerPool.Limits(0, 600_000))) {
+            List<CompletableFuture<Worker>> jobs = new ArrayList<>();
+            for (int i = 0; i < 3; i++) {
+                jobs.add(pool.take(IdMaps.DEFAULT));
+            }
+            for (CompletableFuture<Worker> job : jobs) {
+                job.get(4, TimeUnit.SECONDS).close();
+            }
+        }
+        assertThat(ProcessHandle.current().descendants()).noneMatch(ProcessHandle::isAlive);
     }
 
     /** When the launcher has its child, and has had time to say that it is ready. */
