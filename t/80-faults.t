@@ -232,6 +232,29 @@ subtest 'clients that do not read' => sub {
     );
 };
 
+# However many jobs there are for one archive, and however long they take.
+subtest 'many jobs of one archive' => sub {
+    my $few = RealDaemon->start('--jobs', 4);
+    my %options = (socket => $few->{socket});
+    my @clients = map {
+        my $root = new_root();
+        in_child(sub { extract($LARGE, $root, %options, bwlimit => 256); 1 });
+    } 1 .. 6;
+    my $working = sub {
+        return
+            grep { $_->{progress}->{phase} eq 'extracting' } PVE::OCI::list_jobs({%options})->@*;
+    };
+    ok(wait_until(sub { $working->() == 3 }), 'three are at work');
+    my $start = time();
+    my $result = try_extract($SMALL, new_root(), %options);
+    is($result->{error}, undef, 'a job of another archive is done');
+    cmp_ok(time() - $start, '<', 6, 'and does not wait for them');
+    row(sprintf('6 slow jobs of one archive (%.1f s)', time() - $start), $result);
+    is(scalar($working->()), 3, 'there are still three');
+    kill KILL => map { $_->{pid} } @clients;
+    result_of($_) for @clients;
+};
+
 subtest 'frames of every wrong kind' => sub {
     my $deep = '[' x 100_000;
     my @frames = (

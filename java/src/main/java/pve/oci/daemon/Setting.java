@@ -11,7 +11,13 @@ import pve.oci.service.ServiceSettings;
  * another program, has the same defaults.
  */
 enum Setting {
-    JOBS("jobs", Unit.COUNT, 1, 1024, ServiceSettings.defaultMaximumRunningJobs(), "jobs that run at once"),
+    JOBS(
+            "jobs",
+            Unit.COUNT,
+            1,
+            1024,
+            ServiceSettings.defaultMaximumRunningJobs(),
+            "jobs that run at once; of one archive at most three quarters of them"),
     QUEUE(
             "queue",
             Unit.COUNT,

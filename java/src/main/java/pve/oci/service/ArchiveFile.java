@@ -17,7 +17,7 @@ import pve.oci.varlink.VarlinkException;
  *
  * @param name as shown in messages
  */
-record ArchiveFile(Fd fd, String name, boolean isDirectory) implements AutoCloseable {
+record ArchiveFile(Fd fd, String name, boolean isDirectory, FileIdentity identity) implements AutoCloseable {
     private static final long MOUNT_ATTRIBUTES =
             Libc.MOUNT_ATTR_RDONLY | Libc.MOUNT_ATTR_NOSUID | Libc.MOUNT_ATTR_NODEV | Libc.MOUNT_ATTR_NOEXEC;
 
@@ -49,11 +49,13 @@ record ArchiveFile(Fd fd, String name, boolean isDirectory) implements AutoClose
 
     private static ArchiveFile open(ServerCall call, String parameter, Fd fd, String name) throws VarlinkException {
         try {
-            int type = new FileStatus().read(fd.number()).type();
+            FileStatus status = new FileStatus().read(fd.number());
+            int type = status.type();
+            FileIdentity identity = FileIdentity.of(status);
             if (type == Libc.S_IFDIR) {
                 PeerRules.requireRoot(call.peer(), "a directory as an archive");
                 PeerRules.requireOurMountNamespace(call.peer(), parameter);
-                return new ArchiveFile(Mounts.cloneTree(fd, MOUNT_ATTRIBUTES), name, true);
+                return new ArchiveFile(Mounts.cloneTree(fd, MOUNT_ATTRIBUTES), name, true, identity);
             }
             if (type != Libc.S_IFREG) {
                 throw OciErrors.invalidArgument(
@@ -62,7 +64,7 @@ record ArchiveFile(Fd fd, String name, boolean isDirectory) implements AutoClose
             // opened through the mount: it is the mount of an open file that makes fchmod(2) and the like fail; and
             // position, flags and locks are not the client's
             try (Fd mount = Mounts.cloneTree(fd, MOUNT_ATTRIBUTES)) {
-                return new ArchiveFile(OpenFiles.reopen(mount, Libc.O_RDONLY | Libc.O_NONBLOCK), name, false);
+                return new ArchiveFile(OpenFiles.reopen(mount, Libc.O_RDONLY | Libc.O_NONBLOCK), name, false, identity);
             }
         } catch (ErrnoException e) {
             if (e.errno() == Errno.EINVAL && e.call().equals("open_tree")) {

@@ -46,11 +46,12 @@ final class ImageJob implements AutoCloseable {
             if (call.wantsMore() && method.hasProgress()) {
                 call.replyContinues(Map.of("jobId", job.id()));
             }
-            context.slots().enter(this::checkCancelled);
+            Object of = archive == null ? job : archive.identity();
+            JobSlots.Turn turn = context.slots().enter(of, this::checkCancelled);
             try {
                 return root == null ? converse(archive, null) : extract(archive, root);
             } finally {
-                context.slots().leave();
+                turn.end();
             }
         } finally {
             call.closeDescriptors();

@@ -17,30 +17,23 @@ import pve.oci.varlink.VarlinkException;
 final class RootClaims {
     private static final CString PARENT = CString.of("..");
 
-    /** A file, whatever names it has. */
-    private record Identity(long device, long inode) {
-        static Identity of(FileStatus status) {
-            return new Identity(status.device(), status.inode());
-        }
-    }
-
     /** One job's claim on a directory. */
     final class Claim implements AutoCloseable {
         private final String jobId;
 
         /** The directory and those above it, up to the host's root. */
-        private final List<Identity> way;
+        private final List<FileIdentity> way;
 
         /** The same for directories that are reached by another mount. */
         private final @Nullable MountPlace place;
 
-        private Claim(String jobId, List<Identity> way, @Nullable MountPlace place) {
+        private Claim(String jobId, List<FileIdentity> way, @Nullable MountPlace place) {
             this.jobId = jobId;
             this.way = way;
             this.place = place;
         }
 
-        private Identity directory() {
+        private FileIdentity directory() {
             return way.get(0);
         }
 
@@ -84,13 +77,13 @@ final class RootClaims {
         return claim;
     }
 
-    private static List<Identity> wayUp(Fd directory) throws ErrnoException {
-        List<Identity> way = new ArrayList<>();
+    private static List<FileIdentity> wayUp(Fd directory) throws ErrnoException {
+        List<FileIdentity> way = new ArrayList<>();
         FileStatus status = new FileStatus();
         Fd current = directory;
         try {
             while (true) {
-                Identity identity = Identity.of(status.read(current.number()));
+                FileIdentity identity = FileIdentity.of(status.read(current.number()));
                 if (!way.isEmpty() && identity.equals(way.get(way.size() - 1))) {
                     // ".." of the host's root, or of a detached mount's, is itself
                     return way;

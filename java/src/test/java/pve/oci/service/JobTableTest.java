@@ -68,28 +68,4 @@ class JobTableTest {
         assertThat(down.await(2, TimeUnit.SECONDS)).isTrue();
         assertThatThrownBy(() -> jobs.add("DetectArchive", NOTHING, ROOT)).isInstanceOf(VarlinkException.class);
     }
-
-    @Test
-    void slots_bound_the_running_and_the_waiting() throws Exception {
-        JobSlots slots = new JobSlots(1, 1);
-        slots.enter(() -> {});
-        CountDownLatch entered = new CountDownLatch(1);
-        Thread second = new Thread(() -> {
-            try {
-                slots.enter(() -> {});
-                entered.countDown();
-            } catch (VarlinkException e) {
-                throw new IllegalStateException(e);
-            }
-        });
-        second.start();
-        while (slots.queued() == 0) {
-            Thread.sleep(1);
-        }
-        assertThatThrownBy(() -> slots.enter(() -> {})).hasMessageContaining("TooManyJobs");
-        assertThat(entered.await(50, TimeUnit.MILLISECONDS)).isFalse();
-        slots.leave();
-        assertThat(entered.await(2, TimeUnit.SECONDS)).isTrue();
-        assertThat(slots.running()).isEqualTo(1);
-    }
 }

@@ -1,0 +1,10 @@
+package pve.oci.service;
+
+import pve.oci.linux.FileStatus;
+
+/** A file, whatever names it has. */
+record FileIdentity(long device, long inode) {
+    static FileIdentity of(FileStatus status) {
+        return new FileIdentity(status.device(), status.inode());
+    }
+}
