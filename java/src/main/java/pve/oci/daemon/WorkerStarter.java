@@ -20,8 +20,8 @@ import pve.oci.varlink.FrameChannel;
 
 /**
  * Starts workers. They take turns, which is quickest where processors are few, but no launcher holds the others up: it
- * has its turn for a moment, and as long as none has connected, another one is started beside it now and then. Whichever
- * connects first is the worker, and the others are ended.
+ * has its turn for a moment, and as long as none has connected, another one is started beside it now and then.
+ * Whichever connects first is the worker, and the others are ended.
  */
 final class WorkerStarter implements AutoCloseable {
     private static final long CONNECT_MILLIS = 10_000;
@@ -206,7 +206,7 @@ final class WorkerStarter implements AutoCloseable {
     private static void forget(CompletableFuture<ChannelSocket> connecting) {
         connecting.cancel(false);
         if (!connecting.isCancelled()) {
-            connecting.thenAccept(ChannelSocket::close);
+            CompletableFuture<Void> unused = connecting.thenAccept(ChannelSocket::close);
         }
     }
 
