@@ -1,6 +1,7 @@
 package pve.oci.archive;
 
 import java.io.IOException;
+import pve.oci.json.JsonLimitException;
 import pve.oci.json.JsonLimits;
 import pve.oci.linux.NativeBuffer;
 import pve.oci.oci.Descriptor;
@@ -22,7 +23,7 @@ final class DocumentReader {
 
     /** Parses a document; the exception says what is wrong and where in it. */
     interface Parser<T> {
-        T parse(byte[] json, JsonLimits limits) throws ImageFormatException;
+        T parse(byte[] json, JsonLimits limits) throws ImageFormatException, JsonLimitException;
     }
 
     /** A document that nothing vouches for: index.json, manifest.json. */
@@ -41,6 +42,8 @@ final class DocumentReader {
                     .with("jsonPointer", e.pointer())
                     .cause(e)
                     .message(name + ": " + e.getMessage());
+        } catch (JsonLimitException e) {
+            throw exceeded(name, e);
         }
     }
 
@@ -83,7 +86,13 @@ final class DocumentReader {
                     .with("jsonPointer", e.pointer())
                     .cause(e)
                     .message(what + " " + descriptor.digest() + ": " + e.getMessage());
+        } catch (JsonLimitException e) {
+            throw exceeded(what + " " + descriptor.digest(), e);
         }
+    }
+
+    private static ImageException exceeded(String place, JsonLimitException e) {
+        return ImageException.limit(e.limit(), e.maximum()).cause(e).exceeded(place + ": " + e.what());
     }
 
     ImageException missing(Digest digest, String place) throws IOException {

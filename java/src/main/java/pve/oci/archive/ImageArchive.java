@@ -69,14 +69,17 @@ public final class ImageArchive implements AutoCloseable {
         } catch (UnsupportedCompressionException e) {
             fd.close();
             throw unsupported(e);
-        } catch (CorruptBlobException | WindowLimitException e) {
+        } catch (CorruptBlobException e) {
             fd.close();
             throw ImageException.of(ImageError.MALFORMED_ARCHIVE)
                     .cause(e)
                     .message("not an image archive: " + e.getMessage());
+        } catch (WindowLimitException e) {
+            fd.close();
+            throw ImageException.limit("archiveWindowLog", e.maximum()).cause(e).exceeded("archive: " + e.getMessage());
         } catch (TarLimitException e) {
             fd.close();
-            throw ImageException.limit(e.limit(), e.maximum()).cause(e).message("archive: " + e.getMessage());
+            throw ImageException.limit(e.limit(), e.maximum()).cause(e).exceeded("archive: " + e.getMessage());
         } catch (IOException | RuntimeException e) {
             fd.close();
             throw e;

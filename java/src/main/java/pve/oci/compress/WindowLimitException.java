@@ -6,20 +6,20 @@ import java.io.IOException;
 public final class WindowLimitException extends IOException {
     private static final long serialVersionUID = 1;
 
-    private final long maximum;
+    private final int maximum;
     private final long offset;
 
     /**
-     * @param maximum size of a window in bytes
+     * @param maximum binary logarithm of the largest window that is accepted, in bytes
      * @param offset in the compressed data up to which it was read when the error was seen
      */
-    public WindowLimitException(long maximum, long offset) {
-        super("zstd: window of a frame exceeds the limit of " + maximum + " bytes (offset " + offset + ")");
+    public WindowLimitException(int maximum, long offset) {
+        super("zstd: window of a frame is too large (offset " + offset + ")");
         this.maximum = maximum;
         this.offset = offset;
     }
 
-    public long maximum() {
+    public int maximum() {
         return maximum;
     }
 

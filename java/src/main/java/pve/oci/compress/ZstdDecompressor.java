@@ -39,7 +39,7 @@ final class ZstdDecompressor implements Decompressor {
         // libzstd returns errors as negative sizes, and this call hands them on so
         long code = Math.abs(e.getErrorCode());
         if (code == Zstd.errFrameParameterWindowTooLarge()) {
-            return new WindowLimitException(1L << windowLogMax, offset);
+            return new WindowLimitException(windowLogMax, offset);
         }
         if (code == Zstd.errPrefixUnknown() && offset > 0 && !inFrame) {
             return new CorruptBlobException(offset, "zstd: trailing garbage after the last frame");

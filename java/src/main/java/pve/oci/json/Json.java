@@ -60,7 +60,7 @@ public final class Json {
     private static @Nullable Object parse(JsonFactory factory, byte[] utf8, JsonLimits limits, Set<String> notKept)
             throws JsonFormatException {
         if (utf8.length > limits.maximumSize()) {
-            throw new JsonFormatException("JSON is larger than the limit of " + limits.maximumSize() + " bytes");
+            throw new JsonLimitException("JSON is too large", "maximumJsonSize", limits.maximumSize());
         }
         // jackson's own UTF-8 decoder lets some malformed sequences pass, and guesses UTF-16 and UTF-32
         InputStreamReader text =
@@ -188,8 +188,7 @@ public final class Json {
         @Nullable
         Object value(JsonToken token, int depth) throws IOException {
             if (++values > limits.maximumValues()) {
-                throw new JsonFormatException(
-                        "JSON holds more than the limit of " + limits.maximumValues() + " values");
+                throw new JsonLimitException("JSON holds too many values", "maximumJsonValues", limits.maximumValues());
             }
             grow(VALUE_SIZE + (token.isStructStart() ? CONTAINER_SIZE : 0));
             return switch (token) {
@@ -208,8 +207,7 @@ public final class Json {
         private void grow(long bytes) throws JsonFormatException {
             memory += bytes;
             if (memory > limits.maximumMemory()) {
-                throw new JsonFormatException(
-                        "JSON takes more than the limit of " + limits.maximumMemory() + " bytes of memory");
+                throw new JsonLimitException("JSON takes too much memory", "memory", limits.maximumMemory());
             }
         }
 
@@ -241,7 +239,7 @@ public final class Json {
 
         private int deeper(int depth) throws JsonFormatException {
             if (depth >= limits.maximumDepth()) {
-                throw new JsonFormatException("JSON nests deeper than the limit of " + limits.maximumDepth());
+                throw new JsonLimitException("JSON nests too deep", "maximumJsonDepth", limits.maximumDepth());
             }
             return depth + 1;
         }

@@ -3,7 +3,7 @@ package pve.oci.json;
 import java.io.IOException;
 
 /** A text that is not the JSON that was asked for: malformed, too large, too deep, or of the wrong type. */
-public final class JsonFormatException extends IOException {
+public sealed class JsonFormatException extends IOException permits JsonLimitException {
     private static final long serialVersionUID = 1;
 
     public JsonFormatException(String reason) {

@@ -49,7 +49,7 @@ final class CurrentEntry {
                 String reason = what + " has a '..' that leads outside the root directory";
                 throw isAtEntry ? refused("hard link to " + shown + ": " + reason) : refused(layer(), shown, reason);
             }
-            case TOO_LONG -> throw limit("size of a " + what, EntryPath.PATH_MAX - 1, what + " is too long");
+            case TOO_LONG -> throw limit("PATH_MAX", EntryPath.PATH_MAX - 1, what + " is too long");
         }
     }
 
@@ -96,9 +96,9 @@ final class CurrentEntry {
         return limit(name, maximum).exceeded(prefix() + what);
     }
 
-    /** One of the tar reader's limits, which its message tells. */
+    /** One of the tar reader's limits. */
     ImageException limit(TarLimitException e) {
-        return limit(e.limit(), e.maximum()).cause(e).message(prefix() + e.getMessage());
+        return limit(e.limit(), e.maximum()).cause(e).exceeded(prefix() + e.getMessage());
     }
 
     private ImageException.Builder limit(String name, long maximum) {

@@ -188,8 +188,8 @@ final class LayerReader {
                     .cause(e)
                     .message(layer + ": unsupported compression " + unsupported.compression());
         }
-        if (e instanceof WindowLimitException) {
-            return limit(layer, "zstdWindowLog", limits.zstdWindowLog(), String.valueOf(e.getMessage()));
+        if (e instanceof WindowLimitException window) {
+            return limit(layer, "zstdWindowLog", window.maximum(), String.valueOf(e.getMessage()));
         }
         ImageException.Builder builder =
                 ImageException.of(ImageError.MALFORMED_ARCHIVE).with("blobDigest", blobDigest);

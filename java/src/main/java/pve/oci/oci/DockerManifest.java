@@ -7,6 +7,7 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import pve.oci.json.Json;
 import pve.oci.json.JsonFormatException;
+import pve.oci.json.JsonLimitException;
 import pve.oci.json.JsonLimits;
 import pve.oci.text.Text;
 
@@ -24,10 +25,12 @@ public record DockerManifest(List<DockerImage> images) {
     }
 
     /** Parses the document. */
-    public static DockerManifest parse(byte[] json, JsonLimits limits) throws ImageFormatException {
+    public static DockerManifest parse(byte[] json, JsonLimits limits) throws ImageFormatException, JsonLimitException {
         Object parsed;
         try {
             parsed = Json.parse(json, limits);
+        } catch (JsonLimitException e) {
+            throw e;
         } catch (JsonFormatException e) {
             throw new ImageFormatException("", Text.clean(String.valueOf(e.getMessage())));
         }

@@ -7,6 +7,7 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import pve.oci.json.Json;
 import pve.oci.json.JsonFormatException;
+import pve.oci.json.JsonLimitException;
 import pve.oci.json.JsonLimits;
 import pve.oci.text.Text;
 
@@ -25,9 +26,11 @@ final class Document {
         this.pointer = pointer;
     }
 
-    static Document parse(byte[] json, JsonLimits limits) throws ImageFormatException {
+    static Document parse(byte[] json, JsonLimits limits) throws ImageFormatException, JsonLimitException {
         try {
             return new Document(Json.parseObject(json, limits), "");
+        } catch (JsonLimitException e) {
+            throw e;
         } catch (JsonFormatException e) {
             throw new ImageFormatException("", Text.clean(String.valueOf(e.getMessage())));
         }

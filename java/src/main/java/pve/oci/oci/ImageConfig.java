@@ -6,6 +6,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
+import pve.oci.json.JsonLimitException;
 import pve.oci.json.JsonLimits;
 import pve.oci.text.Text;
 
@@ -25,7 +26,7 @@ public record ImageConfig(
     private static final List<String> OTHERS =
             List.of("Labels", "ArgsEscaped", "Memory", "MemorySwap", "CpuShares", "Healthcheck");
 
-    public static ImageConfig parse(byte[] json, JsonLimits limits) throws ImageFormatException {
+    public static ImageConfig parse(byte[] json, JsonLimits limits) throws ImageFormatException, JsonLimitException {
         Document document = Document.parse(json, limits);
         Document config = document.optionalObject("config");
         if (config != null) {

@@ -2,12 +2,13 @@ package pve.oci.oci;
 
 import java.util.ArrayList;
 import java.util.List;
+import pve.oci.json.JsonLimitException;
 import pve.oci.json.JsonLimits;
 
 /** An image index (image-index.md), also {@code index.json} and docker's manifest list. */
 public record Index(List<Descriptor> manifests) {
     /** Parses the document; {@code manifests} must be there, may be empty. */
-    public static Index parse(byte[] json, JsonLimits limits) throws ImageFormatException {
+    public static Index parse(byte[] json, JsonLimits limits) throws ImageFormatException, JsonLimitException {
         Document document = Document.parse(json, limits);
         if (!document.has("manifests")) {
             throw new ImageFormatException("/manifests", "missing manifests");

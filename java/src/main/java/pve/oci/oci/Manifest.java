@@ -3,13 +3,14 @@ package pve.oci.oci;
 import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
+import pve.oci.json.JsonLimitException;
 import pve.oci.json.JsonLimits;
 import pve.oci.text.Text;
 
 /** An image manifest (manifest.md): the descriptor of the config and those of the layers in order of application. */
 public record Manifest(Descriptor config, List<Descriptor> layers) {
     /** Parses the document and checks that it is the manifest of an image, not of another artifact. */
-    public static Manifest parse(byte[] json, JsonLimits limits) throws ImageFormatException {
+    public static Manifest parse(byte[] json, JsonLimits limits) throws ImageFormatException, JsonLimitException {
         Document document = Document.parse(json, limits);
         refuseOther(document, MediaType.Role.MANIFEST, List.of("manifests", "fsLayers"));
         if (!document.has("config")) {

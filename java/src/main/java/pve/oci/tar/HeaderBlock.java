@@ -118,20 +118,20 @@ final class HeaderBlock {
         return value;
     }
 
-    /** A size: not negative and within the limit. */
-    long size(int start, int size, String label, long limit) throws IOException {
+    /** A size within a file: not negative and at most {@link TarLimits#maximumFileSize}. */
+    long size(int start, int size, String label, TarLimits limits) throws IOException {
         long value = number(start, size, label);
         if (value < 0) {
             throw new TarFormatException(offset, "negative " + label + " in a header");
         }
-        if (value > limit) {
-            throw new TarLimitException(label, limit, offset);
+        if (value > limits.maximumFileSize()) {
+            throw new TarLimitException(label + " is too large", "maximumFileSize", limits.maximumFileSize(), offset);
         }
         return value;
     }
 
-    long size(HeaderField field, long limit) throws IOException {
-        return size(field.start, field.size, field.label, limit);
+    long size(HeaderField field, TarLimits limits) throws IOException {
+        return size(field.start, field.size, field.label, limits);
     }
 
     private long octal(HeaderField field) {

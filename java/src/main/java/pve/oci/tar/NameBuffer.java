@@ -3,16 +3,16 @@ package pve.oci.tar;
 /** Name of an entry or of what it links to: a byte array that is filled anew for every entry. */
 final class NameBuffer {
     private final byte[] bytes;
-    private final String limit;
+    private final String label;
     private int length;
 
     /**
      * @param size the longest name
-     * @param limit what to call that in an error
+     * @param label what to call the name in an error
      */
-    NameBuffer(int size, String limit) {
+    NameBuffer(int size, String label) {
         this.bytes = new byte[size];
-        this.limit = limit;
+        this.label = label;
     }
 
     byte[] bytes() {
@@ -38,7 +38,7 @@ final class NameBuffer {
 
     void append(byte[] source, int start, int count, long offset) throws TarLimitException {
         if (count > bytes.length - length) {
-            throw new TarLimitException(limit, bytes.length, offset);
+            throw new TarLimitException(label + " is too long", "maximumNameSize", bytes.length, offset);
         }
         System.arraycopy(source, start, bytes, length, count);
         length += count;

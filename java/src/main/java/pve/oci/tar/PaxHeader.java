@@ -57,7 +57,8 @@ final class PaxHeader {
     /** Reads the records that follow a header block of type x. */
     void read(TarInput input, long contentSize, long headerOffset) throws IOException {
         if (contentSize > limits.maximumPaxSize()) {
-            throw new TarLimitException("size of a PAX header", limits.maximumPaxSize(), headerOffset);
+            throw new TarLimitException(
+                    "PAX header is too large", "maximumPaxSize", limits.maximumPaxSize(), headerOffset);
         }
         offset = headerOffset;
         if (present) {

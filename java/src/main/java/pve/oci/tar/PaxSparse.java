@@ -91,7 +91,11 @@ final class PaxSparse {
             throw new TarFormatException(offset, "malformed or negative " + keyword.label + " in a PAX header");
         }
         if (value > limits.maximumFileSize()) {
-            throw new TarLimitException(keyword.label + " in a PAX header", limits.maximumFileSize(), offset);
+            throw new TarLimitException(
+                    keyword.label + " in a PAX header is too large",
+                    "maximumFileSize",
+                    limits.maximumFileSize(),
+                    offset);
         }
         return value;
     }

@@ -43,16 +43,21 @@ final class SparseMap {
         return named;
     }
 
+    static TarLimitException tooManyRegions(TarLimits limits, long at) {
+        return new TarLimitException(
+                "sparse file has too many regions", "maximumSparseRegions", limits.maximumSparseRegions(), at);
+    }
+
     void add(long offset, long size, long at) throws IOException {
         if (named == limits.maximumSparseRegions()) {
-            throw new TarLimitException("number of regions of a sparse file", limits.maximumSparseRegions(), at);
+            throw tooManyRegions(limits, at);
         }
         named++;
         if (offset < end || size < 0) {
             throw new TarFormatException(at, "regions of a sparse file are not in order or overlap");
         }
         if (offset > limits.maximumFileSize() || size > limits.maximumFileSize() - offset) {
-            throw new TarLimitException("size of a sparse file", limits.maximumFileSize(), at);
+            throw new TarLimitException("sparse file is too large", "maximumFileSize", limits.maximumFileSize(), at);
         }
         end = offset + size;
         stored += size;
@@ -91,8 +96,8 @@ final class SparseMap {
                 return false;
             }
             add(
-                    block.size(offset, GNU_NUMBER_SIZE, "offset in a sparse file", limits.maximumFileSize()),
-                    block.size(size, GNU_NUMBER_SIZE, "size of a region of a sparse file", limits.maximumFileSize()),
+                    block.size(offset, GNU_NUMBER_SIZE, "offset in a sparse file", limits),
+                    block.size(size, GNU_NUMBER_SIZE, "size of a region of a sparse file", limits),
                     block.offset());
         }
         return true;

@@ -61,7 +61,7 @@ final class SparseMapText {
         position = TarInput.BLOCK_SIZE;
         long regionCount = line();
         if (regionCount > limits.maximumSparseRegions()) {
-            throw new TarLimitException("number of regions of a sparse file", limits.maximumSparseRegions(), at);
+            throw SparseMap.tooManyRegions(limits, at);
         }
         for (long i = 0; i < regionCount; i++) {
             long offset = line();

@@ -25,8 +25,8 @@ public final class TarEntry {
     List<Xattr> xattrs = List.of();
 
     TarEntry(int nameSize) {
-        name = new NameBuffer(nameSize, "size of a name");
-        linkName = new NameBuffer(nameSize, "size of a link name");
+        name = new NameBuffer(nameSize, "name");
+        linkName = new NameBuffer(nameSize, "link name");
     }
 
     /** Offset in the archive of its first header, extension headers included. */

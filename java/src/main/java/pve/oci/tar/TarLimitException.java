@@ -11,12 +11,13 @@ public final class TarLimitException extends IOException {
     private final long offset;
 
     /**
-     * @param limit what is limited, in words ("size of a PAX header")
+     * @param what says what is too large; the message does not tell the limit, its reader does
+     * @param limit name of the component of {@link TarLimits}
      * @param maximum the largest value that is accepted
-     * @param offset in the (decompressed) archive of the header that asks for more
+     * @param offset of the header that asks for more, in the decompressed archive
      */
-    public TarLimitException(String limit, long maximum, long offset) {
-        super("tar archive: " + limit + " exceeds the limit of " + maximum + " (offset " + offset + ")");
+    public TarLimitException(String what, String limit, long maximum, long offset) {
+        super("tar archive: " + what + " (offset " + offset + ")");
         this.limit = limit;
         this.maximum = maximum;
         this.offset = offset;

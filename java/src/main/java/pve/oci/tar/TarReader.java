@@ -47,8 +47,8 @@ public final class TarReader {
         map = new SparseMap(limits);
         mapText = new SparseMapText(map, limits, input, header);
         pax = new PaxHeader(limits, map);
-        longName = new NameBuffer(limits.maximumNameSize(), "size of a name");
-        longLinkName = new NameBuffer(limits.maximumNameSize(), "size of a link name");
+        longName = new NameBuffer(limits.maximumNameSize(), "name");
+        longLinkName = new NameBuffer(limits.maximumNameSize(), "link name");
     }
 
     /**
@@ -158,7 +158,10 @@ public final class TarReader {
                 long size = headerSize();
                 if (size > limits.maximumPaxSize()) {
                     throw new TarLimitException(
-                            "size of a PAX global header", limits.maximumPaxSize(), header.offset());
+                            "PAX global header is too large",
+                            "maximumPaxSize",
+                            limits.maximumPaxSize(),
+                            header.offset());
                 }
                 input.skip(size, "a PAX global header");
                 input.skipPadding(size);
@@ -173,14 +176,15 @@ public final class TarReader {
     }
 
     private long headerSize() throws IOException {
-        return header.size(HeaderField.SIZE, limits.maximumFileSize());
+        return header.size(HeaderField.SIZE, limits);
     }
 
     private void readLongName(NameBuffer name) throws IOException {
         long size = headerSize();
         long offset = header.offset();
         if (size > limits.maximumLongNameSize()) {
-            throw new TarLimitException("size of a GNU long name", limits.maximumLongNameSize(), offset);
+            throw new TarLimitException(
+                    "GNU long name is too large", "maximumLongNameSize", limits.maximumLongNameSize(), offset);
         }
         longRecord = input.readContent(longRecord, (int) size, "a GNU long name");
         int length = 0;
@@ -258,7 +262,7 @@ public final class TarReader {
             if (pax.sparse.isPresent()) {
                 throw new TarFormatException(at, "two maps of one sparse file");
             }
-            entry.size = header.size(HeaderField.GNU_REAL_SIZE, limits.maximumFileSize());
+            entry.size = header.size(HeaderField.GNU_REAL_SIZE, limits);
             map.readGnu(header, input);
             entry.sparse = true;
         } else if (pax.sparse.isPresent()) {

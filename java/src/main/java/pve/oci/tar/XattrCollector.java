@@ -64,10 +64,12 @@ final class XattrCollector {
     private void add(Map<ByteBuffer, Xattr> attributes, byte[] name, byte[] value, long offset)
             throws TarFormatException, TarLimitException {
         if (name.length > limits.maximumXattrNameSize()) {
-            throw new TarLimitException("size of an xattr name", limits.maximumXattrNameSize(), offset);
+            throw new TarLimitException(
+                    "name of an xattr is too long", "maximumXattrNameSize", limits.maximumXattrNameSize(), offset);
         }
         if (value.length > limits.maximumXattrSize()) {
-            throw new TarLimitException("size of an xattr value", limits.maximumXattrSize(), offset);
+            throw new TarLimitException(
+                    "value of an xattr is too large", "maximumXattrSize", limits.maximumXattrSize(), offset);
         }
         for (byte b : name) {
             if (b == 0) {
@@ -76,7 +78,7 @@ final class XattrCollector {
         }
         attributes.put(ByteBuffer.wrap(name), new Xattr(name, value));
         if (attributes.size() > limits.maximumXattrs()) {
-            throw new TarLimitException("number of xattrs of an entry", limits.maximumXattrs(), offset);
+            throw new TarLimitException("entry has too many xattrs", "maximumXattrs", limits.maximumXattrs(), offset);
         }
     }
 

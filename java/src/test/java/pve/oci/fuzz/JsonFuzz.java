@@ -4,6 +4,7 @@ import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 import pve.oci.json.Json;
 import pve.oci.json.JsonFormatException;
+import pve.oci.json.JsonLimitException;
 import pve.oci.json.JsonLimits;
 import pve.oci.oci.DockerManifest;
 import pve.oci.oci.ImageConfig;
@@ -20,7 +21,7 @@ public final class JsonFuzz {
 
     private interface FuzzedParser {
         @Nullable
-        Object parse(byte[] json, JsonLimits limits) throws ImageFormatException;
+        Object parse(byte[] json, JsonLimits limits) throws ImageFormatException, JsonLimitException;
     }
 
     /** One input. */
@@ -30,7 +31,7 @@ public final class JsonFuzz {
         }) {
             try {
                 parser.parse(input, LIMITS);
-            } catch (ImageFormatException e) {
+            } catch (ImageFormatException | JsonLimitException e) {
                 checkMessage(String.valueOf(e.getMessage()));
             }
         }

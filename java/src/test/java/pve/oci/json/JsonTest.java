@@ -84,10 +84,10 @@ class JsonTest {
     @CsvSource(
             delimiter = '|',
             value = {
-                "[[[[1]]]]|deeper than the limit of 3",
-                "[1,2,3,4,5,6,7,8,9,0]|more than the limit of 10 values",
+                "[[[[1]]]]|JSON nests too deep: the limit is 3",
+                "[1,2,3,4,5,6,7,8,9,0]|JSON holds too many values: the limit is 10",
                 "[\"01234567890123456789012345678901234567890123456789012345678901234567890123456789"
-                        + "01234567890123456789\"]|larger than the limit of 100 bytes",
+                        + "01234567890123456789\"]|JSON is too large: the limit is 100",
             })
     void refuses_what_is_beyond_the_limits(String text, String reason) {
         assertThatThrownBy(() -> Json.parse(text.getBytes(UTF_8), SMALL))

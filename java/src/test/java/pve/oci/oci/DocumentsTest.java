@@ -4,6 +4,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.io.IOException;
 import java.util.Objects;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -21,7 +22,7 @@ class DocumentsTest {
     }
 
     @Test
-    void reads_platform_and_annotations_of_a_descriptor() throws ImageFormatException {
+    void reads_platform_and_annotations_of_a_descriptor() throws IOException {
         Descriptor descriptor = Index.parse(
                         bytes("{\"manifests\":[DESCRIPTOR,\"platform\":{\"architecture\":\"arm\",\"variant\":\"v7\"},"
                                 + "\"annotations\":{\"org.opencontainers.image.ref.name\":\"n\","
@@ -90,7 +91,7 @@ class DocumentsTest {
     }
 
     @Test
-    void takes_a_member_that_is_null_for_one_that_is_absent() throws ImageFormatException {
+    void takes_a_member_that_is_null_for_one_that_is_absent() throws IOException {
         ImageConfig config = ImageConfig.parse(
                 bytes("{\"architecture\":null,\"config\":{\"Env\":null,\"Labels\":null},\"rootfs\":null}"),
                 JsonLimits.DEFAULT);
@@ -115,7 +116,7 @@ class DocumentsTest {
     private static LayoutVersion catchNothing(byte[] json) {
         try {
             return LayoutVersion.parse(json, JsonLimits.DEFAULT);
-        } catch (ImageFormatException e) {
+        } catch (IOException e) {
             throw new AssertionError(e);
         }
     }
