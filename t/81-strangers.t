@@ -32,10 +32,10 @@ my $SMALL = write_image("$DIRECTORY/small.tar", { Cmd => ['x'] }, entry('0', 'a'
 my $daemon = RealDaemon->start();
 chmod(0666, $daemon->{socket}) or die "chmod: $!\n";
 
-sub as_stranger ($code) {
+sub as_stranger ($code, $uid = $STRANGER) {
     return in_child(sub {
-        POSIX::setgid($STRANGER);
-        POSIX::setuid($STRANGER);
+        POSIX::setgid($uid);
+        POSIX::setuid($uid);
         return $code->();
     });
 }
@@ -206,6 +206,25 @@ subtest 'connections' => sub {
     );
 };
 
+subtest 'connections of many users' => sub {
+    my $before = $daemon->usage();
+    my @strangers = map {
+        as_stranger(
+            sub {
+                my @kept = map { connection() } 1 .. 60;
+                send($_, '{"method":', 0x4000) for @kept;
+                sleep(4);
+                return 'done';
+            },
+            60_000 + $_
+        );
+    } 1 .. 8;
+    sleep(1.5);
+    root_is_served('480 connections of 8 users');
+    cmp_ok($daemon->usage()->{threads} - $before->{threads}, '<=', 40, 'few have a thread');
+    is(result_of($_)->{value}, 'done', 'they were there') for @strangers;
+};
+
 subtest 'frames' => sub {
     my $stranger = as_stranger(sub {
         my @kept = map { connection() } 1 .. 60;
@@ -214,6 +233,7 @@ subtest 'frames' => sub {
             $socket->blocking(0);
             syswrite($socket, 'x' x (1 << 20));
         }
+        sleep(1); # they end, and this user may have one more
         my $unfinished = connection();
         syswrite($unfinished, '{"method":');
         my $start = time();

@@ -11,11 +11,13 @@ import pve.oci.linux.ChannelSocket;
 import pve.oci.varlink.VarlinkServer;
 
 /**
- * The clients' connections: one thread each, and not too many of them. No user but root has more than a quarter of
- * them, and all others together leave a quarter to root.
+ * The clients' connections: one thread each, and not too many of them. Users other than root can ask for little, and
+ * have few: a thread takes 120 KiB. Most are root's, whatever the others do.
  */
 final class Connections {
     private static final int MAXIMUM = 256;
+    private static final int MAXIMUM_OF_OTHERS = 32;
+    private static final int MAXIMUM_OF_UID = 16;
     private static final long COMPLAINT_NANOS = TimeUnit.SECONDS.toNanos(10);
     private static final Logger LOG = LoggerFactory.getLogger(Connections.class);
 
@@ -88,7 +90,8 @@ final class Connections {
         }
         long ofAllOthers = open.values().stream().filter(each -> each != 0).count();
         long ofUid = open.values().stream().filter(each -> each == uid).count();
-        return ofAllOthers < maximum - maximum / 4 && ofUid < maximum / 4;
+        return ofAllOthers < Math.min(MAXIMUM_OF_OTHERS, maximum - maximum / 4)
+                && ofUid < Math.min(MAXIMUM_OF_UID, maximum / 4);
     }
 
     /** Not for each: who connects a thousand times must not fill the log. */
