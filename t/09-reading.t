@@ -7,6 +7,7 @@ use v5.36;
 use FindBin;
 use lib "$FindBin::Bin/lib", "$FindBin::Bin/../perl/lib";
 
+use File::Temp qw(tempdir);
 use Test::More;
 
 use PVE::OCI;
@@ -87,6 +88,19 @@ subtest 'inside a user namespace' => sub {
     kill CONT => $engine;
     is(readline($reader), 'ociArchive', 'it has its result');
     waitpid($pid, 0);
+};
+
+# One whose name is no UTF-8 goes by descriptor, as standard input does.
+subtest 'an archive is named, however it came' => sub {
+    my $path = tempdir(CLEANUP => 1) . "/\xff.tar";
+    open(my $handle, '+>', $path) or die "open: $!\n";
+    print {$handle} 'x' x 2048;
+    close($handle) or die "close: $!\n";
+    my $daemon = RealDaemon->start();
+    for my $how (['mode', 'embedded'], ['socket', $daemon->{socket}]) {
+        ok(!eval { PVE::OCI::inspect_image($path, { $how->@* }) }, "$how->[0]: no archive");
+        like($@, qr{\A/\S+/\\xff\.tar: not an image archive}, 'the line begins with its name');
+    }
 };
 
 done_testing();

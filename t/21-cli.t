@@ -6,7 +6,9 @@ use FindBin;
 use lib "$FindBin::Bin/lib", "$FindBin::Bin/../perl/lib";
 
 use File::Temp qw(tempdir);
+use IO::Socket::UNIX;
 use JSON;
+use Socket qw(SOL_SOCKET);
 use Test::More;
 use Time::HiRes qw(time);
 
@@ -471,6 +473,10 @@ subtest 'completion' => sub {
         [['-'], [map { "--$_" } @PVE::OCI::CLI::Options::COMMON]],
         [['extract', 'a b'], ['a b.tar']], [['extract', '--socket', 'a b'], ['a b.tar']],
         [['integrate', ''], []], [['jobs', 'a'], []],
+        [['env', 'a'], ['a b.tar']], [['env', 'rootfs', ''], [qw(list set unset)]],
+        [['env', '--init', 'on', 'rootfs', 'u'], ['unset']],
+        [['env', 'rootfs', 'set', 'A'], []],
+        [['env', 'rootfs', '--c'], ['--command']],
     );
     open(my $file, '>', "$DIRECTORY/a b.tar") or die $!;
     for my $case (@cases) {
@@ -482,6 +488,26 @@ subtest 'completion' => sub {
     local $ENV{PATH} = "$FindBin::Bin/../bin:$ENV{PATH}";
     local $ENV{PVE_OCI_SOCKET} = $daemon->socket();
     is_deeply(completions('cancel', ''), ['17'], 'cancel has the jobs');
+};
+
+# A daemon keeps strangers from passing descriptors (since Linux 6.16).
+subtest 'what the kernel refuses to pass' => sub {
+    plan(skip_all => 'needs root') if $> != 0;
+    my $path = "$DIRECTORY/strangers";
+    my $listener = IO::Socket::UNIX->new(Local => $path, Listen => 1) or die "listen: $!\n";
+    my $SO_PASSRIGHTS = 83;
+    plan(skip_all => 'the kernel cannot refuse descriptors')
+        if !setsockopt($listener, SOL_SOCKET, $SO_PASSRIGHTS, pack('i', 0));
+    chmod(0777, $DIRECTORY, $path) == 2 or die "chmod: $!\n";
+    my @command = ('setpriv', '--reuid=65534', '--clear-groups', $PROGRAM);
+    my $said = qx(@command inspect /etc/passwd --socket $path 2>&1);
+    is($? >> 8, 77, 'is a matter of permission');
+    is(
+        $said,
+        'pve-oci: inspect: pve-ocid reads files for root only; others use the embedded engine'
+            . " (pve-oci --embedded)\n",
+        'and says what can be done'
+    );
 };
 
 subtest 'standard input as archive' => sub {

@@ -136,6 +136,16 @@ subtest 'a daemon as systemd runs it' => sub {
     is($? >> 8, 0, 'and passes');
     $said = `$program --config $DIRECTORY --check-config 2>&1`;
     like($said, qr/\Apve-ocid: \Q$DIRECTORY\E cannot be read: /, 'the file is named');
+    for my $option (qw(--help --version --print-config)) {
+        $said = `$program $option 2>&1 >/dev/full`;
+        is(
+            "$?: $said", "256: pve-ocid: cannot write to standard output\n",
+            "$option: disk full"
+        );
+    }
+    my @wide = grep { length($_) > 80 } map { split(/\n/) } qx($program --print-config),
+        qx($program --help);
+    is_deeply(\@wide, [], 'what is printed has 80 columns');
     $said = `$program --socket $DIRECTORY/no/such/socket 2>&1`;
     like($said, qr/cannot listen on \S+: there is no directory \S+\/no$/m, 'as is a directory');
 };

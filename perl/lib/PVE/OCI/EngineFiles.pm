@@ -98,6 +98,8 @@ sub open_archive ($parameters, $descriptors) {
         @status = stat(path_bytes($path)) or cannot_open($name, $path);
     } else {
         require_readable($handle);
+        my $link = readlink('/proc/self/fd/' . fileno($handle));
+        $name = PVE::OCI::Text::one_line($link) if defined($link);
         @status = stat($handle) or system_error($name, undef, 'statx');
     }
     my $mode = $status[2];

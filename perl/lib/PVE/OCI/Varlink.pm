@@ -124,6 +124,12 @@ my sub send_with_descriptors ($connection, $byte, $descriptors) {
         last if !$!{EPERM} || $> != 0 || Time::HiRes::time() > $end;
         Time::HiRes::sleep(0.01);
     }
+    # what the daemon would have answered
+    fail(
+        'io.pve.oci.PermissionDenied',
+        "$connection->{peer} reads files for root only; others use the embedded engine"
+            . ' (pve-oci --embedded)'
+    ) if $sent != 1 && $!{EPERM} && $> != 0;
     fail('ConnectionLost', "cannot pass file descriptors to $connection->{peer}: $!")
         if $sent != 1;
     return;

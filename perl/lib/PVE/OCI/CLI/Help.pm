@@ -69,7 +69,8 @@ my sub cases ($lines) {
 }
 
 # The completion of bash. Options that take values have those that are known; a word that is no
-# option is the name of a file, but after cancel it is a job and after help a verb.
+# option is the name of a file, but after cancel it is a job, after help a verb, and the second one
+# of some verbs is one of a few.
 sub completion_text () {
     my @verbs = @PVE::OCI::CLI::Verbs::VERBS;
     my $options = $PVE::OCI::CLI::Options::TABLE;
@@ -88,24 +89,32 @@ sub completion_text () {
         grep { $options->{$_}->{values} || $options->{$_}->{usual} } @valued
     ]);
     my $no_words = join('|', map { $_->{name} } grep { !$_->{arguments} } @verbs);
+    my $second_words = cases([
+        map { [$_->{name}, join(' ', $_->{words}->@*)] }
+        grep { $_->{words} } @verbs
+    ]);
     my $is_file = join('|', map { "--$_" } grep { $options->{$_}->{is_file} } @valued);
     my $takes_value = join('|', map { "--$_" } @valued);
     return <<"END";
 _pve_oci() {
     local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD-1]}
-    local words='' verb='' i
+    local words='' verb='' count=0 i
     for ((i = 1; i < COMP_CWORD; i++)); do
         case \${COMP_WORDS[i]} in
         $takes_value) i=\$((i + 1)) ;;
         -*) ;;
-        *) verb=\${COMP_WORDS[i]}; break ;;
+        *) count=\$((count + 1)); verb=\${verb:-\${COMP_WORDS[i]}} ;;
         esac
     done
     case \$previous in
         $is_file) mapfile -t COMPREPLY < <(compgen -f -- "\$current"); return ;;
 $value_cases        $takes_value) return ;;
     esac
-    if [ -z "\$words" ]; then
+    if [ "\$count" = 2 ]; then
+        case \$verb in
+$second_words        esac
+    fi
+    if [ -z "\$words" ] || [[ \$current = -* ]]; then
         case \$current in
         -*)
             case \$verb in

@@ -326,6 +326,7 @@ our @VERBS = (
             'pve-oci env --command ROOTFS [-- WORD...]',
             'pve-oci env --init on|off ROOTFS',
         ],
+        words => [qw(list set unset)],
         options => [qw(command init)],
         # loaded when needed: commands start faster without
         run => sub (@arguments) {

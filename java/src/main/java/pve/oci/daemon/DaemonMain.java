@@ -38,23 +38,24 @@ public final class DaemonMain {
             System.err.println("pve-ocid: " + e.getMessage());
             return EXIT_USAGE;
         }
-        if (options.wantsHelp()) {
-            System.out.print(DaemonOptions.usage());
-            return 0;
-        }
-        String printed = options.printed();
-        if (printed != null) {
-            System.out.print(printed);
-            return 0;
-        }
-        if (options.wantsVersion()) {
-            System.out.println("pve-ocid " + Daemon.version());
-            return 0;
+        String text = options.wantsVersion() ? "pve-ocid " + Daemon.version() + "\n" : options.printed();
+        if (text != null) {
+            return print(text);
         }
         if (options.checksConfig()) {
             return check(options);
         }
         return serve(options);
+    }
+
+    private static int print(String text) {
+        System.out.print(text);
+        // flushes; a PrintStream throws nothing
+        if (System.out.checkError()) {
+            System.err.println("pve-ocid: cannot write to standard output");
+            return EXIT_FAILURE;
+        }
+        return 0;
     }
 
     private static int check(DaemonOptions options) {

@@ -11,11 +11,15 @@ import org.jspecify.annotations.Nullable;
 final class DaemonOptions {
     private static final String USAGE = """
             usage: pve-ocid [OPTION]...
-            Serves io.pve.oci: reads OCI image archives and extracts them into root file systems.
+            Serves io.pve.oci: reads OCI image archives and extracts them into root file
+            systems.
 
-              --socket PATH         listen there (default: /run/pve-ocid/io.pve.oci, or systemd's socket)
-              --worker-socket PATH  where workers connect (default: beside the socket, with ".worker" to its name)
-              --launcher PATH       program that starts workers (default: below the home directory)
+              --socket PATH         listen there (default: systemd's socket, or
+                                    /run/pve-ocid/io.pve.oci)
+              --worker-socket PATH  where workers connect (default: the socket's name
+                                    with ".worker" to it)
+              --launcher PATH       program that starts workers (default: below the home
+                                    directory)
               --worker-option OPT   option for the worker's JVM; may be given several times
               --config FILE         settings (default: /etc/pve-ocid.conf)
               --check-config        read the settings, say what is wrong with them, and end
@@ -45,7 +49,6 @@ final class DaemonOptions {
     private Path config = Configuration.DEFAULT_FILE;
     private @Nullable String printed;
     private boolean checksConfig;
-    private boolean help;
     private boolean version;
 
     static DaemonOptions parse(String... arguments) throws UsageException {
@@ -73,7 +76,7 @@ final class DaemonOptions {
             case "--print-config" -> printed = ConfigurationTemplate.asFile();
             case "--print-config-pod" -> printed = ConfigurationTemplate.asPod();
             case "--check-config" -> checksConfig = true;
-            case "--help" -> help = true;
+            case "--help" -> printed = USAGE + ConfigurationTemplate.asHelp();
             case "--version" -> version = true;
             default -> takeSetting(option, rest);
         }
@@ -99,15 +102,6 @@ final class DaemonOptions {
         } catch (Setting.ValueException e) {
             throw new UsageException("option " + option + ": " + e.getMessage());
         }
-    }
-
-    static String usage() {
-        StringBuilder usage = new StringBuilder(USAGE);
-        for (Setting setting : Setting.values()) {
-            usage.append(String.format(
-                    "  --%-24s %s (%s)%n", setting.key, setting.description, setting.format(setting.defaultValue)));
-        }
-        return usage.toString();
     }
 
     String socket() {
@@ -148,10 +142,6 @@ final class DaemonOptions {
 
     boolean checksConfig() {
         return checksConfig;
-    }
-
-    boolean wantsHelp() {
-        return help;
     }
 
     boolean wantsVersion() {

@@ -264,7 +264,8 @@ enum Setting {
             // said below
         }
         throw new ValueException(key + " is a number from " + format(minimum) + " to " + format(maximum)
-                + (unit == Unit.BYTES ? " (K, M, G or T may follow it), not: " : ", not: ") + text);
+                + (unit == Unit.BYTES ? " (K, M, G or T may follow it), not: " : ", not: ")
+                + (text.isEmpty() ? "nothing" : text));
     }
 
     /** As it may be written in the file. */

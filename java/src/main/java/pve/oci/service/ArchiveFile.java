@@ -32,7 +32,16 @@ record ArchiveFile(Fd fd, String name, boolean isDirectory, FileIdentity identit
         }
         Fd passed = OpenFiles.descriptor(call, "archiveFileDescriptor", index == null ? -1 : index);
         requireReadable(passed);
-        return open(call, "archiveFileDescriptor", passed, "archive");
+        return open(call, "archiveFileDescriptor", passed, nameOf(passed));
+    }
+
+    /** So that a message says which file it is about: the client may have been given it as standard input. */
+    private static String nameOf(Fd passed) throws VarlinkException {
+        try {
+            return Text.name(OpenFiles.nameOf(passed));
+        } catch (ErrnoException e) {
+            throw OciErrors.systemError("archive", null, e);
+        }
     }
 
     /** It is opened anew, for reading: who passes it must have been able to read by it. */

@@ -7,12 +7,9 @@ import java.nio.file.Path;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
-import pve.oci.linux.CString;
 import pve.oci.linux.ErrnoException;
 import pve.oci.linux.Fd;
 import pve.oci.linux.FileStatus;
-import pve.oci.linux.Libc;
-import pve.oci.linux.NativeBuffer;
 
 /**
  * Where a directory is in its file system, whatever mount it was reached by: from a bind mount, ".." does not lead to
@@ -22,13 +19,12 @@ import pve.oci.linux.NativeBuffer;
  * @param path from the file system's root on, each byte as the character of that number
  */
 record MountPlace(String device, String path) {
-    private static final int PATH_SIZE = 4096;
     private static final Pattern ESCAPE = Pattern.compile("\\\\([0-7]{3})");
 
     /** Null where it cannot be told: the directory, or its mount, cannot be reached any more. */
     static @Nullable MountPlace of(Fd directory) throws ErrnoException {
         String mount = new FileStatus().read(directory.number()).mountId() + " ";
-        String name = nameOf(directory);
+        String name = new String(OpenFiles.nameOf(directory), StandardCharsets.ISO_8859_1);
         try {
             for (String line : Files.readAllLines(Path.of("/proc/self/mountinfo"), StandardCharsets.ISO_8859_1)) {
                 if (line.startsWith(mount)) {
@@ -54,15 +50,6 @@ record MountPlace(String device, String path) {
         Matcher matcher = ESCAPE.matcher(escaped.equals("/") ? "" : escaped);
         return matcher.replaceAll(
                 found -> Matcher.quoteReplacement(String.valueOf((char) Integer.parseInt(found.group(1), 8))));
-    }
-
-    private static String nameOf(Fd directory) throws ErrnoException {
-        NativeBuffer memory = NativeBuffer.allocate(PATH_SIZE);
-        int length = CString.lend("/proc/self/fd/" + directory.number(), link ->
-                (int) Libc.readlinkat(Libc.AT_FDCWD, link, memory.address(), PATH_SIZE));
-        byte[] bytes = new byte[length];
-        memory.buffer().get(0, bytes);
-        return new String(bytes, StandardCharsets.ISO_8859_1);
     }
 
     /** Whether the other one is below this one. */

@@ -5,12 +5,15 @@ import pve.oci.linux.CString;
 import pve.oci.linux.ErrnoException;
 import pve.oci.linux.Fd;
 import pve.oci.linux.Libc;
+import pve.oci.linux.NativeBuffer;
 import pve.oci.text.Text;
 import pve.oci.varlink.ServerCall;
 import pve.oci.varlink.VarlinkException;
 
 /** Opens what a call names by path or by descriptor. */
 final class OpenFiles {
+    private static final int PATH_SIZE = 4096;
+
     private OpenFiles() {}
 
     /** Exactly one of the two must be given; a parameter that is missing is named by its path's name. */
@@ -56,5 +59,15 @@ final class OpenFiles {
     /** A descriptor of its own for the same file, opened anew. */
     static Fd reopen(Fd fd, int flags) throws ErrnoException {
         return open("/proc/self/fd/" + fd.number(), flags | Libc.O_CLOEXEC);
+    }
+
+    /** The name that the kernel has for what is open: a path from our root on, if there is one. */
+    static byte[] nameOf(Fd fd) throws ErrnoException {
+        NativeBuffer memory = NativeBuffer.allocate(PATH_SIZE);
+        int length = CString.lend("/proc/self/fd/" + fd.number(), link ->
+                (int) Libc.readlinkat(Libc.AT_FDCWD, link, memory.address(), PATH_SIZE));
+        byte[] bytes = new byte[length];
+        memory.buffer().get(0, bytes);
+        return bytes;
     }
 }

@@ -91,14 +91,14 @@ public final class JobRunner {
                 case CLEAN -> clean(require(root));
             };
         } catch (ImageException e) {
-            throw ABOUT_ROOT.contains(e.error()) ? e : e.in(Text.name(request.archiveName()));
+            throw ABOUT_ROOT.contains(e.error()) ? e : e.in(Text.clean(request.archiveName()));
         } catch (ErrnoException e) {
-            throw systemError(e).in(Text.name(request.archiveName()));
+            throw systemError(e).in(Text.clean(request.archiveName()));
         } catch (IOException e) {
             throw ImageException.of(ImageError.MALFORMED_ARCHIVE)
                     .cause(e)
                     .message(Text.clean(String.valueOf(e.getMessage())))
-                    .in(Text.name(request.archiveName()));
+                    .in(Text.clean(request.archiveName()));
         } catch (OutOfMemoryError e) {
             throw ImageException.limit("memory", Runtime.getRuntime().maxMemory())
                     .cause(e)
@@ -106,7 +106,7 @@ public final class JobRunner {
                             request.action() == JobRequest.Action.COMPARE
                                     ? "a directory has so many names that they need too much memory"
                                     : "image needs too much memory")
-                    .in(Text.name(request.archiveName()));
+                    .in(Text.clean(request.archiveName()));
         } finally {
             close(archive);
             close(root);

@@ -63,7 +63,7 @@ class ConfigurationTest {
         "jobs = 0, jobs is a number from 1 to 1024",
         "jobs = many, jobs is a number",
         "jobs = 1K, jobs is a number",
-        "jobs =, jobs is a number",
+        "jobs =, 'jobs is a number from 1 to 1024, not: nothing'",
         "maximum-size = 99999999999999999T, maximum-size is a number",
         "maximum-size = 20GB, 'maximum-size is a number from 1 to 1048576T (K, M, G or T may follow it), not: 20GB'",
         "verbose = perhaps, verbose is yes or no",
