@@ -13,7 +13,7 @@ use Exporter qw(import);
 our @EXPORT_OK =
     qw(apply_update compare_root_directory compare_with_image path_bytes path_text stage_update);
 
-my $STEPS = { map { $_ => 1 } qw(switch finish abandon rollBack forget record) };
+my $STEPS = { map { $_ => 1 } qw(switch finish abandon reopen rollBack forget record) };
 
 my sub invalid ($message) { PVE::OCI::Varlink::fail('InvalidArgument', $message) }
 

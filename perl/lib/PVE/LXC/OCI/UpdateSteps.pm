@@ -120,16 +120,18 @@ my sub change_owners ($place, $options, @paths) {
     return;
 }
 
-# What an earlier call has left that was broken off. Returns what is still to be gone back to.
+# What an earlier call has left that was broken off. Returns whether the tree of an update is in
+# place by this: the configuration may not have followed yet.
 my sub settle ($place, $options) {
     my $state = apply($place, 'abandon', $options);
-    return $state if ($state->{pending} // '') ne 'switched';
+    return 0 if ($state->{pending} // '') ne 'switched';
     say_line(
         $place,
-        'an earlier update was broken off when the new image was in place: finishing it'
+        'an earlier call was broken off when the new image was in place: finishing the update'
     );
     write_configuration($place, "$place->{rootdir}//$OUT_TREE", $place->{rootdir});
-    return apply($place, 'finish', $options);
+    apply($place, 'finish', $options);
+    return 1;
 }
 
 # Paths that the last update has kept, as its journal says. A container may have changed it: it only
@@ -296,15 +298,29 @@ my sub identity ($origin) {
     return { some($origin // {}, qw(manifestDigest referenceName created)) };
 }
 
+# What an earlier call with the same image has begun.
+my sub finished ($place, $origin, $to, $options) {
+    change_owners($place, $options, kept_before($place->{rootdir}));
+    my $before = PVE::OCI::Origin::read_from("$place->{rootdir}//$PREVIOUS_TREE");
+    return {
+        state => 'updated',
+        from => identity($before),
+        to => { $to->%*, some($origin, 'referenceName') },
+    };
+}
+
 # Returns { state, from, to, kept, messages, ... }.
 sub update ($place, $archive, $options) {
-    settle($place, $options) if !$options->{dry_run};
+    my $is_settled = $options->{dry_run} ? 0 : settle($place, $options);
     my $origin = PVE::OCI::Origin::read_from($place->{rootdir});
     my $inspected = PVE::OCI::inspect_image($archive, { some($options, @CALL_OPTIONS, @SELECTOR) });
     my $keep = wanted_paths($origin, $options, $inspected->{config});
     my $to = { manifestDigest => $inspected->{manifest}->{digest} };
     return { plan($place, $inspected, $keep, $options)->%*, from => identity($origin), to => $to }
         if $options->{dry_run};
+    # to do it once more would cost the earlier tree
+    return finished($place, $origin, $to, $options)
+        if $is_settled && ($origin->{manifestDigest} // '') eq $to->{manifestDigest};
     record_base($place, $options) if defined($options->{base});
     my $reply = stage($place, $archive, $keep, $options);
     switch_over($place, $reply, $origin, $options);
@@ -336,7 +352,9 @@ my sub refuse_changes ($place, $options) {
     );
 }
 
-# The configuration is written first: a call that is broken off is simply made again.
+# The configuration is written before the tree comes back, and until it does the update counts as
+# not finished: after a call that was broken off, another one goes on back, and an update puts the
+# configuration right again.
 sub roll_back ($place, $options) {
     my $state = apply($place, 'abandon', $options);
     my $is_unfinished = ($state->{pending} // '') eq 'switched';
@@ -349,13 +367,17 @@ sub roll_back ($place, $options) {
     my $from = PVE::OCI::Origin::read_from($rootdir);
     my $kept = [kept_before($rootdir)];
     my $conf = $place->{conf};
-    write_configuration(
-        $place, $rootdir,
-        "$rootdir//" . ($is_unfinished ? $OUT_TREE : $PREVIOUS_TREE)
-    );
-    if (!eval { apply($place, 'rollBack', $options); 1 }) {
+    apply($place, 'reopen', $options);
+    my $is_back = eval {
+        write_configuration($place, $rootdir, "$rootdir//$OUT_TREE");
+        apply($place, 'rollBack', $options);
+        1;
+    };
+    if (!$is_back) {
         my $error = $@;
-        $place->{write}->($conf) if $conf;
+        # not while names are on their way back: the next call goes on with that
+        my $is_whole = eval { apply($place, 'finish', $options); 1 };
+        $place->{write}->($conf) if $conf && $is_whole;
         die $error;
     }
     change_owners($place, $options, $kept->@*);

@@ -272,30 +272,38 @@ public final class InPlaceUpdate {
         return null;
     }
 
+    /**
+     * Takes the last update for one that is switched and not finished: {@link #rollBack} or {@link #finish} comes next.
+     * Who has more to do for either than to move names does it in between.
+     */
+    public void reopen() throws IOException {
+        if (phase() != null) {
+            return;
+        }
+        try (Fd control = ControlDirectory.find(root, ControlDirectory.PREVIOUS)) {
+            Journal journal = control == null ? null : Journal.read(control);
+            if (control == null || journal == null) {
+                throw new UpdateException(
+                        UpdateException.Reason.NOTHING_TO_ROLL_BACK,
+                        "there is no earlier tree: nothing was updated, or it was removed since");
+            }
+            new Switch(root, control, journal, beforeStep).requireDirectories();
+            journal.with(Phase.SWITCHED).write(control);
+        }
+        rename(ControlDirectory.PREVIOUS, ControlDirectory.UPDATE);
+    }
+
     /** Back to the tree before the last update; what is kept stays as it is now. */
     public void rollBack() throws IOException {
-        if (phase() == null) {
-            try (Fd control = ControlDirectory.find(root, ControlDirectory.PREVIOUS)) {
-                Journal journal = control == null ? null : Journal.read(control);
-                if (control == null || journal == null) {
-                    throw new UpdateException(
-                            UpdateException.Reason.NOTHING_TO_ROLL_BACK,
-                            "there is no earlier tree: nothing was updated, or it was removed since");
-                }
+        reopen();
+        try (Fd control = requireUpdate()) {
+            Journal journal = Journal.read(control);
+            if (journal != null && journal.phase() == Phase.SWITCHED) {
                 new Switch(root, control, journal, beforeStep).requireDirectories();
                 for (String path : journal.directories().keySet()) {
                     makeNewPlace(control, path);
                 }
                 journal.with(Phase.BACK_OUT).write(control);
-            }
-            rename(ControlDirectory.PREVIOUS, ControlDirectory.UPDATE);
-        }
-        try (Fd control = requireUpdate()) {
-            Journal journal = Journal.read(control);
-            if (journal != null && journal.phase() == Phase.SWITCHED) {
-                new Switch(root, control, journal, beforeStep).requireDirectories();
-                journal = journal.with(Phase.BACK_OUT);
-                journal.write(control);
             }
         }
         abandon();

@@ -206,6 +206,7 @@ final class UpdateJob {
                 case "switch" -> update.commit();
                 case "finish" -> update.finish();
                 case "abandon" -> update.abandon();
+                case "reopen" -> update.reopen();
                 case "rollBack" -> update.rollBack();
                 case "forget" -> update.forget();
                 case "record" -> update.record();
