@@ -41,13 +41,22 @@ sub pve_oci (@arguments) {
 is(pve_oci('extract', $IMAGE[1], "$FOLDER/rootfs", '--record'), 0, 'extracted');
 is(pve_oci('diff', '101'), 0, 'no difference');
 write_file("$FOLDER/rootfs/data/mine", 'mine');
-is(pve_oci('update', '101', $IMAGE[2], '--chown', '70:71'), 0, 'updated');
+is(pve_oci('update', '101', $IMAGE[2], '--chown', 'x:70:71'), 2, 'neither a user nor a group');
+is(pve_oci('update', '101', $IMAGE[2], '--chown', '70:71', '--chown', '0:0'), 0, 'updated');
 is(slurp("$FOLDER/rootfs/bin/app"), "application 2\n", 'the new program');
 is((stat("$FOLDER/rootfs/data"))[4], 100071, 'the volume has another owner');
 is((stat("$FOLDER/rootfs/data/initial"))[4], 100071, 'and so has what is in it');
-is(pve_oci('rollback', '101'), 0, 'rolled back');
+is(join(':', (stat("$FOLDER/rootfs/data"))[5]), 100071, 'and another group');
+is(pve_oci('rollback', '101', '--chown', 'g:71:70', '--chown', 'u:71:72'), 0, 'rolled back');
+is(join(':', (stat("$FOLDER/rootfs/data"))[4, 5]), '100072:100070', 'each as it was said');
 is(slurp("$FOLDER/rootfs/bin/app"), "application 1\n", 'the old program');
 is(slurp("$FOLDER/rootfs/data/mine"), 'mine', 'the data');
+# its layer is none: who reads that first says something else
+my $bad = application("$FOLDER/bad.tar", 2, { StopSignal => "TERM\nlxc.x = 1" }, 'no layer');
+my $is_taken =
+    eval { PVE::LXC::OCI::Update::update_container(101, $bad, { mode => 'embedded' }); 1 };
+ok(!$is_taken, 'a config that no container can have');
+like($@, qr/StopSignal holds a control character/, 'is refused before the layers are read');
 is(pve_oci('update', '101/../102', $IMAGE[2]), 1, 'no VMID and no directory');
 is(pve_oci('update', '1', $IMAGE[2]), 2, 'a number that is no VMID');
 

@@ -292,9 +292,32 @@ subtest 'a full file system' => sub {
     is_refused($rootdir, qr/not enough space/);
     system('umount', $mount);
     ($mount, $rootdir) = small_rootfs('size=64m,nr_inodes=60');
-    is_refused($rootdir, qr/ENOSPC|No space left/);
+    is_refused($rootdir, qr/not enough space, inodes or quota.*(?:ENOSPC|No space left)/);
     is(changes($rootdir), '', 'and all is well');
     system('umount', $mount);
+};
+
+subtest 'a quota' => sub {
+    my ($file, $mount) = ("$FOLDER/disk", tempdir(DIR => $FOLDER));
+    plan(skip_all => 'no btrfs on a loop device')
+        if system("truncate -s 256M $file; mkfs.btrfs -q $file >/dev/null 2>&1"
+            . " && mount -o loop $file $mount 2>/dev/null");
+    my $is_limited =
+        system("btrfs quota enable $mount && btrfs subvolume create $mount/ct >/dev/null") == 0;
+    if ($is_limited) {
+        my $rootdir = "$mount/ct";
+        system('cp', '-aT', rootfs(), $rootdir) == 0 or die "cp failed\n";
+        system("sync -f $rootdir; btrfs qgroup limit 4M $rootdir") == 0 or die "no limit\n";
+        my $big =
+            application("$FOLDER/bigger.tar", 2, {}, entry('0', 'big', content => 'x' x 8e6));
+        local $IMAGE[2] = $big;
+        is_refused($rootdir, qr/not enough space, inodes or quota.*EDQUOT/);
+        is(changes($rootdir), '', 'and all is well');
+        system("btrfs qgroup limit none $rootdir") == 0 or die "limit\n";
+        is_updated($rootdir);
+    }
+    system('umount', $mount) == 0 or die "umount failed\n";
+    plan(skip_all => 'no quota groups') if !$is_limited;
 };
 
 subtest 'a read-only file system' => sub {

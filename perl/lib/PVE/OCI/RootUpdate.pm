@@ -6,12 +6,19 @@ package PVE::OCI::RootUpdate;
 
 use v5.36;
 
+use JSON;
+
 use PVE::OCI;
+use PVE::OCI::Rootfs;
 use PVE::OCI::Varlink;
 
 use Exporter qw(import);
-our @EXPORT_OK =
-    qw(apply_update compare_root_directory compare_with_image path_bytes path_text stage_update);
+our @EXPORT_OK = qw(
+    apply_update compare_root_directory compare_with_image kept_before path_bytes path_text
+    stage_update
+);
+
+my $MAX_JOURNAL_SIZE = 4 * 1024 * 1024; # as in pve.oci.update.Journal
 
 my $STEPS = { map { $_ => 1 } qw(switch finish abandon reopen rollBack forget record) };
 
@@ -75,6 +82,26 @@ sub apply_update ($step, $rootdir, $options = {}) {
     return PVE::OCI::call_for_root(
         'ApplyUpdate', undef, $rootdir, { step => $step }, $options,
     );
+}
+
+# Paths that the last update has kept, as its journal says. A container may have changed it: it only
+# decides which changes are told of.
+sub kept_before ($rootdir) {
+    my $journal = PVE::OCI::Rootfs::run_in(
+        $rootdir,
+        sub {
+            for my $folder (qw(/.pve.oci.previous /.pve.oci.update)) {
+                my $content =
+                    eval { PVE::OCI::Rootfs::read_file("$folder/journal", $MAX_JOURNAL_SIZE) };
+                return eval { JSON->new->decode($content) } if defined($content);
+            }
+            return;
+        },
+    );
+    my $kept = ref($journal) eq 'HASH' ? $journal->{kept} : undef;
+    return if ref($kept) ne 'ARRAY';
+    return map { my $path = "/$_"; utf8::downgrade($path, 1) ? $path : () }
+        grep { defined($_) && !ref($_) && !/\0/ } $kept->@*;
 }
 
 1;

@@ -14,8 +14,6 @@ package PVE::LXC::OCI::UpdateSteps;
 
 use v5.36;
 
-use JSON;
-
 use PVE::LXC::OCI::Init;
 use PVE::LXC::OCI::Merge;
 use PVE::LXC::OCI::Ownership;
@@ -32,8 +30,6 @@ use PVE::OCI::Varlink;
 my $NEW_TREE = '.pve.oci.update/new';
 my $OUT_TREE = '.pve.oci.update/old';
 my $PREVIOUS_TREE = '.pve.oci.previous/old';
-
-my $MAX_JOURNAL_SIZE = 4 * 1024 * 1024; # as in pve.oci.update.Journal
 
 # Architecture of the image specification => PVE's.
 my $ARCHITECTURES =
@@ -113,8 +109,7 @@ my sub write_configuration ($place, $old, $new) {
 }
 
 my sub change_owners ($place, $options, @paths) {
-    return if !($options->{chown} // [])->@*;
-    for my $line (PVE::LXC::OCI::Ownership::change($place, $options->{chown}, @paths)) {
+    for my $line (PVE::LXC::OCI::Ownership::change($place, $options->{chown} // [], @paths)) {
         say_line($place, $line);
     }
     return;
@@ -132,26 +127,6 @@ my sub settle ($place, $options) {
     write_configuration($place, "$place->{rootdir}//$OUT_TREE", $place->{rootdir});
     apply($place, 'finish', $options);
     return 1;
-}
-
-# Paths that the last update has kept, as its journal says. A container may have changed it: it only
-# decides which changes are told of.
-my sub kept_before ($rootdir) {
-    my $journal = PVE::OCI::Rootfs::run_in(
-        $rootdir,
-        sub {
-            for my $folder (qw(/.pve.oci.previous /.pve.oci.update)) {
-                my $content =
-                    eval { PVE::OCI::Rootfs::read_file("$folder/journal", $MAX_JOURNAL_SIZE) };
-                return eval { JSON->new->decode($content) } if defined($content);
-            }
-            return;
-        },
-    );
-    my $kept = ref($journal) eq 'HASH' ? $journal->{kept} : undef;
-    return if ref($kept) ne 'ARRAY';
-    return map { my $path = "/$_"; utf8::downgrade($path, 1) ? $path : () }
-        grep { defined($_) && !ref($_) && !/\0/ } $kept->@*;
 }
 
 # The record of the old image, from its archive.
@@ -178,19 +153,6 @@ my sub architecture_of ($place, $result) {
         // $ARCHITECTURES->{ ($result->{platform} // {})->{architecture} // '' } // 'amd64';
 }
 
-my sub warn_of_user ($place, $options, $current, $init, $kept) {
-    return if !$current || $current->{uid} == $init->{uid};
-    return if grep { $_->[0] == $current->{uid} } ($options->{chown} // [])->@*;
-    my @paths = PVE::LXC::OCI::Ownership::owned_by($place, $current->{uid}, $kept->@*);
-    my $advice = "--chown $current->{uid}:$init->{uid} gives it to the new one";
-    say_line(
-        $place,
-        "warning: the command now runs as user $init->{uid}, before it was $current->{uid}"
-            . (@paths ? ", which owns data in @paths: $advice" : ''),
-    );
-    return;
-}
-
 # Puts into the new tree what starts it. Returns the settings for the container's configuration.
 my sub prepare ($place, $reply, $origin, $options) {
     my ($rootdir, $id_maps, $conf) = $place->@{qw(rootdir id_maps conf)};
@@ -215,7 +177,10 @@ my sub prepare ($place, $reply, $origin, $options) {
                 $then ? $then->{init} : undef, $current, $now->{init},
                 $say
             );
-            warn_of_user($place, $options, $current, $init, $reply->{kept});
+            my $warning = PVE::LXC::OCI::Ownership::warning(
+                $place, $options->{chown} // [], $current, $init, $reply->{kept}->@*,
+            );
+            say_line($place, $warning) if defined($warning);
             PVE::LXC::OCI::Init::install($new, $init, $id_maps, architecture_of($place, $result));
         }
         apply($place, 'record', $options) if @missing;
@@ -279,6 +244,9 @@ my sub stage ($place, $archive, $keep, $options) {
         engine_options($place, $options)->%*, some($options, @SELECTOR, 'discard_changes'),
         keep => $keep,
     };
+    # before the first layer is read
+    $call_options->{on_config} = \&PVE::OCI::check_config
+        if $place->{conf} || environment_of($place->{rootdir});
     my $reply =
         eval { PVE::OCI::RootUpdate::stage_update($archive, $place->{rootdir}, $call_options) };
     return $reply if $reply;
@@ -300,7 +268,7 @@ my sub identity ($origin) {
 
 # What an earlier call with the same image has begun.
 my sub finished ($place, $origin, $to, $options) {
-    change_owners($place, $options, kept_before($place->{rootdir}));
+    change_owners($place, $options, PVE::OCI::RootUpdate::kept_before($place->{rootdir}));
     my $before = PVE::OCI::Origin::read_from("$place->{rootdir}//$PREVIOUS_TREE");
     return {
         state => 'updated',
@@ -336,7 +304,7 @@ sub update ($place, $archive, $options) {
 my sub refuse_changes ($place, $options) {
     my @keep = (
         wanted_paths(PVE::OCI::Origin::read_from($place->{rootdir}), $options)->@*,
-        kept_before($place->{rootdir}),
+        PVE::OCI::RootUpdate::kept_before($place->{rootdir}),
     );
     my $compared = PVE::OCI::RootUpdate::compare_root_directory(
         $place->{rootdir}, { engine_options($place, $options)->%*, keep => \@keep },
@@ -365,7 +333,7 @@ sub roll_back ($place, $options) {
     refuse_changes($place, $options) if !$options->{discard_changes};
     my $rootdir = $place->{rootdir};
     my $from = PVE::OCI::Origin::read_from($rootdir);
-    my $kept = [kept_before($rootdir)];
+    my $kept = [PVE::OCI::RootUpdate::kept_before($rootdir)];
     my $conf = $place->{conf};
     apply($place, 'reopen', $options);
     my $is_back = eval {

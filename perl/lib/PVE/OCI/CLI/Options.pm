@@ -39,9 +39,9 @@ our $TABLE = {
         help => 'compare contents too, with the image in ARCHIVE instead of the record',
     },
     'chown' => {
-        spec => 's@', value => 'OLD:NEW', key => 'chown',
+        spec => 's@', value => '[u:|g:]OLD:NEW', key => 'chown',
         help =>
-            'give what user OLD owns in kept paths and volumes to user NEW; may be repeated',
+            'give what user and group OLD have in kept paths and volumes to NEW; may be repeated',
     },
     'command' => {
         spec => '', key => 'command',

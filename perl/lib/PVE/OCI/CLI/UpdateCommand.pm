@@ -30,13 +30,14 @@ my sub on ($target, $action, $options) {
     return PVE::LXC::OCI::Update::on_container($action, $target, $options);
 }
 
-# "999:70" => [999, 70]
+# "999:70" => [999, 70], "g:999:70" => [999, 70, 'g']
 my sub owner_pairs ($texts) {
     return [
         map { [
-            /\A([0-9]{1,10}):([0-9]{1,10})\z/
-            ? ($1, $2)
-            : invalid("'$_' is not OLD:NEW, two user ids")
+            /\A(?:([ug]):)?([0-9]{1,10}):([0-9]{1,10})\z/
+            ? ($2, $3, $1 // ())
+            : invalid(
+                "'$_' is not OLD:NEW, two numbers of users, with u: or g: before them or not")
         ] } $texts->@*
     ];
 }

@@ -14,6 +14,7 @@ public final class Errno {
     public static final int ENOTDIR = 20;
     public static final int EISDIR = 21;
     public static final int EINVAL = 22;
+    public static final int ENOSPC = 28;
     public static final int EMLINK = 31;
     public static final int ENAMETOOLONG = 36;
     public static final int ENOTEMPTY = 39;

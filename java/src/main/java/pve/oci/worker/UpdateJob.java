@@ -9,6 +9,8 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import pve.oci.archive.Image;
 import pve.oci.archive.Layer;
+import pve.oci.linux.Errno;
+import pve.oci.linux.ErrnoException;
 import pve.oci.linux.Fd;
 import pve.oci.linux.Libc;
 import pve.oci.mtree.Changes;
@@ -113,7 +115,8 @@ final class UpdateJob {
             others.addAll(changes.hostFiles());
             update.requireSpace(estimate(image));
             Map<String, @Nullable Object> reply = new LinkedHashMap<>();
-            update.stage(request.keep(), others, directory -> reply.putAll(extractor.extract(image, directory)));
+            withRoom(() -> update.stage(
+                    request.keep(), others, directory -> reply.putAll(extractor.extract(image, directory))));
             List<String> kept = new ArrayList<>(others);
             update.resolve(request.keep()).paths().forEach(kept::add);
             List<String> shown = new ArrayList<>();
@@ -142,12 +145,38 @@ final class UpdateJob {
             update.requireSpace(estimate(image));
             Changes changes = new Changes(update.resolve(request.keep()), madeDirectories(image));
             Map<String, @Nullable Object> reply = new LinkedHashMap<>();
-            update.compareWithImage(directory -> reply.putAll(extractor.extract(image, directory)), changes);
+            withRoom(() ->
+                    update.compareWithImage(directory -> reply.putAll(extractor.extract(image, directory)), changes));
             reply.put("comparison", changes.toJson());
             return reply;
         } catch (UpdateException e) {
             throw error(e);
         }
+    }
+
+    private interface Work {
+        void run() throws IOException;
+    }
+
+    /** An image's layers may lie about their size, and nothing says how many inodes they need. */
+    private static void withRoom(Work work) throws IOException {
+        try {
+            work.run();
+        } catch (ImageException e) {
+            throw e.parameters().get("errno") instanceof Number errno && isFull(errno.intValue()) ? full(e) : e;
+        } catch (ErrnoException e) {
+            throw isFull(e.errno()) ? full(e) : e;
+        }
+    }
+
+    private static boolean isFull(int errno) {
+        return errno == Errno.ENOSPC || errno == Errno.EDQUOT;
+    }
+
+    private static UpdateException full(Exception e) {
+        return new UpdateException(
+                UpdateException.Reason.NOT_ENOUGH_SPACE,
+                "not enough space, inodes or quota for the new image beside the old one: " + e.getMessage());
     }
 
     /** What a container gets although its image has not got it: the directory of its command and its volumes. */
