@@ -5,7 +5,7 @@ import pve.oci.linux.NativeBuffer;
 
 /** A blob's bytes as stored, read once from front to end by one thread. */
 public interface BlobSource extends AutoCloseable {
-    /** How many bytes the archive has of it, whatever its descriptor says. */
+    /** How many bytes of the blob the archive holds, which may differ from its descriptor. */
     long size();
 
     /**

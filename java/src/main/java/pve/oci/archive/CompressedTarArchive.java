@@ -10,8 +10,9 @@ import pve.oci.tar.TarLimits;
 import pve.oci.tar.TarReader;
 
 /**
- * An archive that is compressed as a whole. There is no seeking in it: it is decompressed once for the index, and again
- * for the files, from the front only when a file stands before the one read last. Nothing of it is stored.
+ * An archive that is compressed as a whole, so one cannot seek in it. It is decompressed once for the index, and again
+ * for the files. A file that lies before the one read last makes it start from the front once more. Nothing
+ * decompressed is stored.
  */
 final class CompressedTarArchive extends IndexedArchive {
     private final Compression compression;

@@ -12,7 +12,7 @@ import pve.oci.tar.TarSource;
 
 /** A compressed file as a stream of its uncompressed bytes. */
 final class DecompressedFile implements TarSource, AutoCloseable {
-    /** More than gzip can reach; zstd could make terabytes of zeros from a few bytes. */
+    /** gzip cannot reach this ratio; zstd could make terabytes of zeros from a few bytes. */
     private static final long MAXIMUM_RATIO = 2000;
 
     private static final long RATIO_FREE_SIZE = 1L << 30;
@@ -25,7 +25,7 @@ final class DecompressedFile implements TarSource, AutoCloseable {
     private long uncompressed;
     private boolean isAtEnd;
 
-    /** The descriptor stays the caller's. */
+    /** The caller keeps the descriptor and closes it. */
     DecompressedFile(Fd fd, Compression compression) {
         this.fd = fd;
         decompressor = Decompressors.of(compression);
@@ -68,7 +68,7 @@ final class DecompressedFile implements TarSource, AutoCloseable {
         return output.buffer();
     }
 
-    /** Goes on to an offset that is not behind. */
+    /** Reads on to an offset, which must not lie before {@link #position}. */
     void skipTo(long offset) throws IOException {
         while (position() < offset) {
             ByteBuffer out = output.buffer();

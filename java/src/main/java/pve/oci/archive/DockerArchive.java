@@ -41,7 +41,7 @@ final class DockerArchive implements ImageSource {
             try {
                 image = load(entry, null);
             } catch (ImageException e) {
-                // an image that cannot be read must not hide the others; choosing it says why
+                // an image that cannot be read must not hide the others; if it is chosen, the error says why
                 continue;
             }
             long size = image.layers().stream()

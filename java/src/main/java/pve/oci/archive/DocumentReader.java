@@ -26,7 +26,7 @@ final class DocumentReader {
         T parse(byte[] json, JsonLimits limits) throws ImageFormatException, JsonLimitException;
     }
 
-    /** A document that nothing vouches for: index.json, manifest.json. */
+    /** Reads and parses a document that has no descriptor: index.json, manifest.json. */
     <T> T parse(String name, Parser<T> parser) throws IOException {
         Long size = files.size(name);
         if (size == null) {

@@ -20,7 +20,7 @@ import pve.oci.tar.TarLimitException;
 
 /** An open image archive: tells what format it has, and finds the image in it. */
 public final class ImageArchive implements AutoCloseable {
-    /** As the interface has it. */
+    /** What an archive is, as in the interface's reply of DetectArchive. */
     public enum Format {
         OCI_ARCHIVE("ociArchive"),
         DOCKER_ARCHIVE("dockerArchive"),
@@ -120,8 +120,8 @@ public final class ImageArchive implements AutoCloseable {
     }
 
     /**
-     * Whether it is what skopeo's transport {@code dir:} writes: a manifest.json too, but that is the image's manifest,
-     * an object, where docker's is an array.
+     * Whether skopeo's transport {@code dir:} wrote it. That has a manifest.json too, but it is the image's own
+     * manifest, an object, while docker's is an array.
      */
     private boolean isSkopeoDirectory() throws IOException {
         if (files.size("version") == null) {

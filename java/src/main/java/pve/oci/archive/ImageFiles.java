@@ -24,12 +24,12 @@ interface ImageFiles extends AutoCloseable {
         return false;
     }
 
-    /** Whether it is no archive but a directory, which may hold anything. */
+    /** Whether this is a directory and not an archive. A directory may hold anything else besides the image. */
     default boolean isDirectory() {
         return false;
     }
 
-    /** Nothing at all is in it. */
+    /** Whether there is nothing in it at all. */
     boolean isEmpty();
 
     @Override

@@ -8,7 +8,7 @@ import java.util.regex.Pattern;
  * image-names.json.
  */
 final class ImageNames {
-    /** Any of these makes an archive one of an image. */
+    /** One of these files makes an archive an image archive. */
     private static final Set<String> DOCUMENTS = Set.of("oci-layout", "index.json", "manifest.json", "repositories");
 
     /** Blobs of a layout; configs and layers, as docker, podman, skopeo, Jib and go-containerregistry name them. */
@@ -56,7 +56,7 @@ final class ImageNames {
         return name.equals("..") || name.startsWith("../") || name.endsWith("/..") || name.contains("/../");
     }
 
-    /** Most names are: no component of them is empty or begins with a dot. */
+    /** A quick check that most names pass: no component is empty or begins with a dot. */
     private static boolean isClean(String name) {
         return !name.isEmpty()
                 && name.charAt(0) != '/'

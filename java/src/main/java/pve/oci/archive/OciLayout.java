@@ -64,7 +64,7 @@ final class OciLayout implements ImageSource {
             return new Image.Summary(
                     descriptor, name, platform, size, manifest.layers().size());
         } catch (IOException e) {
-            // one that cannot be read must not hide the others; choosing it says why
+            // a manifest that cannot be read must not hide the others; if it is chosen, the error says why
             return new Image.Summary(descriptor, name, descriptor.platform(), 0, 0);
         }
     }
@@ -82,7 +82,7 @@ final class OciLayout implements ImageSource {
         return collector.found;
     }
 
-    /** A manifest and its name, which it may have of the index that it is in. */
+    /** A manifest and its name; a manifest without one takes the name of the index that lists it. */
     private record Candidate(
             Descriptor descriptor, @Nullable String name) {}
 
@@ -236,7 +236,7 @@ final class OciLayout implements ImageSource {
                 layers);
     }
 
-    /** What the index says must not contradict what the config says (image-index.md and config.md agree on it). */
+    /** The platform of the image. Index and config must agree on it (image-index.md, config.md). */
     private static Platform platform(Descriptor descriptor, Manifest manifest, ImageConfig config, Selector selector)
             throws ImageException {
         Platform claimed = descriptor.platform();

@@ -43,7 +43,7 @@ public record Selector(
         return variant == null || variant.equals(actual) || (actual == null && isBaseline(variant));
     }
 
-    /** Without a variant asked for, one that every machine of the architecture runs. */
+    /** Whether every machine of the architecture can run it: preferred if no variant was asked for. */
     boolean isPlain(Platform platform) {
         return variant != null || platform.variant() == null || isBaseline(platform.variant());
     }

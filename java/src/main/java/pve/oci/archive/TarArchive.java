@@ -32,7 +32,7 @@ final class TarArchive extends IndexedArchive {
         }
     }
 
-    /** What a reader would see only when it has read all of the content, which is not read here. */
+    /** Checks that the content ends within the file: it is not read here, so the reader would not notice. */
     private void checkSize(TarEntry entry) throws ImageException {
         long left = size - entry.contentOffset();
         if (entry.size() > left && !entry.isSparse()) {

@@ -18,10 +18,10 @@ final class TarIndex {
     /** Longer than any name that is asked for, so that all of them together do not weigh on the heap. */
     private static final int LONGEST_NAME = 1000;
 
-    /** So many other entries before any that an image archive has: this is another archive, of whatever size. */
+    /** An archive that begins with this many other entries is no image archive, whatever its size. */
     private static final int FOREIGN_ENTRIES = 1000;
 
-    /** As many as the kernel follows in one path. */
+    /** The number of links that the kernel follows in one path. */
     private static final int MAXIMUM_LINKS = 40;
 
     /** Components looked up for all names together: links can make long paths of short ones. */
@@ -54,7 +54,7 @@ final class TarIndex {
     boolean add(TarEntry entry) throws IOException {
         String stored = text(entry.name(), entry.nameLength());
         if (ImageNames.leadsUp(stored)) {
-            // no archive needs it, and other programs may make another name of it
+            // no image archive has such a name, and other programs may read it as another one
             return true;
         }
         String name = ImageNames.clean(stored);

@@ -18,7 +18,7 @@ public final class ClaimedSize {
     private ClaimedSize() {}
 
     /**
-     * Empty where nothing is stated, or where it is certainly that of a part only: less than the blob has.
+     * The stated size. Empty if none is stated, or if it is smaller than the blob and so must be that of a part.
      *
      * @param end the last bytes of the blob, none where they are not known
      * @param size of the blob as stored
@@ -43,7 +43,7 @@ public final class ClaimedSize {
 
     /** RFC 8878, 3.1.1.1: Frame_Content_Size of the first frame. */
     private static OptionalLong ofZstd(ByteBuffer start) {
-        // of a blob that is shorter than the longest header the rest is zeros, which no whole header needs
+        // if the blob is shorter than the longest header, the rest is zeros, which no complete header uses
         ByteBuffer header = ByteBuffer.allocate(BYTES).order(ByteOrder.LITTLE_ENDIAN);
         header.put(start.duplicate()).rewind();
         if (header.getInt() != ZSTD_MAGIC) {

@@ -4,7 +4,10 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Arrays;
 
-/** How a blob is compressed, by its first bytes: media types are wrong too often, and the diff ID tells in the end. */
+/**
+ * How a blob is compressed. Its first bytes decide, because media types are often wrong; the diff ID is checked in the
+ * end.
+ */
 public enum Compression {
     NONE,
     GZIP,
@@ -55,10 +58,10 @@ public enum Compression {
     };
 
     /**
-     * Tells by the magic number; what has none that is known is no error here, it may be a tar archive.
+     * Detects the compression by its magic number. Without a known one it is taken for an uncompressed tar archive.
      *
      * @param firstBytes of the blob, from position to limit; all of a shorter blob, {@link #MAGIC_SIZE} of a longer
-     * one; left as it is
+     *     one; left as it is
      */
     public static Compression detect(ByteBuffer firstBytes) throws UnsupportedCompressionException {
         byte[] start = new byte[Math.min(firstBytes.remaining(), MAGIC_SIZE)];

@@ -36,7 +36,7 @@ final class ZstdDecompressor implements Decompressor {
     }
 
     private IOException translate(ZstdException e) {
-        // libzstd returns errors as negative sizes, and this call hands them on so
+        // libzstd returns errors as negative sizes, and zstd-jni passes them on like that
         long code = Math.abs(e.getErrorCode());
         if (code == Zstd.errFrameParameterWindowTooLarge()) {
             return new WindowLimitException(windowLogMax, offset);

@@ -10,7 +10,7 @@ import java.io.OutputStream;
 public final class ZstdStreams {
     private static final int LEVEL = 1;
 
-    /** What this level writes needs less; a file that somebody else has put in its place gets no more memory. */
+    /** Enough for the level used here. A file that somebody else put in its place gets no more memory than this. */
     private static final int MAXIMUM_WINDOW_LOG = 23;
 
     private ZstdStreams() {}

@@ -22,7 +22,7 @@ final class Configuration {
 
     private static final int MAXIMUM_FILE_SIZE = 1 << 20;
 
-    /** A file that says what no configuration may say, or cannot be read. */
+    /** The configuration file is wrong or cannot be read. */
     static final class ConfigurationException extends IOException {
         private static final long serialVersionUID = 1;
 
@@ -63,11 +63,11 @@ final class Configuration {
         if (bytes.length > MAXIMUM_FILE_SIZE) {
             throw new ConfigurationException(file + " is too large for a configuration");
         }
-        // bytes that are not UTF-8 are no value that a key could have
+        // no key or value can have bytes that are not UTF-8
         return new String(bytes, StandardCharsets.UTF_8);
     }
 
-    /** What the exception says by its class only, or not without the file's name. */
+    /** The reason without the file's name. Some exceptions tell it only by their class. */
     static String reason(FileSystemException e) {
         if (e instanceof NoSuchFileException) {
             return "there is no such file";
@@ -133,7 +133,7 @@ final class Configuration {
         return options;
     }
 
-    /** What differs, as key=value words for the log. */
+    /** The settings that differ, as key=value words for the log. */
     String differenceFrom(Configuration other) {
         StringBuilder difference = new StringBuilder();
         for (Setting setting : Setting.values()) {

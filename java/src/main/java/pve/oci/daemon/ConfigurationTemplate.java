@@ -1,8 +1,8 @@
 package pve.oci.daemon;
 
 /**
- * The table of settings as others want it: the file with every key commented out, a piece of its manual page, and the
- * lines of --help.
+ * Prints the table of settings: as a configuration file with every key commented out, as a part of its manual page, and
+ * as lines of --help.
  */
 final class ConfigurationTemplate {
     private static final int COLUMNS = 80;

@@ -24,7 +24,7 @@ final class Connections {
     private final int maximum;
     private final Consumer<ChannelSocket> server;
 
-    /** Each with its peer's uid. */
+    /** The open connections with the uids of their peers. */
     private final Map<ChannelSocket, Long> open = new ConcurrentHashMap<>();
 
     private volatile long endedNanos = System.nanoTime();
@@ -94,7 +94,7 @@ final class Connections {
                 && ofUid < Math.min(MAXIMUM_OF_UID, maximum / 4);
     }
 
-    /** Not for each: who connects a thousand times must not fill the log. */
+    /** Logs refused connections, but not each one: a peer that connects a thousand times must not fill the log. */
     private void complain(long uid) {
         if (System.nanoTime() - complainedNanos >= COMPLAINT_NANOS) {
             complainedNanos = System.nanoTime();
@@ -106,7 +106,7 @@ final class Connections {
         return open.size();
     }
 
-    /** Since the last one has ended. */
+    /** Milliseconds since the last connection ended. */
     long millisSinceLast() {
         return (System.nanoTime() - endedNanos) / 1_000_000;
     }

@@ -25,10 +25,13 @@ final class Daemon {
     private static final long STOP_MILLIS = 5_000;
     private static final long GRACE_MILLIS = 500;
 
-    /** How often is looked for spares to end while there are clients. Without any, deadlines are known. */
+    /**
+     * How often to look for spares that should end while there are clients. Without clients the daemon waits for the
+     * next deadline.
+     */
     private static final long BUSY_MILLIS = 10_000;
 
-    /** For so long after its last client a daemon keeps the memory that the next one would need as well. */
+    /** How long after its last client the daemon keeps memory that the next client would need again. */
     private static final long TIDY_MILLIS = 10_000;
 
     private static final Logger LOG = LoggerFactory.getLogger(Daemon.class);
@@ -90,7 +93,7 @@ final class Daemon {
         try {
             wakeUp.send(new byte[1], 0, 1, List.of());
         } catch (IOException e) {
-            // it is about to wake up anyway
+            // the daemon is about to wake up anyway
         }
     }
 
@@ -99,7 +102,7 @@ final class Daemon {
         idleExitMillis = millis;
     }
 
-    /** Of the jar; a build that is not in a jar has none. */
+    /** The version, from the jar; without a jar there is none. */
     static String version() {
         String version = Daemon.class.getPackage().getImplementationVersion();
         return version == null ? "0.1.0" : version;
@@ -199,7 +202,7 @@ final class Daemon {
         listener.close();
         try {
             service.shutDown(STOP_MILLIS);
-            // the answers of the jobs that were ended are on their way still
+            // the replies of the jobs that were ended are still being sent
             connections.shutDown(GRACE_MILLIS);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();

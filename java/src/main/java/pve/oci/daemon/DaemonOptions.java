@@ -125,7 +125,7 @@ final class DaemonOptions {
         return workerOptions;
     }
 
-    /** Of the command line only. */
+    /** The settings given on the command line. */
     Map<Setting, Long> settings() {
         return settings;
     }
@@ -134,7 +134,7 @@ final class DaemonOptions {
         return config;
     }
 
-    /** What is to be printed in place of serving. */
+    /** The text to print instead of serving; null to serve. */
     @Nullable
     String printed() {
         return printed;

@@ -15,8 +15,8 @@ import pve.oci.service.WorkerExit;
 import pve.oci.service.WorkerProcess;
 
 /**
- * A launcher and its child, the worker proper. The launcher leaves when it has seen its child die, so to wait for the
- * launcher is to wait for both.
+ * A launcher and its child, which is the worker. The launcher exits when its child has died, so waiting for the
+ * launcher is waiting for both.
  */
 final class LaunchedProcess implements WorkerProcess {
     private static final long LAUNCHER_LEAVES_MILLIS = 2_000;
@@ -47,7 +47,7 @@ final class LaunchedProcess implements WorkerProcess {
         }
     }
 
-    /** Kills the child, so that the launcher reaps it: were the launcher killed, nobody could wait for the child. */
+    /** Kills the child, and the launcher reaps it. If we killed the launcher, nobody could wait for the child. */
     @Override
     public synchronized void kill() {
         ready();
@@ -65,7 +65,8 @@ final class LaunchedProcess implements WorkerProcess {
     private @Nullable Fd openChild() {
         for (long pid : children()) {
             Fd pidfd = Processes.pidfdOpen(pid);
-            // still our launcher's child: then the descriptor is of it, and not of a later process of its number
+            // it is still our launcher's child, so the descriptor refers to it and not to a later process with its
+            // number
             if (pidfd != null && children().contains(pid) && launcher.isAlive()) {
                 return pidfd;
             }
@@ -120,7 +121,7 @@ final class LaunchedProcess implements WorkerProcess {
         return launcher.isAlive() ? WorkerExit.UNKNOWN : WorkerExit.ofStatus(launcher.exitValue());
     }
 
-    /** For all threads of both: a nice value is a thread's own, and inherited by those it starts. */
+    /** Sets the nice value of all threads of both: each thread has its own, and passes it on to threads it starts. */
     void setNice(int nice) {
         setNice(launcher.pid(), nice);
         children().forEach(child -> setNice(child, nice));

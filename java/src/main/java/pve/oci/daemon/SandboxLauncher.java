@@ -67,20 +67,21 @@ record SandboxLauncher(
         return HEAP + DIRECT_MEMORY + 2 * zstdWindow.getAsLong() + JVM_MEMORY;
     }
 
-    /** Beside these the launcher has its own, which any machine in the sandbox needs: native/sandbox.c. */
+    /** The launcher adds options that any JVM in the sandbox needs: native/sandbox.c. */
     private List<String> jvmOptions() {
         List<String> options = new ArrayList<>(List.of(
                 "-Xmx" + HEAP,
-                // slots, of which read-ahead may ask for 128 MiB, and what is kept of a layer of millions of entries
+                // for slots (up to 128 MiB with the largest read-ahead) and for the bookkeeping of layers with millions
+                // of entries
                 "-XX:MaxDirectMemorySize=" + DIRECT_MEMORY,
-                // what the warm-up touches has to be given back when the worker is killed, before the reply
+                // not more, because killing the worker takes longer with more memory in use, and that happens before
+                // the reply
                 "-Xms24m",
                 "-Xmn12m",
-                // what is left to compile during the job gives way to it
+                // compiler threads get a lower priority than the job
                 "-XX:ThreadPriorityPolicy=1",
                 "-XX:CompilerThreadPriority=5",
-                // a class-data archive that does not fit the JVM or the jars is passed over, which is no news to
-                // anybody
+                // the JVM ignores a class-data archive that does not fit it or the jars; that need not be logged
                 "-Xlog:disable",
                 "-Xlog:all=warning:stderr",
                 "-Xlog:cds*=off:stderr",
@@ -95,11 +96,11 @@ record SandboxLauncher(
             options.add("-Xshare:auto");
         }
         if (extraOptions.stream().noneMatch(option -> option.contains("TieredStopAtLevel"))) {
-            // a second thread that compiles delays the start; with C2 there must be one
+            // a second compiler thread delays the start; with C2 there have to be two
             options.add("-XX:CICompilerCount=1");
         }
         if (Runtime.version().feature() >= 24) {
-            // it warns of native libraries; its other option for this keeps it from using a class-data archive
+            // the JVM warns about native libraries; its other option against that disables the class-data archive
             options.add("--illegal-native-access=allow");
         }
         options.addAll(extraOptions);

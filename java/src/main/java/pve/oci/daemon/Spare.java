@@ -19,7 +19,7 @@ import pve.oci.varlink.Frame;
 
 /** A worker before its job: started, warmed up until somebody wants it, then waiting. A thread of its own runs it. */
 final class Spare implements Runnable {
-    /** A spare has one owner of its worker at any time: until it is gone this object, afterwards nobody or the job. */
+    /** The worker has one owner at any time: this object until the state is GONE, then the job or nobody. */
     private enum SpareState {
         /** Its process is being started, or is not ready yet. */
         STARTING,
@@ -63,12 +63,12 @@ final class Spare implements Runnable {
                 awaitCalm();
             }
             if (warmUp != null && enter(SpareState.WARMING) && !warm(started, warmUp)) {
-                // a worker that is wanted already is wanted cold too
+                // if a job already waits for this worker, it gets it without warm-up
                 start();
             }
             finish();
         } catch (IOException | RuntimeException | Error e) {
-            // also of an Error a job hears that waits for this worker
+            // a job that waits for this worker must hear of an Error too
             fail(e);
         }
     }
@@ -129,7 +129,7 @@ final class Spare implements Runnable {
         }
     }
 
-    /** Until jobs do not follow each other any more a worker waits as it is, and may be had so. */
+    /** Waits without warming up while jobs follow each other closely; the worker can be taken meanwhile. */
     private synchronized void awaitCalm() throws IOException {
         while (state != SpareState.GONE && !isWanted && isInBurst.getAsBoolean()) {
             state = SpareState.WAITING;
@@ -222,8 +222,8 @@ final class Spare implements Runnable {
     }
 
     /**
-     * The worker, now or when what it is doing at the moment is done. To be called once. Whoever cancels this does not
-     * want it any more, and has it ended.
+     * Returns the worker, as soon as it has finished what it is doing. To be called once. Cancelling the future ends
+     * the worker.
      */
     CompletableFuture<Worker> claim() {
         synchronized (this) {
@@ -256,7 +256,7 @@ final class Spare implements Runnable {
             return state != SpareState.GONE;
         }
         try {
-            // a worker has nothing to say before its job, so whatever can be read is its end
+            // a worker sends nothing before its job, so if its socket can be read it has ended
             return Poll.await(worker.channel().socket().number(), Poll.POLLIN, 0) == 0;
         } catch (ErrnoException e) {
             return false;

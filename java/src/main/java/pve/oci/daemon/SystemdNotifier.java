@@ -10,7 +10,7 @@ import org.newsclub.net.unix.AFUNIXSocketAddress;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** Tells systemd how the daemon is, sd_notify(3). Does nothing when nobody wants to know. */
+/** Tells systemd the state of the daemon, sd_notify(3). Does nothing if there is no NOTIFY_SOCKET. */
 final class SystemdNotifier {
     private static final Logger LOG = LoggerFactory.getLogger(SystemdNotifier.class);
 

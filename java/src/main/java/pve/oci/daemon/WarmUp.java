@@ -13,7 +13,7 @@ import pve.oci.service.WorkerRequest;
 import pve.oci.varlink.Idl;
 import pve.oci.varlink.VarlinkException;
 
-/** Has a spare worker extract an image of our own a few times, so that its code is compiled when its job comes. */
+/** Lets a spare worker extract a built-in image a few times, so that its code is compiled before its job comes. */
 final class WarmUp {
     private static final int MAXIMUM_RUNS = 25;
     private static final long MAXIMUM_NANOS = 1_500_000_000;
@@ -28,7 +28,10 @@ final class WarmUp {
         this.image = image;
     }
 
-    /** Ends early, between two runs, when the worker is wanted. A worker that fails at this is not to be used. */
+    /**
+     * Warms the worker up. Ends early, between two runs, when the worker is wanted. A worker that fails here must not
+     * be used.
+     */
     void run(Worker worker, BooleanSupplier mayGoOn) throws IOException {
         if (worker.maps().onlyReads()) {
             return; // it cannot extract

@@ -5,12 +5,12 @@ import java.io.InputStream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** Passes on what a worker writes to its standard error, line by line, as far as it is not too much. */
+/** Passes a worker's standard error on to the log, line by line, up to a limit. */
 final class WorkerLog implements Runnable {
     private static final int MAXIMUM_LINE = 1000;
     private static final int MAXIMUM_LINES = 200;
 
-    /** What a JVM of JDK 17 says when there is no /proc, and that is as it should be. */
+    /** JDK 17 prints this if there is no /proc. The worker has none on purpose, so it is not logged. */
     private static final String NO_PROC = "Can't detect primordial thread stack location - find_vma failed";
 
     private static final Logger LOG = LoggerFactory.getLogger(WorkerLog.class);
@@ -26,7 +26,7 @@ final class WorkerLog implements Runnable {
         this.pid = pid;
     }
 
-    /** What it said last: a launcher that fails says why in its only line. */
+    /** The last line: if the launcher fails, it holds the reason. */
     String lastLine() {
         return lastLine;
     }

@@ -16,7 +16,7 @@ import pve.oci.service.WorkerSource;
 
 /**
  * Keeps spare workers for the ID maps in use: one for each pair of maps, more while one job follows the other, none
- * when nothing has been asked for in a while. Every worker serves one image: images are strangers to each other.
+ * when nothing has been asked for in a while. Every worker serves one image only, so that no image can affect another.
  */
 final class WorkerPool implements WorkerSource, AutoCloseable {
     /** What the settings say about spares. */
@@ -31,7 +31,7 @@ final class WorkerPool implements WorkerSource, AutoCloseable {
     /** After that time without a job one spare is enough. */
     private static final long CALM_NANOS = TimeUnit.SECONDS.toNanos(10);
 
-    /** With more, processors are busier with starting workers than with jobs. */
+    /** With more spares, the processors would spend more time on starting workers than on jobs. */
     private static final int MAXIMUM_OF_A_BURST =
             Math.min(3, Runtime.getRuntime().availableProcessors());
 
@@ -153,7 +153,7 @@ final class WorkerPool implements WorkerSource, AutoCloseable {
         try {
             threads.execute(spare);
         } catch (OutOfMemoryError e) {
-            // there can be no more threads; whoever waits for this worker hears so
+            // no more threads can be started; whoever waits for this worker gets the error
             spare.fail(e);
         }
     }

@@ -19,9 +19,9 @@ import pve.oci.service.Worker;
 import pve.oci.varlink.FrameChannel;
 
 /**
- * Starts workers. They take turns, which is quickest where processors are few, but no launcher holds the others up: it
- * has its turn for a moment, and as long as none has connected, another one is started beside it now and then.
- * Whichever connects first is the worker, and the others are ended.
+ * Starts workers. Workers start one after the other, which is quickest with few processors. A launcher that hangs does
+ * not block the others: its turn is short, and as long as none has connected, further launchers are started beside it.
+ * The first one that connects becomes the worker, and the others are ended.
  */
 final class WorkerStarter implements AutoCloseable {
     private static final long CONNECT_MILLIS = 10_000;
@@ -29,7 +29,7 @@ final class WorkerStarter implements AutoCloseable {
     /** A launcher connects as its first act, which takes it a few milliseconds. */
     private static final long TURN_MILLIS = 300;
 
-    /** When it has not, another one may: what held up the first may be over. */
+    /** If it has not connected after this time, another launcher is started: what delayed the first may be over. */
     private static final long NEXT_LAUNCHER_MILLIS = 700;
 
     private static final int MAXIMUM_LAUNCHERS = 4;
@@ -186,7 +186,7 @@ final class WorkerStarter implements AutoCloseable {
             for (ChannelSocket next = listener.accept(); next != null; next = listener.accept()) {
                 CompletableFuture<ChannelSocket> waiting = expected.get(pidOf(next));
                 if (waiting == null || !waiting.complete(next)) {
-                    // one that came too late for its own start, or not from us
+                    // it came too late for its own start, or from another process
                     next.close();
                 }
             }

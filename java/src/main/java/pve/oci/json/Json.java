@@ -30,7 +30,7 @@ import org.jspecify.annotations.Nullable;
 public final class Json {
     private static final JsonFactory FACTORY = JsonFactory.builder()
             .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
-            // a table of all names ever read, which others may choose, would stay in memory
+            // otherwise a table of all names ever read, which strangers may choose, stays in memory
             .disable(JsonFactory.Feature.CANONICALIZE_FIELD_NAMES)
             .streamReadConstraints(StreamReadConstraints.builder()
                     .maxNestingDepth(1000)
@@ -39,7 +39,7 @@ public final class Json {
                     .build())
             .build();
 
-    /** For documents of which parts are only passed on: a string that is kept is decoded up to that length only. */
+    /** For documents of which parts are only passed on: strings that are kept have a maximum length. */
     private static final JsonFactory SHORT_STRINGS = FACTORY.rebuild()
             .streamReadConstraints(FACTORY.streamReadConstraints()
                     .rebuild()
@@ -229,7 +229,7 @@ public final class Json {
             return text;
         }
 
-        /** What is beyond a double would come out as an infinity, for which JSON has no number. */
+        /** A number too large for a double would become infinity, which JSON cannot write. */
         private static double number(double value) throws JsonFormatException {
             if (Double.isInfinite(value)) {
                 throw new JsonFormatException("invalid JSON: a number is out of the range of 64 bits");

@@ -10,9 +10,9 @@ import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Access control lists as tar has them as text, made the attributes that the kernel takes (acl(5),
- * linux/posix_acl_xattr.h). Their users and groups are those of the image, whose names say nothing here: every one must
- * have a number, be it in the place of the name or behind the permissions, where star and libarchive write it.
+ * Converts access control lists from the text that tar stores to the attributes that the kernel takes (acl(5),
+ * linux/posix_acl_xattr.h). Names of the image's users and groups mean nothing here, so each needs a number: in place
+ * of the name, or after the permissions, where star and libarchive write it.
  */
 final class AclText {
     private static final Pattern LINE_END = Pattern.compile("[,\n]");

@@ -18,11 +18,10 @@ import pve.oci.rootfs.FileMetadata;
 import pve.oci.text.Text;
 
 /**
- * Writes small files once they are created: on threads of their own, or where there are no cores for these, by whoever
- * would otherwise wait in the pipeline. What a name refers to is decided in the order of
- * the entries, by the thread that applies them; content, owner, mode and time go through the descriptor, and whatever
- * happens to the name meanwhile does not matter. Work is handed over by the batch: waking a thread costs as much as
- * writing a small file.
+ * Writes small files after they were created. This is done by threads of its own; with too few cores for them, by
+ * threads that would otherwise wait in the pipeline. The thread that applies entries creates the files, in the order of
+ * the entries. Content, owner, mode and time are set later through the descriptor, so it does not matter what happens
+ * to the name meanwhile. Work is handed over by the batch: waking a thread costs as much as writing a small file.
  */
 final class DeferredWrites implements SlotSource.Helper, AutoCloseable {
     private static final int BATCH_SIZE = 64;
@@ -35,7 +34,7 @@ final class DeferredWrites implements SlotSource.Helper, AutoCloseable {
     private @Nullable Batch filling;
     private @Nullable SlotSource slots;
 
-    /** The first failure; the rest of the work is only cleaned up then. */
+    /** The first failure. After it no file is written any more: descriptors are closed and slots released. */
     private volatile @Nullable Failure failure;
 
     /** A mistake in the program, or no memory. */
@@ -48,7 +47,7 @@ final class DeferredWrites implements SlotSource.Helper, AutoCloseable {
         this(Math.min(MAXIMUM_THREADS, Runtime.getRuntime().availableProcessors() - 1));
     }
 
-    /** @param count of threads; a single one would only take turns with those of the pipeline */
+    /** @param count of threads; 1 means none, because a single one would only take turns with those of the pipeline */
     DeferredWrites(int count) {
         for (int i = 0; i < BATCHES; i++) {
             free.add(new Batch(BATCH_SIZE));
@@ -87,7 +86,7 @@ final class DeferredWrites implements SlotSource.Helper, AutoCloseable {
         return failure;
     }
 
-    /** Where the next file is described, before it is added. */
+    /** Returns the description of the next file, to be filled in before {@link #add}. */
     DeferredFile file() throws IOException {
         Batch batch = filling;
         if (batch == null) {
@@ -114,7 +113,9 @@ final class DeferredWrites implements SlotSource.Helper, AutoCloseable {
         }
     }
 
-    /** Hands over what is collected: nothing of it may wait while the caller waits for the pipeline. */
+    /**
+     * Hands over the files collected so far. To be called before waiting for the pipeline, which may need their slots.
+     */
     @Override
     public void flush() {
         Batch batch = filling;
@@ -170,7 +171,7 @@ final class DeferredWrites implements SlotSource.Helper, AutoCloseable {
                 finish(batch);
             }
         } catch (InterruptedException e) {
-            // nobody interrupts these threads but the JVM's end
+            // only the end of the JVM interrupts these threads
         }
     }
 
@@ -198,14 +199,14 @@ final class DeferredWrites implements SlotSource.Helper, AutoCloseable {
         } catch (ErrnoException e) {
             failure = file.failure(e);
         } catch (RuntimeException | Error e) {
-            // the thread that applies has to hear of it, not the one that helps
+            // to be reported by the thread that applies, not by the one that happens to help
             breakdown = e;
         } finally {
             file.release();
         }
     }
 
-    /** Writes what is left, and ends the threads; after this nobody is at it. */
+    /** Writes what is left and ends the threads. Nothing is written after this returns. */
     @Override
     public void close() {
         flush();
@@ -224,7 +225,7 @@ final class DeferredWrites implements SlotSource.Helper, AutoCloseable {
         while (back < BATCHES) {
             try {
                 while (threads.isEmpty() && tryStep()) {
-                    // nobody may help any more
+                    // the last batches, if there are no threads to write them
                 }
                 free.take();
                 back++;

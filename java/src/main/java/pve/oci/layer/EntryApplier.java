@@ -49,7 +49,7 @@ final class EntryApplier {
         this.warnings = warnings;
     }
 
-    /** All entries of the layer are made: sets the times that the last of them might have changed. */
+    /** To be called after the last entry of a layer: sets the times of its directories, which later entries changed. */
     void finishLayer() throws IOException {
         directoryTimes.apply(rootfs);
     }
@@ -125,8 +125,8 @@ final class EntryApplier {
     private void device(TarEntry entry, int type, FileMetadata metadata) throws IOException {
         long major = entry.deviceMajor();
         long minor = entry.deviceMinor();
-        // overlayfs marks removed files by character devices 0:0; no image has a use for it, and the kernel would let
-        // a user namespace make it
+        // overlayfs marks removed files by character devices 0:0. The kernel lets a user namespace make them, but no
+        // image has a use for them
         boolean isOverlayWhiteout = type == Libc.S_IFCHR && major == 0 && minor == 0;
         boolean isValid = major >= 0 && major < 1 << 12 && minor >= 0 && minor < 1 << 20;
         if (makesDevices && !isOverlayWhiteout && isValid) {
@@ -159,7 +159,7 @@ final class EntryApplier {
         }
     }
 
-    /** What an error means when a file gets a further name; empty when the number says it all. */
+    /** Explains why a hard link could not be made; empty if the errno says enough. */
     private static String linkFailure(ErrnoException e) {
         return switch (e.errno()) {
             case Errno.EMLINK -> ", which has as many names as its file system allows";
@@ -169,8 +169,9 @@ final class EntryApplier {
     }
 
     /**
-     * A link to itself is one name in one directory, whatever paths lead there. Another name that the file has already
-     * is made anew as it was, because replacing it would give the same (layer.md, Applying: remove, then recreate).
+     * Makes a hard link. A link to itself is refused: one name in one directory, whatever paths lead there. If the name
+     * is already one of the same file it stays, because replacing it would give the same result (layer.md, Applying:
+     * remove, then recreate).
      */
     private void link(String target) throws IOException {
         Directory targetParent = linkTarget.isRoot() ? null : rootfs.findParent(linkTarget);
@@ -200,7 +201,7 @@ final class EntryApplier {
         rootfs.makeHardLink(parent, path, targetParent, linkTarget);
     }
 
-    /** The entry's attributes, with access control lists that come as text made what the kernel takes. */
+    /** The entry's attributes. Access control lists that come as text are converted to what the kernel takes. */
     private List<Xattr> attributes(TarEntry entry) {
         List<Xattr> attributes = entry.xattrs();
         if (attributes.isEmpty()) {
@@ -248,8 +249,8 @@ final class EntryApplier {
                 try {
                     setter.set(attribute);
                 } catch (ErrnoException e) {
-                    // ENOSPC is also what ext4 says when one file's attributes do not fit into a block; a file system
-                    // that is full says so again at the next write
+                    // ENOSPC is no failure here: ext4 also returns it when one file's attributes do not fit into a
+                    // block. If the file system is full, the next write fails
                     if (e.errno() == Errno.EDQUOT || e.errno() == Errno.EIO) {
                         throw e;
                     }

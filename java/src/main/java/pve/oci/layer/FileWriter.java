@@ -89,7 +89,7 @@ final class FileWriter implements AutoCloseable {
         }
     }
 
-    /** From the piece that the reader stands at to the last; the holes of a sparse file stay holes. */
+    /** Writes from the reader's current piece to the last one. Holes of a sparse file stay holes. */
     private void writePieces(int fd, TarReader reader, LayerPipeline source) throws IOException {
         long written = 0;
         long content = 0;

@@ -63,7 +63,7 @@ public final class LayerApplier implements AutoCloseable {
         return whiteouts;
     }
 
-    /** What is done with a layer's entries while it is read once. */
+    /** What one reading of a layer applies. */
     public enum Pass {
         /** Everything, in one go. */
         ALL,
@@ -95,7 +95,7 @@ public final class LayerApplier implements AutoCloseable {
             entryApplier.finishLayer();
             if (pass == Pass.WHITEOUTS) {
                 rootfs.whiteouts().applyCollected();
-                // all of it comes once more
+                // the layer will be applied once more, from its first entry
                 entries = entriesBefore;
                 ignoredBytes = ignoredBefore;
             }
@@ -128,7 +128,7 @@ public final class LayerApplier implements AutoCloseable {
         }
     }
 
-    /** A path led nowhere, or the target of a hard link was none. */
+    /** Whether the failure could come from the order: a path led nowhere, or the target of a hard link was missing. */
     private boolean mayDependOnOrder(IOException failure, EntryType type) {
         if (pass != Pass.ALL || current.layer().index() == 0) {
             return false;
@@ -154,7 +154,7 @@ public final class LayerApplier implements AutoCloseable {
                 }
             }
         } catch (IOException e) {
-            // the first failure is the one to tell of
+            // the failure that led here is the one to report
         }
         return false;
     }
@@ -183,7 +183,10 @@ public final class LayerApplier implements AutoCloseable {
         return limits.maximumSize() - progress.bytesWritten() - stored.counted() - ignoredBytes;
     }
 
-    /** What follows the end of the archive is ignored, but counts for the diff ID, and as much as anything written. */
+    /**
+     * Reads what follows the end of the archive. It is not extracted, but it belongs to the diff ID and counts for
+     * maximumSize.
+     */
     private void readTrailer(LayerPipeline source) throws IOException {
         long trailer = 0;
         while (source.advance()) {

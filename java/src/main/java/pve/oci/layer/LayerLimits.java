@@ -3,7 +3,7 @@ package pve.oci.layer;
 import pve.oci.tar.TarLimits;
 
 /**
- * What the layers of one image may grow to.
+ * Limits on extracting the layers of one image.
  *
  * @param maximumSize bytes written for all entries of all layers: content, sparse files counted expanded; names, link
  *     targets and extended attributes; bytes that follow a layer's end; content of whiteouts
@@ -11,7 +11,7 @@ import pve.oci.tar.TarLimits;
  * @param maximumSteps components of paths walked, links followed and names listed, see {@link pve.oci.rootfs.Steps}
  * @param maximumRatio of uncompressed to compressed bytes of a layer, once it is past {@link #RATIO_FREE_SIZE}
  * @param zstdWindowLog binary logarithm of the window that a zstd frame may ask for
- * @param bandwidthLimit bytes of the archive read in a second; 0: as fast as it goes
+ * @param bandwidthLimit bytes of the archive read in a second; 0: no limit
  * @param readAhead bytes of memory for what is decompressed and waits for being applied
  * @param tar sizes of headers
  */

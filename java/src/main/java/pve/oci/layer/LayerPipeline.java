@@ -14,22 +14,22 @@ import pve.oci.oci.ImageException;
 import pve.oci.tar.TarSource;
 
 /**
- * Layers as streams of uncompressed bytes, verified on the way, in three stages that pass slots of native memory on:
- * the reader, a thread, reads and decompresses the blobs, one layer after the other without a pause between them; the
- * hasher computes the digests of blobs and their content; the caller, this object being its {@link TarSource}, applies.
- * Where there is no core for a third thread, hashing is what the other two do instead of waiting for each other, and so
- * is the writing of files; where there is a fourth, a second reader works on the layer after the one that is being
- * applied. Nothing is read twice and nothing grows with the image.
+ * Turns layers into streams of uncompressed bytes and verifies them on the way. Three stages pass slots of native
+ * memory on. The reader, a thread, reads and decompresses the blobs, one layer after the other without a pause. The
+ * hasher computes the digests of the blobs and of their content. The caller applies the content; this object is its
+ * {@link TarSource}. With one or two cores the hasher has no thread: the other two compute digests, and write files,
+ * when they would otherwise wait for each other. With four cores a second reader works on the layer after the one that
+ * is being applied. Nothing is read twice, and the memory does not grow with the image.
  */
 public final class LayerPipeline implements TarSource, AutoCloseable {
     private static final ByteBuffer NOTHING = ByteBuffer.allocateDirect(0);
 
-    /** More gains nothing where layers are read one after the other. */
+    /** Slots of the only reader: with more of them it would not be faster. */
     private static final int SLOTS_OF_ONE_READER = 16;
 
     private static final int MINIMUM_SLOTS = 4;
 
-    /** Every so many layers have a reader, a hasher and slots of their own. */
+    /** A reader, a hasher and their slots. With two lanes, each takes every second layer. */
     private static final class Lane {
         final SlotQueues slots;
         final LayerHasher hasher;
@@ -51,16 +51,16 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
     private final List<Layer> layers;
     private final List<Thread> threads = new ArrayList<>();
 
-    /** One reader and the caller then do all the work, and should not share one core. */
+    /** With two cores the reader and the caller do all the work, so they should not share one core. */
     private final boolean isOnTwoCores;
 
-    /** What ended one of the threads: a mistake in the program, or no memory. */
+    /** The error that ended one of the threads: a mistake in the program, or no memory. */
     private volatile @Nullable Throwable breakdown;
 
     /** How many layers have been begun. */
     private int begun;
 
-    /** Of the layer at work. */
+    /** The slots of the layer at work. */
     private SlotQueues slots;
 
     private @Nullable Slot current;
@@ -180,7 +180,7 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
             slot.release();
         }
         if (writes != null) {
-            // slots that it holds back would be missing
+            // the slots of files that wait to be written are needed
             writes.flush();
         }
         slot = take();

@@ -5,7 +5,7 @@ import java.util.Map;
 import java.util.concurrent.atomic.AtomicLong;
 import org.jspecify.annotations.Nullable;
 
-/** Where a job stands. Written by the threads at work, each its own counters; read by the one that reports. */
+/** How far a job has come. Each thread at work writes its own counters; the one that reports reads them. */
 public final class Progress {
     /** As the interface has it. */
     public enum JobPhase {
@@ -37,7 +37,7 @@ public final class Progress {
         phase = next;
     }
 
-    /** Everything is done anew: the counters begin again, but what is shown only grows. */
+    /** The extraction starts again, and so do the counters; what is shown still only grows. */
     public void restart(long bytes) {
         entriesShown = entriesWritten.getAndSet(0);
         bytesShown = bytesWritten.getAndSet(0);

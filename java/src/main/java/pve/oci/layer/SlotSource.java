@@ -1,13 +1,13 @@
 package pve.oci.layer;
 
-/** Where the memory comes from that deferred files are written from. */
+/** Gives {@link DeferredWrites} the memory that holds the files' content. */
 interface SlotSource {
-    /** Work that whoever would have to wait for slots does instead; and that holds slots back. */
+    /** Work for threads that would otherwise wait for slots. It keeps slots occupied until it is done. */
     interface Helper extends SlotQueues.Chore {
         /** It has threads of its own: nobody needs to help. */
         boolean hasThreads();
 
-        /** Hands over what is collected: slots that it holds back would be missing. */
+        /** Hands over the collected work, so that the slots it occupies become free. */
         void flush();
     }
 

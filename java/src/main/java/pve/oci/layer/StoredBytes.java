@@ -5,7 +5,8 @@ import pve.oci.tar.Xattr;
 
 /**
  * Counts what entries store besides their content, against the limit of bytes written: names, link targets and extended
- * attributes. A small amount is free, so that the limit of a small image is that of its files.
+ * attributes. The first {@link #FREE} bytes do not count, so that a limit for a small image can be set by the size of
+ * its files.
  */
 final class StoredBytes {
     static final long FREE = 64 << 10;
@@ -19,7 +20,7 @@ final class StoredBytes {
         }
     }
 
-    /** What counts of it. */
+    /** The bytes that count for the limit. */
     long counted() {
         return Math.max(0, stored - FREE);
     }

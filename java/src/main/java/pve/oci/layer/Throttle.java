@@ -1,6 +1,6 @@
 package pve.oci.layer;
 
-/** Keeps to a bandwidth by sleeping. */
+/** Limits the bandwidth by sleeping. */
 final class Throttle {
     private final long bytesPerSecond;
     private final long start = System.nanoTime();

@@ -6,8 +6,8 @@ import pve.oci.rootfs.EntryPath;
 import pve.oci.tar.EntryType;
 
 /**
- * What an entry's name makes of it (layer.md, Whiteouts and Opaque Whiteout). Markers are told by their name, whatever
- * their type is except directory: layers from AUFS have them as hard links.
+ * What an entry is, by its name: a whiteout or not (layer.md, Whiteouts and Opaque Whiteout). A marker may have any
+ * type except directory: layers from AUFS have them as hard links.
  */
 enum Whiteout {
     /** An ordinary entry. */
@@ -27,7 +27,7 @@ enum Whiteout {
 
     static final int PREFIX_LENGTH = 4;
 
-    /** Something goes because of it. */
+    /** Whether it removes anything. */
     boolean removes() {
         return this == ENTRY || this == OPAQUE;
     }

@@ -1,6 +1,6 @@
 /**
- * Applies an image's layers: read, hashed and decompressed on the way, in one pass, as SECURITY.md and the image-spec's
- * layer.md have it.
+ * Applies an image's layers in one pass that reads, hashes, decompresses and extracts them, by the rules of the
+ * image-spec's layer.md and with the guarantees of SECURITY.md.
  */
 @NullMarked
 package pve.oci.layer;

@@ -30,7 +30,7 @@ public final class Cpus {
             mask.buffer().put(at, all);
             setAffinity(mask.size(), mask.address());
         } catch (ErrnoException e) {
-            // it is the only one that may be used, or nobody may choose: the thread stays where it is
+            // this is the only CPU that may be used, or changing it is not allowed: the thread stays where it is
         }
     }
 

@@ -27,7 +27,7 @@ public final class Fd implements AutoCloseable {
         return number >= 0;
     }
 
-    /** Gives the number away; this object no longer closes it. */
+    /** Returns the number, which this object no longer closes. */
     public int release() {
         int released = number();
         number = -1;

@@ -33,7 +33,7 @@ public record NativeBuffer(ByteBuffer buffer, long address) {
         long start = (address + PAGE_SIZE - 1) & -PAGE_SIZE;
         long end = (address + size()) & -PAGE_SIZE;
         if (end > start) {
-            // one that fails has changed nothing
+            // if it fails, nothing has changed
             LibcFunctions.madvise(start, end - start, MADV_DONTNEED);
         }
     }

@@ -15,7 +15,7 @@ public final class NativeBufferPool {
         this.size = size;
     }
 
-    /** A buffer of the pool's size; what is in it is somebody's leftovers. */
+    /** Returns a buffer of the pool's size. It still holds what its last user wrote. */
     public synchronized NativeBuffer take() {
         NativeBuffer buffer = free.poll();
         if (buffer == null) {

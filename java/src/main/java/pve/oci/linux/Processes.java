@@ -4,7 +4,7 @@ import com.sun.jna.Native;
 import com.sun.jna.NativeLibrary;
 import org.jspecify.annotations.Nullable;
 
-/** System calls on processes, in the manner of {@link Libc}. */
+/** System calls on processes, written like those of {@link Libc}. */
 public final class Processes {
     public static final int SIGKILL = 9;
 

@@ -4,7 +4,7 @@ import com.sun.jna.Native;
 import com.sun.jna.NativeLibrary;
 import java.lang.ref.Reference;
 
-/** System calls on sockets that junixsocket has not, and what belongs to them, in the manner of {@link Libc}. */
+/** System calls on sockets that junixsocket does not offer, written like those of {@link Libc}. */
 final class Sockets {
     static final int SOL_SOCKET = 1;
     private static final int SO_PEERPIDFD = 77;
@@ -12,7 +12,7 @@ final class Sockets {
 
     private Sockets() {}
 
-    /** {@code getsockopt(sockfd, SOL_SOCKET, SO_PEERPIDFD, ...)}: a new descriptor. */
+    /** {@code getsockopt(sockfd, SOL_SOCKET, SO_PEERPIDFD, ...)}: returns a new descriptor of the peer's process. */
     static int peerPidfd(int socket) throws ErrnoException {
         NativeBuffer value = NativeBuffer.allocate(8);
         value.buffer().putInt(4, 4);

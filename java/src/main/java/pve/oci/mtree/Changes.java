@@ -10,7 +10,7 @@ import pve.oci.text.Text;
 
 /** What differs between a tree and its record: all are counted, the first are listed. */
 public final class Changes {
-    /** So many are listed. */
+    /** Most changes that are listed; the rest is only counted. */
     public static final int MAXIMUM_LISTED = 10_000;
 
     private final PathSet kept;
@@ -73,7 +73,7 @@ public final class Changes {
         }
     }
 
-    /** Without a record: only what the host may have written is of interest. */
+    /** Notes an entry if there is no record: only files that the host may have written matter. */
     void unknown(TreeEntry entry) {
         String path = PathSet.text(entry.path());
         if (Expected.of(path) == Expected.HOST && !kept.covers(path) && hostFiles.size() < MAXIMUM_LISTED) {

@@ -3,7 +3,7 @@ package pve.oci.mtree;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
-/** Changes that a container has without anybody's doing, or whose keeping is somebody else's business. */
+/** Changes that nobody has made on purpose, or that Proxmox VE takes care of. */
 enum Expected {
     /** Proxmox VE or LXC wrote it for this container; an update keeps it. */
     HOST(

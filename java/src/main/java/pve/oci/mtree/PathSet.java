@@ -14,7 +14,7 @@ public final class PathSet {
 
     private final TreeSet<String> paths = new TreeSet<>();
 
-    /** A path below another one of the set is left out: the outer one covers it. */
+    /** A path below another path of the set is not kept: the outer one covers it. */
     public PathSet(Collection<String> paths) {
         for (String path : paths) {
             this.paths.add(path + "/");

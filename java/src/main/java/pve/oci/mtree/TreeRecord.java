@@ -20,8 +20,8 @@ import pve.oci.rootfs.Steps;
 import pve.oci.rootfs.TreeRemoval;
 
 /**
- * The file that says what an image made of a root file system: written from the finished tree, by one walk, so that it
- * says what is there and not what was meant to be.
+ * The file that records what an image made. It is written by one walk over the finished tree, so it holds what is
+ * there, not what was intended.
  */
 public final class TreeRecord {
     /** Of the file, in the root directory. */

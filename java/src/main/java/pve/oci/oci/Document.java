@@ -36,7 +36,7 @@ final class Document {
         }
     }
 
-    /** An object that stands in something else than an object. */
+    /** Wraps an object that is a member of something other than an object, such as a list. */
     static Document of(Map<String, @Nullable Object> members, String pointer) {
         return new Document(members, pointer);
     }
@@ -81,7 +81,7 @@ final class Document {
         return true;
     }
 
-    /** ASCII only, as Unicode's cases make equal what Go's decoder tells apart. */
+    /** ASCII only: by Unicode's rules some keys would be equal that Go's decoder tells apart. */
     private static char lowerCase(char c) {
         return c >= 'A' && c <= 'Z' ? (char) (c + ('a' - 'A')) : c;
     }

@@ -64,7 +64,7 @@ public final class AttributeRestore {
             }
             metadata.setTime(fd, times);
         } catch (ErrnoException e) {
-            // not ours to open or change, so it was not changed; or no longer there
+            // we may not open or change it, so it was not changed; or it is no longer there
             if (!PASSED_OVER.contains(e.errno())) {
                 throw e;
             }

@@ -31,7 +31,7 @@ public final class Directory implements AutoCloseable {
         this.inheritsAcl = inheritsAcl;
     }
 
-    /** Open until the directory is forgotten or another entry is looked up. */
+    /** The open directory. It may be closed when the cache forgets it, or when another entry is looked up. */
     public Fd fd() {
         return fd;
     }
@@ -55,14 +55,14 @@ public final class Directory implements AutoCloseable {
     }
 
     /**
-     * New entries take over its group: it has the set-group-ID bit, or a group of its own on a file system that may be
-     * mounted with "grpid". So the owner of a new entry has to be set whatever it is.
+     * Whether new entries take over its group: it has the set-group-ID bit, or its own group on a file system that may
+     * be mounted with "grpid". Then the owner of every new entry has to be set.
      */
     public boolean inheritsGroup() {
         return inheritsGroup;
     }
 
-    /** New entries take over its default ACL, so that mode and ACL of a new entry have to be set too. */
+    /** Whether new entries take over its default ACL. Then mode and ACL of every new entry have to be set. */
     public boolean inheritsAcl() {
         return inheritsAcl;
     }
@@ -71,7 +71,7 @@ public final class Directory implements AutoCloseable {
         return fd.number();
     }
 
-    /** Something of a new entry depends on this directory. */
+    /** Whether anything of a new entry comes from this directory. */
     public boolean inherits() {
         return inheritsGroup || inheritsAcl;
     }

@@ -75,18 +75,18 @@ final class DirectoryCache implements AutoCloseable {
         last = directory;
     }
 
-    /** A symbolic link was removed: what was reached through any may be elsewhere now. */
+    /** To be called when a symbolic link was removed: paths through links may lead elsewhere now. */
     void forgetLinks() {
         forgetsLinks = true;
     }
 
-    /** A directory was removed, or entries below it; this is its path without symbolic links. */
+    /** To be called when a directory, or entries below it, were removed. The path is the one without symbolic links. */
     void forgetTree(byte[] path) {
         forgetsLinks = true;
         forgottenTrees.add(path);
     }
 
-    /** What is known of the directory by any path has changed. */
+    /** To be called when attributes of the directory have changed: forgets it under every path. */
     void forgetAliases(Directory directory) {
         if (forgottenAliases != null) {
             forget();

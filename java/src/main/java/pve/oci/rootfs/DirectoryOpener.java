@@ -46,15 +46,15 @@ final class DirectoryOpener {
         return new Fd(Libc.openat2(from.number(), address, openHow.address()));
     }
 
-    /** What has to be known of an open directory; closes it when that cannot be read. */
+    /** Reads the attributes of an open directory. Closes it if they cannot be read. */
     Directory describe(Fd fd, byte[] path, LinkUse use) throws IOException {
         try {
             status.read(fd.number());
             if (layerEntries.isClosed(status.mountId())) {
                 throw ProtectedEntryException.onClosedVolume(path);
             }
-            // new files have root's group unless the directory hands on another: by its set-group-ID bit, or on a file
-            // system that is mounted with "grpid" always
+            // new files get root's group unless the directory passes its own on: by its set-group-ID bit, or always on
+            // a file system that is mounted with "grpid"
             boolean inheritsGroup = (status.mode() & Libc.S_ISGID) != 0 || status.gid() != 0;
             return new Directory(
                     fd, status, path, use, inheritsGroup, extended.has(fd, ExtendedAttributes.ACL_DEFAULT));

@@ -47,7 +47,7 @@ final class DirectoryResolver implements AutoCloseable {
         root = opener.describe(root.fd(), new byte[0], LinkUse.NONE);
     }
 
-    /** The root directory has other attributes now, by whatever path it is reached. */
+    /** To be called when the root directory's attributes have changed. */
     void rootChanged(boolean inheritsGroup, boolean inheritsAcl) throws IOException {
         root = new Directory(
                 root.fd(), status.read(root.number()), root.path(), LinkUse.NONE, inheritsGroup, inheritsAcl);

@@ -27,14 +27,14 @@ public final class ExistingEntries {
     /** The mounts of the directories found. */
     private final Set<Long> foundMounts = new HashSet<>();
 
-    /** Those of them of which not all was listed. */
+    /** Those of these mounts that were not listed completely. */
     private final Set<Long> closedMounts = new HashSet<>();
 
     boolean containsKey(long key) {
         return keys.contains(key);
     }
 
-    /** The error for an image's entry that would replace what has this path. */
+    /** The error for an image's entry that would replace the existing entry at this path. */
     ProtectedEntryException refusal(byte[] path) {
         String text = new String(path, StandardCharsets.ISO_8859_1);
         for (String mountPoint : mountPoints) {

@@ -20,7 +20,7 @@ record ExistingEntry(
         boolean isDirectory,
         boolean isClosed,
         @Nullable Attributes attributes) {
-    /** What an image's entry for a directory replaces. */
+    /** The attributes of a directory that an image's entry for it would replace. */
     record Attributes(FileMetadata metadata, Map<String, String> extended) {
         static Attributes of(FileStatus status, Map<String, String> extended) {
             FileMetadata metadata = new FileMetadata(

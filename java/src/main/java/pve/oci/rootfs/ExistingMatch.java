@@ -10,7 +10,10 @@ import pve.oci.linux.ErrnoException;
 import pve.oci.linux.Fd;
 import pve.oci.linux.FileStatus;
 
-/** Finds again, by path, what another process has found below a root; what is another kind of file now is not it. */
+/**
+ * Finds again, by path, the entries that another process has found below a root. An entry that is another type of file
+ * now does not count as found.
+ */
 final class ExistingMatch {
     private final ExistingEntries existing;
     private final PathOpener opener = new PathOpener();

@@ -30,7 +30,7 @@ final class LayerEntries implements TreeRemoval.Survivors {
         this.extended = extended;
     }
 
-    /** What the layer before made belongs to a lower layer from now on. */
+    /** Begins a layer. What was made so far belongs to lower layers from now on. */
     void begin(boolean isBaseLayer, boolean mixesWhiteouts) {
         isBase = isBaseLayer;
         made.clear();
@@ -66,7 +66,7 @@ final class LayerEntries implements TreeRemoval.Survivors {
         }
     }
 
-    /** A device that is left out removes this entry, and nothing takes its place. */
+    /** Notes that this entry was removed for a device that is left out, so nothing takes its place. */
     void removedForDevice(Directory parent, EntryPath path) {
         if (made.contains(EntryKeys.key(parent, path))) {
             order.removedOwnEntry();
@@ -94,7 +94,10 @@ final class LayerEntries implements TreeRemoval.Survivors {
         order.whiteoutUsed(directory.linkUse(), made);
     }
 
-    /** One of the links that led to the directory is the layer's own, or gives way to an entry of the layer. */
+    /**
+     * Whether one of the links that led to the directory is the layer's own, or will be replaced by an entry of the
+     * layer.
+     */
     boolean isViaOwnLink(Directory directory) {
         LinkUse use = directory.linkUse();
         return use.hasLinkOf(made) || use.hasLinkOf(toBeReplaced);
@@ -119,8 +122,8 @@ final class LayerEntries implements TreeRemoval.Survivors {
     }
 
     /**
-     * A directory of a lower layer is gone, but holds entries of the layer: what stays is a directory as it would have
-     * been made for them.
+     * A whiteout removes a directory of a lower layer that holds entries of this layer. It stays, with the attributes
+     * of a directory that is made for its entries.
      */
     @Override
     public void keptForChildren(Fd parent, byte[] bytes) throws ErrnoException {

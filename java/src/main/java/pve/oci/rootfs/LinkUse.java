@@ -1,6 +1,8 @@
 package pve.oci.rootfs;
 
-/** What the path to a directory depended on besides real directories, as {@link EntryKeys}. */
+/**
+ * The symbolic links on the path to a directory, and the directories that their ".." led out of, as {@link EntryKeys}.
+ */
 final class LinkUse {
     static final LinkUse NONE = new LinkUse(new long[0], new long[0]);
 

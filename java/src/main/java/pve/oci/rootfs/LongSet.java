@@ -4,8 +4,8 @@ import java.nio.LongBuffer;
 import pve.oci.linux.NativeBuffer;
 
 /**
- * A set of 64-bit hashes that only grows, in native memory: 16 bytes a member at the most, so that the bookkeeping of a
- * layer of a million entries does not weigh on the heap.
+ * A set of 64-bit hashes that only grows. It lies in native memory, at most 16 bytes for a member, so that a layer with
+ * a million entries does not need heap for it.
  */
 final class LongSet {
     private static final int INITIAL_CAPACITY = 1 << 10;

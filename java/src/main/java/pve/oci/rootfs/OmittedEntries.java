@@ -13,13 +13,13 @@ import org.jspecify.annotations.Nullable;
  * path leads there, until something else takes the name.
  */
 final class OmittedEntries {
-    /** More devices than any image has; a link to one beyond is an error, as one to nothing. */
+    /** More devices than any image has. Those beyond are not remembered, so a hard link to one is an error. */
     private static final int MAXIMUM = 10_000;
 
     /** By the key of the directory: keys of entries, with the number of the layer that has the device. */
     private final Map<Long, Map<Long, Integer>> places = new HashMap<>();
 
-    /** Where there is no directory for it: the path as the image has it. */
+    /** Devices whose directory was not made: the path as the image has it. */
     private final Set<String> paths = new HashSet<>();
 
     private int count;
@@ -50,7 +50,7 @@ final class OmittedEntries {
                 || paths.contains(text(path));
     }
 
-    /** Something else has taken the name. */
+    /** To be called when something else has taken the name. */
     void replace(Directory parent, EntryPath path) {
         if (count > 0) {
             replace(parent, EntryKeys.key(parent, path));
@@ -71,7 +71,7 @@ final class OmittedEntries {
         }
     }
 
-    /** A whiteout is for the name: a device of a lower layer is gone. */
+    /** To be called when a whiteout removes the name: a device of a lower layer is gone. */
     void whiteOut(Directory parent, byte[] name) {
         Map<Long, Integer> names = count == 0 ? null : places.get(directoryKey(parent));
         long key = EntryKeys.key(parent, name);
@@ -101,7 +101,7 @@ final class OmittedEntries {
         }
     }
 
-    /** The directory is gone, with all that it had; another one may get its inode number. */
+    /** To be called when the directory was removed: another one may get its inode number. */
     void removeDirectory(long device, long inode) {
         Map<Long, Integer> names = count == 0 ? null : places.remove(EntryKeys.key(device, inode));
         if (names != null) {

@@ -21,7 +21,7 @@ public final class PathList {
     }
 
     /**
-     * Adds a path. One that is too long for a system call was reached through links, and is passed over.
+     * Adds a path. One that is too long for a system call must have been reached through links; it is not added.
      *
      * @param of up to four numbers
      */

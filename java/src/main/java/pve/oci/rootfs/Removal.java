@@ -9,8 +9,8 @@ import pve.oci.linux.FileStatus;
 import pve.oci.linux.Libc;
 
 /**
- * Removes entries: what stands where the layer makes an entry of its own, and what whiteouts are for. What was there
- * before the extraction is never removed. Open directories that are concerned are forgotten.
+ * Removes entries: those in the way of an entry of the layer, and those that whiteouts are for. What was there before
+ * the extraction is never removed. The cache of open directories is told of every removal.
  */
 final class Removal {
     private final ExistingEntries existing;
@@ -31,7 +31,7 @@ final class Removal {
         lowerRemoval = new TreeRemoval(layerEntries, steps);
     }
 
-    /** A tree that an entry of the layer replaces: all of it goes. */
+    /** For a tree that an entry of the layer replaces: all of it is removed. */
     private final class Replaced implements TreeRemoval.Survivors {
         @Override
         public boolean survives(long device, long inode, byte[] bytes) throws IOException {

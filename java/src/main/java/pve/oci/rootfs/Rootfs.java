@@ -18,7 +18,8 @@ import pve.oci.linux.Timespec;
  */
 public final class Rootfs implements AutoCloseable {
     /**
-     * What was given. Kept open: closing the descriptor of a detached mount dissolves it, other volumes below included.
+     * The descriptor that was passed. It is kept open, because closing the descriptor of a detached mount unmounts it
+     * with all volumes below.
      */
     private final Fd mount;
 
@@ -57,7 +58,7 @@ public final class Rootfs implements AutoCloseable {
         whiteouts = new Whiteouts(resolver, layerEntries, removal);
     }
 
-    /** What is refused leaves nothing open: the caller closes the mount, which is its own then. */
+    /** Reads what is there. If the directory is refused, the caller keeps the mount and closes it. */
     private static ExistingEntries readExisting(Fd root, ExistingReader reader) throws IOException {
         try {
             return reader.read(root);
@@ -72,7 +73,7 @@ public final class Rootfs implements AutoCloseable {
         return new Rootfs(root, reopen(root), steps, fd -> ExistingMatch.ofJson(fd, existing));
     }
 
-    /** A mount's descriptor is one of O_PATH, which says nothing of attributes. */
+    /** Opens the mount for reading: its own descriptor is O_PATH, by which attributes cannot be read. */
     private static Fd reopen(Fd root) throws ErrnoException {
         return CString.lend(".", self -> Fd.openDirectory(root, self));
     }
@@ -82,7 +83,7 @@ public final class Rootfs implements AutoCloseable {
     }
 
     /**
-     * What the layer before made is a lower layer's from now on.
+     * Begins a layer. What was made so far belongs to lower layers from now on.
      *
      * @param mixesWhiteouts whiteouts come between the layer's entries, as they stand in it
      */
@@ -200,7 +201,7 @@ public final class Rootfs implements AutoCloseable {
         Directory directory =
                 new Directory(fd, status, parent.pathOf(path.name()), parent.linkUse(), inheritsGroup, hasDefaultAcl);
         if (!isNew) {
-            // it may be open by other paths too, described as it was
+            // the cache may have it under other paths too, with its old attributes
             cache.forgetAliases(directory);
         }
         if (!existing.isClosed(status.mountId())) {
@@ -341,7 +342,7 @@ public final class Rootfs implements AutoCloseable {
         Libc.utimensat(parent.number(), nameOf(path), time, Libc.AT_SYMLINK_NOFOLLOW);
     }
 
-    /** A device, or a hard link to one, is left out: what had its name goes, and its place is remembered. */
+    /** Leaves out a device or a hard link to one: removes what has its name, and remembers its place. */
     public void omit(EntryPath path) throws IOException {
         Directory parent = findParent(path);
         if (parent != null && typeOf(parent, path) != 0) {
@@ -351,7 +352,7 @@ public final class Rootfs implements AutoCloseable {
         layerEntries.omitted().add(parent, path);
     }
 
-    /** The entry that would be there was left out. */
+    /** Whether the entry that would be here was left out. */
     public boolean isOmitted(@Nullable Directory parent, EntryPath path) {
         boolean isOmitted = layerEntries.omitted().contains(parent, path);
         if (isOmitted && parent != null) {

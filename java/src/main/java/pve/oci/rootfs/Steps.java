@@ -24,12 +24,12 @@ public final class Steps {
         left = maximum;
     }
 
-    /** Counts on, but ends nothing: what a job has made is taken back whatever it takes. */
+    /** Still counts, but no longer throws: taking back what a job has made must not fail because of the limit. */
     public Steps withoutLimit() {
         return new Steps(Long.MAX_VALUE, done);
     }
 
-    /** The job begins anew, and may take as many steps again. */
+    /** Starts from zero for a second attempt of the job. */
     void begin() {
         left = maximum;
     }

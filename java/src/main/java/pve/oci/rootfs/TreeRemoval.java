@@ -16,7 +16,8 @@ import pve.oci.linux.Libc;
 /**
  * Removes what is below a directory, except what is to stay. However deep and wide the tree is, one descriptor is open
  * and the memory is bounded. The walk returns through "..", and checks that this is the directory it came from. So it
- * cannot leave the tree even if somebody moved a directory meanwhile; but nobody does: the container does not run yet.
+ * cannot leave the tree even if somebody moves a directory meanwhile. Normally nobody does, because the container does
+ * not run.
  */
 public final class TreeRemoval {
     /** Decides what stays; a directory that holds something that stays, stays too. */
@@ -31,17 +32,20 @@ public final class TreeRemoval {
             return false;
         }
 
-        /** What does not stay of the directory's entries is gone. */
+        /** Called when the entries of a directory have been removed, except for those that stay. */
         default void emptied(long device, long inode) throws IOException {}
     }
 
     private static final byte[] PARENT = {'.', '.'};
     private static final int SEEK_SET = 0;
 
-    /** So many names of subdirectories are collected at least, before those found so far are seen to. */
+    /** At least this many names of subdirectories are collected before the first of them is entered. */
     private static final int LEAST_PENDING = 16;
 
-    /** Of all directories on the way together: a directory may have millions of subdirectories, at every depth. */
+    /**
+     * Most memory for names collected on all levels together: a directory may have millions of subdirectories, at every
+     * depth.
+     */
     private static final int MOST_PENDING_BYTES = 1 << 20;
 
     private final DirectoryReader reader = new DirectoryReader();
@@ -248,7 +252,7 @@ public final class TreeRemoval {
         names.clear();
     }
 
-    /** False when something in it stays. */
+    /** Removes an empty directory; false when something in it stays. */
     private boolean removeDirectory(Fd parent, byte[] target) throws IOException {
         try {
             Libc.unlinkat(parent.number(), name.set(target), Libc.AT_REMOVEDIR);

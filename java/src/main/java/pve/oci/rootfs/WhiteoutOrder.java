@@ -23,7 +23,7 @@ final class WhiteoutOrder {
     /** Symbolic links were removed or replaced. */
     private boolean hasRemovedLinks;
 
-    /** What the layer's entries have made cannot be told by their paths any more. */
+    /** Paths no longer tell what the layer's entries have made. */
     private boolean hasLostWay;
 
     void begin(boolean watches) {
@@ -74,8 +74,8 @@ final class WhiteoutOrder {
     }
 
     /**
-     * A whiteout removes nothing if the layer has an entry of its own for a link on the way. Which place an entry has
-     * in the lower layers' tree cannot be told any more when links are gone.
+     * Throws if a whiteout's path goes through links while links are gone. A whiteout removes nothing if the layer has
+     * its own entry for a link on the way; without the removed links nobody can tell.
      */
     private void checkLinks() throws WhiteoutOrderException {
         if (hasFollowedLinks && hasRemovedLinks) {
@@ -112,7 +112,7 @@ final class WhiteoutOrder {
         return !gone.isEmpty();
     }
 
-    /** A whiteout comes. */
+    /** To be called before each whiteout. */
     void beginWhiteout() throws WhiteoutOrderException {
         if (hasLostWay) {
             throw new WhiteoutOrderException();

@@ -48,9 +48,7 @@ public final class Whiteouts {
         }
     }
 
-    /**
-     * The way to the directory must not depend on a link that went, which only those do that lead through its place.
-     */
+    /** Checks that the path to the directory does not lead through the place of a link that was removed. */
     private void checkWay(@Nullable Directory parent, EntryPath path) throws IOException {
         if (!layerEntries.order().hasLostLinks()) {
             return;
@@ -98,7 +96,7 @@ public final class Whiteouts {
                 layerEntries.markToBeReplaced(EntryKeys.key(parent, path));
             }
         } catch (ErrnoException e) {
-            // the entry will fail by itself when it is made
+            // making the entry will report the error
         }
     }
 

@@ -44,7 +44,7 @@ record ArchiveFile(Fd fd, String name, boolean isDirectory, FileIdentity identit
         }
     }
 
-    /** It is opened anew, for reading: who passes it must have been able to read by it. */
+    /** The file is opened again for reading, so the descriptor that was passed must have been open for reading too. */
     private static void requireReadable(Fd passed) throws VarlinkException {
         try {
             int flags = Libc.statusFlags(passed.number());

@@ -14,9 +14,10 @@ final class AwaitedWorker {
     private AwaitedWorker() {}
 
     /**
-     * The worker when it is there.
+     * Returns the worker once it has been started.
      *
-     * @param waiting looks again and again whether it is still wanted; what it throws ends the waiting and the worker
+     * @param waiting is asked again and again whether the worker is still wanted; if it throws, the waiting and the
+     *     worker end
      */
     static Worker await(CompletableFuture<Worker> starting, JobSlots.Waiting waiting) throws VarlinkException {
         boolean isTaken = false;

@@ -13,11 +13,12 @@ import pve.oci.varlink.ServerCall;
 import pve.oci.varlink.VarlinkException;
 
 /**
- * After a job that failed: a fresh worker, which has seen nothing of the image, removes what the job's worker has made.
- * That one's word that it has done so counts for nothing.
+ * Cleans up after a failed job: a fresh worker, which has seen nothing of the image, removes what the job's worker has
+ * made. If that worker says that it has cleaned up itself, it is not believed.
  *
- * <p>A client that is there is told every few seconds that this goes on. One that is gone altogether ends it: somebody
- * is about to unmount the root directory, and nothing may hold it. So does who cancels the job once more.
+ * <p>A client that is still there hears every few seconds that this goes on. If the client is gone, cleaning ends:
+ * somebody may be about to unmount the root directory, and nothing may hold it. Cancelling the job once more ends it
+ * too.
  */
 final class Cleaning {
     private static final long SIGN_OF_LIFE_MILLIS = 2_000;
@@ -40,7 +41,7 @@ final class Cleaning {
         this.maps = maps;
     }
 
-    /** Returns when it is done, or has failed, which is logged. */
+    /** Cleans up. A failure is logged. */
     void run(RootDirectory root) {
         if (method == ImageMethod.COMPARE || isUnread()) {
             return;
@@ -80,7 +81,7 @@ final class Cleaning {
         });
     }
 
-    /** The last progress once more: a client waits for as long as it hears something. */
+    /** Sends the last progress again: a client waits for as long as it hears something. */
     private void giveSignOfLife() {
         boolean isDue = System.nanoTime() - saidNanos >= TimeUnit.MILLISECONDS.toNanos(SIGN_OF_LIFE_MILLIS);
         if (isDue && call.wantsMore() && method.hasProgress()) {

@@ -7,8 +7,8 @@ import java.util.stream.Collectors;
 import pve.oci.varlink.VarlinkException;
 
 /**
- * An ID map of a container's user namespace, checked: writing uid_map as root passes by /etc/subuid, so what the kernel
- * would not refuse is refused here.
+ * An ID map of a container's user namespace that has been checked. When root writes uid_map the kernel does not look at
+ * /etc/subuid, so that check is made here.
  *
  * @param ranges in the caller's order; empty: no user namespace
  */

@@ -5,7 +5,7 @@ package pve.oci.service;
  *
  * @param inside first ID in the user namespace
  * @param outside first ID on the host
- * @param count how many IDs follow on each other
+ * @param count how many consecutive IDs
  */
 public record IdMapRange(long inside, long outside, long count) {
     @Override

@@ -4,7 +4,8 @@ import java.util.List;
 import pve.oci.varlink.VarlinkException;
 
 /**
- * The two ID maps of a user namespace; both are empty for a privileged container. Workers are kept by them.
+ * The two ID maps of a user namespace; both are empty for a privileged container. The pool keeps spare workers for each
+ * pair.
  *
  * @param onlyReads for jobs that write nothing: the worker has no capability, and no system call that changes a file
  */

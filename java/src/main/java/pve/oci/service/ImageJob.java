@@ -7,10 +7,10 @@ import pve.oci.varlink.ServerCall;
 import pve.oci.varlink.VarlinkException;
 
 /**
- * One job from its start to the moment before its reply: opens what it works on, waits for its turn and its worker,
- * hears the worker out, and leaves nothing behind: no process, no descriptor, after a failure no file. A worker that
- * has done its job has closed everything before it said so; it is killed before the reply, and {@link #close} waits
- * until it is gone. Any other worker is gone before.
+ * One job from its start to the moment before its reply. It opens archive and root directory, waits for its turn and
+ * its worker, and reads the worker's messages. It leaves no process and no descriptor behind, and after a failure no
+ * file. A worker that has done its job has closed everything before it said so; it is killed before the reply, and
+ * {@link #close} waits until it is gone. Any other worker is gone before.
  */
 final class ImageJob implements AutoCloseable {
 
@@ -58,12 +58,12 @@ final class ImageJob implements AutoCloseable {
         }
     }
 
-    /** Whether a worker was started for these maps: then one more may be wanted soon. */
+    /** Whether the job has used a worker: then another one may be wanted soon. */
     boolean hasTakenWorker() {
         return hasTakenWorker;
     }
 
-    /** On every way out that is not success the root directory is given back as it was. */
+    /** Extracts. After any failure the root directory is as it was before. */
     private WorkerReplies.Reply extract(@Nullable ArchiveFile archive, RootDirectory root) throws VarlinkException {
         boolean isDone = false;
         try {

@@ -36,7 +36,10 @@ enum ImageMethod {
         return method;
     }
 
-    /** Fields that are optional only because replies with progress have not got them yet. */
+    /**
+     * Fields that the last reply must have. In the interface they are optional, because replies with progress lack
+     * them.
+     */
     List<String> requiredInReply() {
         return switch (this) {
             case DETECT, INSPECT, APPLY -> List.of();

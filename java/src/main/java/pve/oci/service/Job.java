@@ -59,12 +59,12 @@ final class Job {
         changed.run();
     }
 
-    /** From the last reply; the last progress may be of a moment before. */
+    /** Takes the final numbers from the last reply: the last progress may be a moment older. */
     synchronized void setResult(Map<String, @Nullable Object> reply) {
         result = reply.get("result") instanceof Map<?, ?> map ? map : progress;
     }
 
-    /** A number of the result, or of the progress as long as there is none; null when the job has not got it. */
+    /** A counter from the result or, before there is one, from the progress; null if the job has no such counter. */
     synchronized @Nullable Object counter(String name) {
         Object value = result != null ? result.get(name) : progress.get(name);
         return value instanceof Number number && number.longValue() > 0 ? value : null;
@@ -84,7 +84,7 @@ final class Job {
         return job;
     }
 
-    /** Ends the job with that error, unless it is being ended already: its worker dies at once. */
+    /** Ends the job with that error and kills its worker at once; does nothing if the job is ending already. */
     synchronized void cancel(VarlinkException reason) {
         if (cancellation == null) {
             cancellation = reason;
@@ -94,7 +94,7 @@ final class Job {
         }
     }
 
-    /** The same for somebody who asks by hand, and who by asking again ends the cleaning up too. */
+    /** The same for CancelJob. A second call also ends the cleaning up. */
     synchronized void cancelOrStopCleaning(VarlinkException reason) {
         if (isCleaning) {
             isCleaningStopped = true;

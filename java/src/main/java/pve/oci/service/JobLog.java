@@ -11,13 +11,13 @@ import org.slf4j.spi.LoggingEventBuilder;
 import pve.oci.text.Text;
 
 /**
- * The one line that the log has of every job, of {@code key=value} words. The words are fields of the event as well,
- * with the same keys.
+ * Writes one log line for each job, made of {@code key=value} words. The words are fields of the event as well, with
+ * the same keys.
  */
 final class JobLog {
     private static final Logger LOG = LoggerFactory.getLogger(JobLog.class);
 
-    /** Anything else is a job that failed, and is found by {@code journalctl -p warning}. */
+    /** Outcomes that are no failure. All others are logged as warnings, so {@code journalctl -p warning} finds them. */
     private static final Set<String> EXPECTED = Set.of("ok", "Cancelled", "ClientGone", "ShuttingDown");
 
     private JobLog() {}

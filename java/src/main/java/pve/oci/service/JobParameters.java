@@ -3,7 +3,7 @@ package pve.oci.service;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
-/** The parameters of every method that works on an image; a method that has not all of them never sees the rest. */
+/** The parameters of every method that works on an image; those that a method lacks stay null. */
 record JobParameters(
         @Nullable String archivePath,
         @Nullable Long archiveFileDescriptor,

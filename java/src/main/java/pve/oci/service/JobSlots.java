@@ -18,7 +18,7 @@ import pve.oci.varlink.VarlinkException;
 final class JobSlots {
     private static final long LOOK_NANOS = 20_000_000;
 
-    /** What a job that waits has to look at now and then. */
+    /** What a waiting job checks now and then. */
     interface Waiting {
         void look() throws VarlinkException;
     }
@@ -96,7 +96,7 @@ final class JobSlots {
         return true;
     }
 
-    /** Who waits and may run now. */
+    /** The next waiting job that may run now; null if there is none. */
     private @Nullable Turn next() {
         if (running >= maximumRunning) {
             return null;

@@ -8,7 +8,7 @@ import org.jspecify.annotations.Nullable;
 import pve.oci.linux.PeerCredentials;
 import pve.oci.varlink.VarlinkException;
 
-/** The jobs of the moment, in the order of their start. */
+/** The jobs that run or wait, in the order of their start. */
 final class JobTable {
     private final Map<String, Job> jobs = new LinkedHashMap<>();
     private long nextId = 1;
@@ -34,7 +34,7 @@ final class JobTable {
         version++;
     }
 
-    /** Another number after every change. */
+    /** A number that changes with every change of a job. */
     synchronized long version() {
         return version;
     }

@@ -35,7 +35,7 @@ public final class Metrics {
                 .increment();
     }
 
-    /** A value that is looked up when it is asked for. */
+    /** Adds a gauge, whose value is read when a client asks for it. */
     public void gauge(String name, @Nullable String unit, LongSupplier value) {
         gauges.put(new Name(name, unit, "", ""), value);
     }

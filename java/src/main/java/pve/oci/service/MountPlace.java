@@ -21,7 +21,7 @@ import pve.oci.linux.FileStatus;
 record MountPlace(String device, String path) {
     private static final Pattern ESCAPE = Pattern.compile("\\\\([0-7]{3})");
 
-    /** Null where it cannot be told: the directory, or its mount, cannot be reached any more. */
+    /** Null if it cannot be found out, because the directory or its mount can no longer be reached. */
     static @Nullable MountPlace of(Fd directory) throws ErrnoException {
         String mount = new FileStatus().read(directory.number()).mountId() + " ";
         String name = new String(OpenFiles.nameOf(directory), StandardCharsets.ISO_8859_1);

@@ -44,7 +44,7 @@ public final class OciService {
                         Map.entry("GetMetrics", this::getMetrics)));
     }
 
-    /** For jobs that begin after it. */
+    /** Sets the settings for jobs that begin from now on. */
     public void reload(ServiceSettings settings) {
         JobContext old = context;
         old.slots().setMaximum(settings.maximumRunningJobs(), settings.maximumQueuedJobs());
@@ -56,7 +56,7 @@ public final class OciService {
         jobs.shutDown(timeoutMillis);
     }
 
-    /** Who may not do this is told so before anything is done for the call: no worker, no map, no job. */
+    /** Refuses peers that may not do this before anything is done for the call. */
     private void runJob(ServerCall call) throws VarlinkException, IOException {
         JobParameters bound = Parameters.bind(call, JobParameters.class);
         ImageMethod method = ImageMethod.ofName(call.method().substring(OciErrors.PREFIX.length()));
@@ -79,7 +79,7 @@ public final class OciService {
         }
     }
 
-    /** When the client gets the reply, the job is none any more, and slot and worker are free for others. */
+    /** Before the client gets the reply, the job has left the table, and its slot and worker are free for others. */
     private void runJob(ServerCall call, Job job, ImageJob image) throws VarlinkException, IOException {
         long started = System.nanoTime();
         String outcome = "internal error";

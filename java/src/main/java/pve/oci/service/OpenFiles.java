@@ -28,7 +28,10 @@ final class OpenFiles {
         }
     }
 
-    /** Opens the path for O_PATH: nothing happens to devices and FIFOs. Only root's paths of our own mounts. */
+    /**
+     * Opens the path with O_PATH, which has no effect on devices and FIFOs. Only root may name paths, and only in the
+     * daemon's own mount namespace.
+     */
     static Fd path(ServerCall call, String parameter, String path, int flags) throws VarlinkException {
         PeerRules.requireRoot(call.peer(), parameter);
         if (!path.startsWith("/") || path.indexOf('\0') >= 0) {

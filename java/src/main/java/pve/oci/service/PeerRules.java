@@ -10,7 +10,10 @@ import pve.oci.linux.Poll;
 import pve.oci.varlink.Peer;
 import pve.oci.varlink.VarlinkException;
 
-/** What a peer may ask for: a root daemon that opens paths for others does what they may not. */
+/**
+ * Which peers may call what. The daemon runs as root, so opening a path for others would let them reach files that they
+ * may not open.
+ */
 final class PeerRules {
     private PeerRules() {}
 
@@ -47,7 +50,7 @@ final class PeerRules {
         }
     }
 
-    /** Then its number may have been another's already when /proc was read. */
+    /** Whether the peer's process has ended. Then /proc may have been read for another process with the same number. */
     private static boolean hasExited(@Nullable Fd pidfd) {
         try {
             // pidfd_open(2): it can be read from when the process has ended

@@ -11,8 +11,8 @@ import pve.oci.linux.Libc;
 import pve.oci.varlink.VarlinkException;
 
 /**
- * The root directories of the jobs of the moment. No two of them are the same directory, and none is above another:
- * otherwise a job that fails would take back what another one is making.
+ * The root directories of all current jobs. No two of them are the same directory, and none is above another: otherwise
+ * a job that fails would take back what another one is making.
  */
 final class RootClaims {
     private static final CString PARENT = CString.of("..");

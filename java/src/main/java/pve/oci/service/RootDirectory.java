@@ -21,8 +21,8 @@ import pve.oci.varlink.ServerCall;
 import pve.oci.varlink.VarlinkException;
 
 /**
- * The directory that becomes a container's root. Workers get it as a detached mount: of a bare descriptor a worker
- * could walk out by {@code ..}.
+ * The directory that becomes a container's root. Workers get it as a detached mount: with a plain descriptor a worker
+ * could leave the directory by {@code ..}.
  *
  * <p>What stands in it is recorded here, before any worker has it: a worker that an image has taken over would say what
  * suits the image. The record is what a fresh worker cleans up by after a failure, and what {@link #restore} gives
@@ -128,7 +128,7 @@ final class RootDirectory implements AutoCloseable {
      */
     void giveTo(IdMaps maps) throws VarlinkException {
         if (existing == null) {
-            // it is the container's already; whose is not, must not become it by an update
+            // it must be the container's already: an update must not give it a directory that is not
             return;
         }
         int uid = (int) maps.uid().mappedRoot();
@@ -143,7 +143,10 @@ final class RootDirectory implements AutoCloseable {
         }
     }
 
-    /** After a failure: owner, mode, times and extended attributes, ACLs among them, are what they were. */
+    /**
+     * Gives the directory back after a failure: owner, mode, times and extended attributes (also ACLs) become what they
+     * were.
+     */
     void restore() {
         if (existing == null) {
             return;
@@ -151,7 +154,7 @@ final class RootDirectory implements AutoCloseable {
         try {
             AttributeRestore.restore(existing, tree);
         } catch (IOException e) {
-            // the failure that is being answered is what the client has to know
+            // the client has to hear of the job's failure, not of this one
             LOG.warn("root directory not given back root={} reason=\"{}\"", Text.clean(name), e.getMessage());
         }
     }

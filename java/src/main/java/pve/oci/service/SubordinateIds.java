@@ -27,8 +27,8 @@ public final class SubordinateIds {
     }
 
     /**
-     * Where the file has no line for root, or there is no file, root has what it has on every Proxmox VE host,
-     * {@code 100000:65536}. Lines that make no sense are passed over, as by newuidmap(1).
+     * If there is no file, or no line for root in it, root has the range of every Proxmox VE host, {@code
+     * 100000:65536}. Malformed lines are ignored, as by newuidmap(1).
      */
     public static SubordinateIds ofFile(Path file) {
         List<SubordinateRange> ranges = new ArrayList<>();

@@ -14,7 +14,9 @@ public final class Worker implements AutoCloseable {
      */
     public static final int MAXIMUM_FRAME_SIZE = 13 << 20;
 
-    /** A process that SIGKILL does not end within that time waits for a device; it is told of, not waited for. */
+    /**
+     * A process that SIGKILL does not end within this time waits for a device. This is logged, and nobody waits longer.
+     */
     private static final long GONE_MILLIS = 10_000;
 
     private static final Logger LOG = LoggerFactory.getLogger(Worker.class);
@@ -43,8 +45,8 @@ public final class Worker implements AutoCloseable {
     }
 
     /**
-     * Kills the worker and waits until nothing of it is left: then it holds nothing open any more. That its socket has
-     * ended says that the last copy of its descriptors is being closed, that its process is gone that they are closed.
+     * Kills the worker and waits until nothing of it is left: then it holds nothing open any more. When its socket has
+     * ended, its descriptors are being closed; when its process is gone, they are closed.
      */
     @Override
     public void close() {
@@ -68,7 +70,7 @@ public final class Worker implements AutoCloseable {
     private void awaitEnd() throws IOException {
         long deadline = System.nanoTime() + GONE_MILLIS * 1_000_000;
         while (!channel.hasEnded() && System.nanoTime() < deadline) {
-            // what it still had to say is of no use
+            // whatever it still sends is dropped
             Frame late = channel.receive(GONE_MILLIS);
             if (late != null) {
                 late.close();

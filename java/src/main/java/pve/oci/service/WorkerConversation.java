@@ -15,21 +15,27 @@ import pve.oci.varlink.VarlinkException;
 
 /** One request to a worker, and everything that it answers until its last reply. */
 public final class WorkerConversation {
-    /** A request and two descriptors fit into any socket's buffer; a worker that does not take them is not alive. */
+    /**
+     * How long sending a request may take. It fits into any socket's buffer, so a worker that does not take it is
+     * stuck.
+     */
     private static final long SEND_MILLIS = 5_000;
 
     /** How long a new worker may take until it is ready. */
     public static final long START_MILLIS = 30_000;
 
-    /** How often the client is looked for while the worker always has something to say. */
+    /** How often to check whether the client is still there while the worker keeps sending. */
     private static final long CHECK_NANOS = 50_000_000;
 
-    /** A worker says something ten times a second, and may fall behind; one that says much more is not ours. */
+    /**
+     * Our worker sends about ten events a second, and may catch up after a delay. One that sends far more has been
+     * taken over.
+     */
     private static final int EVENTS_PER_SECOND = 100;
 
     private static final int FIRST_EVENTS = 500;
 
-    /** Who hears of it while it goes on. */
+    /** Gets the events of a conversation. */
     public interface Listener {
         /** Waits until the descriptor can be read. */
         default ServerCall.Readiness await(int fd, long timeoutMillis) throws IOException {
@@ -67,7 +73,7 @@ public final class WorkerConversation {
         this.hangMillis = hangMillis;
     }
 
-    /** What a new worker says first has to be the event that it is ready. */
+    /** Checks that the first frame of a new worker is the event that it is ready. */
     public static void requireReady(Frame frame) throws IOException {
         try {
             if (!WorkerReplies.isReady(frame.json())) {
@@ -94,7 +100,7 @@ public final class WorkerConversation {
             worker.channel().send(Json.write(call), request.descriptors(), SEND_MILLIS);
             return listen(worker, reply, listener);
         } catch (OutOfMemoryError e) {
-            // the frame is garbage now; a worker that says so much is the one that has to go
+            // the frame can be collected now; the worker that sent it is ended
             throw OciErrors.workerFailed("worker's reply takes more memory than there is");
         } catch (IOException e) {
             throw OciErrors.workerFailed("connection to the worker: " + Text.clean(String.valueOf(e.getMessage())));
@@ -170,7 +176,7 @@ public final class WorkerConversation {
     }
 
     private static VarlinkException died(Worker worker) {
-        // its end is told by its socket a moment before its process can be waited for
+        // its socket ends a moment before its process can be waited for
         worker.process().awaitGone(1_000);
         WorkerExit exit = worker.process().exit();
         return OciErrors.workerFailed("worker " + exit.describe(), exit.status(), exit.signal());

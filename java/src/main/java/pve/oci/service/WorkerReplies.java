@@ -18,17 +18,19 @@ import pve.oci.varlink.VarlinkException;
 
 /**
  * Reads what workers send. A worker has parsed an image that may be anybody's, so every frame is held against the
- * definitions of io.pve.oci.worker (events) and io.pve.oci (last replies and errors), and no text passes into errors
- * and the log that is not one clean line.
+ * definitions of io.pve.oci.worker (events) and io.pve.oci (last replies and errors), and every text for errors and the
+ * log is made one clean line.
  *
- * <p>A last reply is passed on to the client as the bytes that it is. The configuration in it is checked to be JSON but
- * never made into objects: of those, a few large configurations would fill the daemon's heap.
+ * <p>The bytes of a last reply go to the client unchanged. The configuration in it is checked to be JSON but not turned
+ * into objects: those of a few large configurations would fill the daemon's heap.
  */
 final class WorkerReplies {
     private static final int MAXIMUM_DEPTH = 80;
     private static final int MAXIMUM_VALUES = 200_000;
 
-    /** What is made of a frame, beside the frame itself, in a heap of 38 MiB. */
+    /**
+     * Memory for the objects made of one frame, besides the frame itself. The daemon's heap is 35 MiB (bin/pve-ocid).
+     */
     private static final long MAXIMUM_MEMORY = 12 << 20;
 
     private static final Set<String> NOT_KEPT = Set.of("config", "rawConfig");
@@ -39,7 +41,7 @@ final class WorkerReplies {
     /** A message of a worker. */
     sealed interface Message {}
 
-    /** One that others follow. */
+    /** An event, which other messages follow. */
     record Event(
             @Nullable Map<String, @Nullable Object> progress,
             @Nullable LogLine log) implements Message {}
@@ -140,7 +142,7 @@ final class WorkerReplies {
         return frame.get("parameters") instanceof Map<?, ?> map ? Json.asObject(map) : new LinkedHashMap<>();
     }
 
-    /** A frame that is passed on must not have members that say something to the client's protocol. */
+    /** A frame is passed on to the client, so it must not have members that mean something in the client's protocol. */
     private static void requireMember(String name, @Nullable Object value, boolean continues) throws VarlinkException {
         boolean isKnown = switch (name) {
             case "parameters" -> value instanceof Map<?, ?>;

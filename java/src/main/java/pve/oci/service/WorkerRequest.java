@@ -53,7 +53,7 @@ public record WorkerRequest(String method, Map<String, @Nullable Object> paramet
             case COMPARE -> request.parameters.put("keep", orEmpty(parameters.keep()));
             case APPLY -> request.parameters.put("step", parameters.step());
             default -> {
-                // they have an archive only
+                // these methods have only an archive
             }
         }
         return request;
@@ -67,7 +67,7 @@ public record WorkerRequest(String method, Map<String, @Nullable Object> paramet
         return list == null ? List.of() : list;
     }
 
-    /** For a spare worker, on an image of our own. */
+    /** The request that warms up a spare worker, with a built-in image. */
     public static WorkerRequest ofWarmUp(Fd archive, Fd root, IdMaps maps) {
         WorkerRequest request = of(ImageMethod.EXTRACT);
         request.addArchive(archive, "warm-up");
@@ -79,7 +79,7 @@ public record WorkerRequest(String method, Map<String, @Nullable Object> paramet
         return request;
     }
 
-    /** To remove what another worker has made. */
+    /** The request to remove what another worker has made. */
     static WorkerRequest ofClean(RootDirectory root) {
         WorkerRequest request =
                 new WorkerRequest(PREFIX + "CleanRootDirectory", new LinkedHashMap<>(), new ArrayList<>());
@@ -88,7 +88,7 @@ public record WorkerRequest(String method, Map<String, @Nullable Object> paramet
         return request;
     }
 
-    /** To take back an update that a worker has begun. */
+    /** The request to take back an update that a worker has begun. */
     static WorkerRequest ofAbandon(RootDirectory root) {
         WorkerRequest request = of(ImageMethod.APPLY);
         request.addRoot(root.tree());
@@ -122,7 +122,7 @@ public record WorkerRequest(String method, Map<String, @Nullable Object> paramet
         return ranges;
     }
 
-    /** The limits of the client and those of the daemon; of what both limit, the smaller. */
+    /** The limits of the client and of the daemon. If both limit the same thing, the smaller one counts. */
     private static Map<String, @Nullable Object> limits(@Nullable ExtractOptions client, Map<String, Long> daemon) {
         Map<String, @Nullable Object> limits = new LinkedHashMap<>(daemon);
         if (client != null) {

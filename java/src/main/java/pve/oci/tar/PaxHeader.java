@@ -159,7 +159,7 @@ final class PaxHeader {
         }
     }
 
-    // any whole number: the entry that has it is named by who finds no place for it in the ID map
+    // any whole number is accepted here; whoever maps it reports the ones outside the ID map, with the entry's name
     private long id(PaxKeyword keyword, int start, int end) throws TarFormatException {
         long value = Decimal.parse(records, start, end);
         if (value == Decimal.MALFORMED) {

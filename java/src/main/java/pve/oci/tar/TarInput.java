@@ -127,8 +127,8 @@ final class TarInput {
     }
 
     /**
-     * Skips what fills the last block of a content up. An archive without end blocks may end before it: nothing of an
-     * entry is lost then.
+     * Skips the padding after an entry's content. An archive without end blocks may end before it; nothing of the entry
+     * is lost then.
      */
     void skipPadding(long size) throws IOException {
         int padding = (int) -size & (BLOCK_SIZE - 1);

@@ -139,7 +139,7 @@ public final class TarReader {
         return true;
     }
 
-    // One zero block alone at the end is common. Entries behind one would be read by some and not by others.
+    // A single zero block at the end is common. Entries after it would be read by some programs and not by others.
     private void checkEndBlock() throws IOException {
         header.read(input);
         if (!header.isZero()) {
@@ -147,7 +147,7 @@ public final class TarReader {
         }
     }
 
-    // false when the header is none of an extension
+    // returns false if the header is not an extension header
     private boolean readExtension() throws IOException {
         switch (header.typeflag()) {
             case 'L' -> readLongName(longName);
@@ -214,7 +214,7 @@ public final class TarReader {
             throw new TarFormatException(firstHeader, "sparse file that is no regular file");
         }
         if (byName && contentSize > 0) {
-            // v7 has no other mark of a directory; readers disagree on whether a content is skipped
+            // in v7 only the slash marks a directory; readers disagree on whether content after it is skipped
             throw new TarFormatException(header.offset(), "directory, by the slash after its name, with a content");
         }
         entry.contentOffset = input.offset();
@@ -325,10 +325,7 @@ public final class TarReader {
         return fileOffset;
     }
 
-    /**
-     * Reads on to the end of the source: what follows the last entry is no part of the rootfs, but of the layer's diff
-     * ID.
-     */
+    /** Reads on to the end of the source. What follows the last entry is not extracted, but belongs to the diff ID. */
     public void finish() throws IOException {
         ended = true;
         contentLeft = 0;

@@ -30,9 +30,7 @@ public final class Text {
 
     private Text() {}
 
-    /**
-     * Text of others within a message or a log line. Text that is clean stays as it is, so cleaning twice is harmless.
-     */
+    /** Cleans foreign text for a message or a log line. Clean text does not change, so cleaning twice is harmless. */
     public static String clean(String unsafe) {
         int end = Math.min(unsafe.length(), MAXIMUM_LENGTH);
         if (end < unsafe.length() && Character.isHighSurrogate(unsafe.charAt(end - 1))) {

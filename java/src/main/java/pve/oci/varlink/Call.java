@@ -20,7 +20,7 @@ public record Call(
     private static final int MAXIMUM_DEPTH = 32;
     private static final int MAXIMUM_VALUES = 5_000;
 
-    /** Reads a frame; anything that is not a call is the end of a connection, as there is no reply to it. */
+    /** Reads a frame. If it is not a call, the connection has to end, because there is nothing to reply to. */
     public static Call parse(byte[] json) throws IOException {
         return parse(json, new JsonLimits(MAXIMUM_DEPTH, Math.max(json.length, 1), MAXIMUM_VALUES));
     }

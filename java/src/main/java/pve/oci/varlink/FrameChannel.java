@@ -139,7 +139,9 @@ public final class FrameChannel implements AutoCloseable {
         return true;
     }
 
-    /** How much may be looked at: a frame of the largest size, and one byte more. */
+    /**
+     * Makes room for more bytes of the frame, up to one more than the largest may have; returns how many to peek at.
+     */
     private int makeRoom() {
         int wanted = incomingSize == 0 ? FIRST_READ_SIZE : Math.min(incomingSize, READ_SIZE);
         int size = Math.min(incomingSize + wanted, maximumSize + 1);

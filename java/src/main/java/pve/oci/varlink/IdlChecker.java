@@ -4,7 +4,7 @@ import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
-/** Holds values against the types of an interface: what comes from outside is what the definition says, or refused. */
+/** Checks values from outside against the types of an interface. */
 public final class IdlChecker {
     private final Idl idl;
 

@@ -142,7 +142,7 @@ public final class IdlParser {
         return new IdlType.Reference(name);
     }
 
-    /** White space and comments. Not by a pattern: a worker reads its interface when it starts. */
+    /** Skips white space and comments. It uses no pattern, because every worker reads its interface when it starts. */
     private void skip() {
         boolean isComment = false;
         while (at < text.length() && (isComment || text.charAt(at) == '#' || text.charAt(at) <= ' ')) {

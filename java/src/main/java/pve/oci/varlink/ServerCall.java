@@ -9,8 +9,8 @@ import pve.oci.linux.Fd;
 import pve.oci.linux.Poll;
 
 /**
- * A call that is being answered. A client that does not read cannot hold its handler up: progress is offered, and the
- * last of what could not be sent replaces those before it; only {@link #reply} waits, and not for ever.
+ * A call that is being answered. A client that does not read cannot block its handler: progress is only offered, and a
+ * newer one replaces what could not be sent. Only {@link #reply} waits, up to a limit.
  */
 public final class ServerCall {
     /** What {@link #await} came back for. */

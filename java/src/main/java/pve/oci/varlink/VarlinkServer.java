@@ -14,7 +14,7 @@ public final class VarlinkServer {
     /** Frames of root's are far smaller: the largest holds an image's selector and two ID maps. */
     public static final int MAXIMUM_FRAME_SIZE = 64 << 10;
 
-    /** What others may call has next to no parameters. */
+    /** The methods that others may call have hardly any parameters. */
     private static final int MAXIMUM_STRANGERS_FRAME_SIZE = 4 << 10;
 
     /** How long a client may take for a reply that it has to get. */
@@ -91,7 +91,7 @@ public final class VarlinkServer {
         } catch (VarlinkException e) {
             call.reply(e);
         } catch (RuntimeException e) {
-            // a fault of ours: the client cannot mend it, and its connection is not to be trusted to be in step
+            // a mistake in our program: the connection may be out of step, so it is closed
             LOG.error("call failed method={}", call.method(), e);
             throw new FrameException("internal error in " + call.method());
         }

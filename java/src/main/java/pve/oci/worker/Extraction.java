@@ -26,7 +26,7 @@ final class Extraction {
     private final boolean isStream;
     private final Progress progress;
 
-    /** Reading a layer once: what is done with its entries then. */
+    /** One reading of a layer, and what is done with its entries. */
     private record LayerStep(Layer layer, Pass pass) {}
 
     /** @param isStream the archive can only be read from front to end */
@@ -43,7 +43,7 @@ final class Extraction {
         try {
             return apply(steps(Pass.ALL));
         } catch (WhiteoutOrderException e) {
-            // the files of the first attempt are gone already
+            // the files of the first attempt have been removed already
             List<LayerStep> steps = steps(Pass.WHITEOUTS, Pass.ENTRIES);
             progress.restart(
                     steps.stream().mapToLong(x -> x.layer().descriptor().size()).sum());
@@ -84,7 +84,7 @@ final class Extraction {
     private void apply(List<LayerStep> steps, LayerApplier applier) throws IOException {
         List<Layer> layers = steps.stream().map(LayerStep::layer).toList();
         try (LayerPipeline pipeline = new LayerPipeline(layers, request.limits(), progress, isStream);
-                // closed first: it may still write from the pipeline's memory
+                // closed before the pipeline, because its threads may still write from the pipeline's memory
                 applier) {
             for (LayerStep step : steps) {
                 try {
@@ -97,7 +97,7 @@ final class Extraction {
         }
     }
 
-    /** A layer that is not what its digests say is better called that than malformed, or full of odd entries. */
+    /** If the digest of the failed layer is wrong too, that is the better error: it explains the malformed content. */
     private static IOException preferDigest(ImageException failure, Layer layer, LayerPipeline pipeline) {
         if (failure.error() != ImageError.MALFORMED_ARCHIVE && failure.error() != ImageError.REFUSED_ENTRY) {
             return failure;
@@ -113,7 +113,7 @@ final class Extraction {
         return failure;
     }
 
-    /** The failure itself is what the caller hears of; that something is left is added to it. */
+    /** Undoes the extraction. If that fails too, its exception is added to the first one as suppressed. */
     private void undoAfter(Throwable failure) {
         try {
             rootfs.undo();

@@ -54,8 +54,8 @@ public final class JobRunner {
     }
 
     /**
-     * Whether nothing is counted at the moment: the archive is being opened, which other limits bound, or the disk is
-     * waited for, which has the old and the new tree of an update.
+     * Whether the job works at the moment without counting it: it opens the archive, which other limits bound, or waits
+     * until the disk has written the trees of an update.
      */
     public boolean isUncounted() {
         return switch (request.action()) {
@@ -72,8 +72,8 @@ public final class JobRunner {
     /**
      * Runs the job and closes both descriptors.
      *
-     * @param archive null for {@code CLEAN}
-     * @param root the rootfs, for {@code EXTRACT} and {@code CLEAN}
+     * @param archive null for methods without an archive
+     * @param root the root directory; null for methods without one
      * @return parameters of the interface's reply
      * @throws ImageException every failure, introduced by the archive's name
      */
@@ -143,7 +143,7 @@ public final class JobRunner {
                 reply.put("layoutVersion", version);
             }
         } catch (ImageException e) {
-            // what cannot be read is not an image; what could not be read for another reason is an error
+            // an archive that makes no sense is not an image; any other failure to read it is an error
             if (e.error() != ImageError.MALFORMED_ARCHIVE && e.error() != ImageError.MALFORMED_IMAGE) {
                 throw e;
             }
@@ -218,7 +218,7 @@ public final class JobRunner {
         // everything is made with the mode that the image says
         Libc.umask(0);
         try (Rootfs rootfs = open(root)) {
-            // said before the first byte of the image is read: nothing can have made this process lie yet
+            // sent before the first byte of the image is read, so no image can have taken this process over yet
             listener.accept(Map.of("existing", rootfs.existing().toJson()));
             try (ImageArchive open = ImageArchive.open(archive, request.jsonLimits())) {
                 return extract(open, select(open), rootfs);
@@ -226,7 +226,9 @@ public final class JobRunner {
         }
     }
 
-    /** The image of the job. Its configuration is told of at once: the caller may have no use for such an image. */
+    /**
+     * Chooses the image of the job and sends its configuration at once: the caller may have no use for such an image.
+     */
     private Image select(ImageArchive open) throws IOException {
         Image image = open.images().select(request.selector());
         listener.accept(Map.of("config", config(image)));

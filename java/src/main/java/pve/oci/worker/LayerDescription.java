@@ -34,7 +34,7 @@ final class LayerDescription {
                 json.put("uncompressedSize", size.getAsLong());
             }
         } catch (UnsupportedCompressionException e) {
-            // none of those that the interface has a name for
+            // a compression that the interface has no name for
         }
         return json;
     }

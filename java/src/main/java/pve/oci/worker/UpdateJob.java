@@ -128,7 +128,7 @@ final class UpdateJob {
         }
     }
 
-    /** What is to be compared or updated is a whole tree: a switch that was broken off is taken back. */
+    /** Takes back a switch that was interrupted: only a whole tree can be compared or updated. */
     private void settle() throws IOException {
         if (update.phase() == Phase.SWITCHED) {
             throw new UpdateException(
@@ -179,7 +179,7 @@ final class UpdateJob {
                 "not enough space, inodes or quota for the new image beside the old one: " + e.getMessage());
     }
 
-    /** What a container gets although its image has not got it: the directory of its command and its volumes. */
+    /** Directories that a container gets although its image lacks them: its working directory and its volumes. */
     private static PathSet madeDirectories(Image image) {
         List<String> paths = new ArrayList<>();
         Map<String, @Nullable Object> config = image.config().config();
@@ -217,7 +217,7 @@ final class UpdateJob {
         return changes;
     }
 
-    /** What the layers say of their own sizes; 0 if one does not. */
+    /** Sum of the uncompressed sizes that the layers state; 0 if one of them states none. */
     private static long estimate(Image image) throws IOException {
         long total = 0;
         for (Layer layer : image.layers()) {

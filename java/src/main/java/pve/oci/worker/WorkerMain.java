@@ -36,15 +36,15 @@ public final class WorkerMain {
     private static final int REPORT_INTERVAL_MS = 100;
     private static final int IDLE_REPORTS = 40;
 
-    /** A daemon that takes nothing for so long is stuck, and would not kill this process either. */
+    /** How long the daemon may read nothing. After that it is stuck, and would not kill this process either. */
     private static final long STALL_MS = 3_600_000;
 
-    /** A warmed worker that nobody wants for so long gives back 9 MB, which cost its job 3 ms. */
+    /** After waiting this long a warmed worker gives 9 MB back to the kernel; getting them again costs its job 3 ms. */
     private static final long TIDY_MILLIS = 10_000;
 
     private final FrameChannel channel;
 
-    /** A thread that stays: to begin and end one costs as much as a small image's manifest. */
+    /** One thread for all jobs: starting and ending one takes as long as reading a small image's manifest. */
     private final ScheduledExecutorService reporter = Executors.newSingleThreadScheduledExecutor(task -> {
         Thread thread = new Thread(task, "progress-reporter");
         thread.setDaemon(true);
@@ -61,7 +61,7 @@ public final class WorkerMain {
         new WorkerMain().serve();
     }
 
-    /** Serves so many calls on descriptor 0 without saying first that it is ready. */
+    /** Serves a number of calls on descriptor 0, without sending first that it is ready. */
     public static void serve(int calls) throws IOException {
         WorkerMain worker = new WorkerMain();
         for (int i = 0; i < calls && worker.serveNext(); i++) {
@@ -72,7 +72,7 @@ public final class WorkerMain {
     private void serve() throws IOException {
         sendEvent(Map.of("ready", true));
         while (serveNext()) {
-            // a worker that goes on was only warmed: direct buffers are freed by the collector, and it waits lean
+            // so far the worker was only warmed up; a collection frees the direct buffers before it waits for its job
             System.gc();
             if (Poll.await(0, Poll.POLLIN, TIDY_MILLIS) == 0) {
                 LayerPipeline.giveMemoryBack();
