@@ -2,8 +2,8 @@
  * /.pve.init - the first program of a container made from an OCI image.
  *
  * As process 1 it reads environment, command and ids from /.pve.env (native/init-file.c has the format), becomes the
- * user, and executes the command in its own place, so that the command is process 1. LXC's configuration has neither
- * quoting nor an environment that stays out of hooks on the host; this file has neither need. With arguments, these
+ * user, and executes the command in its own place, so that the command is process 1. LXC's own configuration has no
+ * quoting, and its environment also reaches hooks on the host; with this file neither matters. With arguments, these
  * are the command. In a running container, /.pve.init COMMAND [ARGUMENT...] runs another command in the same
  * environment.
  *
@@ -25,7 +25,7 @@
 #define RECORD_NAME "/dev/.pve.env"
 #define MAX_RECORD_SIZE (512 * 1024)
 
-/* Of an update at work, which the host's pve-oci does while the container is stopped. */
+/* Present while the host's pve-oci updates the container, which is stopped then. */
 #define JOURNAL_NAME "/.pve.oci.update/journal"
 #define PHASE_KEY "\"phase\":\""
 
@@ -100,7 +100,10 @@ static bool is_set_by_lxc(const char *variable)
         || starts_with(variable, "container_ttys=");
 }
 
-/* lxc-attach hands on what the host's shell has. These describe the host's session and are wrong in here. */
+/*
+ * lxc-attach passes the environment of the host's shell on. These variables describe the host's session and are wrong
+ * in the container.
+ */
 static bool is_of_host_session(const char *variable)
 {
     static const char *const names[] = {
@@ -165,7 +168,7 @@ static bool write_string(long fd, const char *text)
 
 /*
  * Leaves the administrator's variables for collect_beside, which cannot tell them from those of the host's shell. Only
- * root may read the file. It is a help, so the container also starts without it.
+ * root may read the file. If it cannot be written, the container starts all the same.
  */
 static void write_record(const char *directory, char **inherited)
 {

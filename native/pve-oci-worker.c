@@ -92,7 +92,7 @@ static void parse_options(int argc, char **argv)
     options.jvm_option_count = (size_t) (argc - optind);
 }
 
-/* Nothing of the caller's goes on: descriptors, environment, signal mask, a SIGCHLD that is ignored. */
+/* Drops what was inherited from the caller: descriptors, environment, signal mask, an ignored SIGCHLD. */
 static void forget_caller(void)
 {
     static char *no_environment[] = {NULL}; /* clearenv() leaves no list at all, which crashes Java */
@@ -136,8 +136,9 @@ int main(int argc, char **argv)
     forget_caller();
 
     /*
-     * A pidfd instead of a parent-death signal: that one comes when the thread that started us ends, and a Java
-     * daemon's threads come and go. No pidfd of process 0, a parent in another pid namespace: then EOF has to do.
+     * The daemon's death is noticed by a pidfd, not by a parent-death signal: that is sent when the thread that started
+     * us ends, and a Java daemon's threads come and go. If the parent is in another pid namespace, getppid() is 0 and
+     * there is no pidfd. Then only the end of the connection tells.
      */
     int daemon = pidfd_open(getppid(), 0);
     if (daemon < 0 && getppid() != 0)

@@ -50,7 +50,7 @@
 
 #define NAMESPACES (CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
 
-/* What a virtual machine needs because it is in here. A caller's options come later, and so may differ. */
+/* Options that a virtual machine needs in this sandbox. The caller's options come after them and can override them. */
 static char *const needed_options[] = {
     "-XX:-UsePerfData",                 /* would be a file in /tmp, which is not there */
     "-XX:-UseContainerSupport",         /* would look for a cgroup's limits in /proc and /sys */
@@ -67,8 +67,9 @@ static char *const needed_options[] = {
 };
 
 /*
- * Libraries that the virtual machine, its natives and our own code ask the loader for later, when no system library
- * directory exists any more: found by their soname among the loaded. Java does without one that is missing, or says so.
+ * Libraries that the virtual machine, its native code and our own code open later, when there is no system library
+ * directory any more. The loader then finds them by their soname among those already loaded. If one is missing, Java
+ * does without it or reports it.
  */
 static void load_libraries(const char *jvm)
 {
@@ -85,14 +86,15 @@ static void load_libraries(const char *jvm)
 
 /*
  * Threads of a worker. The kernel counts by user and user namespace (since Linux 5.14), so where a worker has a user
- * namespace of its own nobody else's processes count, not those of a container with the same ID map either. It needs
- * less than 30. The host's root is not bound by it: for him there is TasksMax of the service.
+ * namespace of its own nobody else's processes count, not those of a container with the same ID map either. A worker
+ * needs fewer than 30. The limit does not bind the host's root, for whom the service's TasksMax counts.
  */
 #define MAX_THREADS 128
 
 /*
- * Were memory to run out, a worker would be the first to go: it has one job, others have many. Inherited by the child,
- * and written before /proc goes out of sight. An ordinary user's process that was root's may not: it has its limits.
+ * If memory runs out, the kernel should kill a worker first: it has one job, other processes have many. The child
+ * inherits the value. It is written here because later there is no /proc. A process of an ordinary user that was root's
+ * before may not write it, and goes on without it: it still has its limits.
  */
 static void volunteer_for_oom(void)
 {
@@ -130,8 +132,9 @@ static void limit_resources(const struct sandbox *sandbox)
 }
 
 /*
- * Keeps these capabilities, where it has them, and no way to get another. The bounding set goes first, because it takes
- * CAP_SETPCAP, which is among what goes. After that no_new_privs makes execve(2) give none, were there an execve.
+ * Keeps only these capabilities, and makes sure that no others can be gained. The bounding set is dropped first,
+ * because that needs CAP_SETPCAP, which is dropped next. no_new_privs keeps execve(2) from giving any, even if the
+ * filter allowed it.
  */
 static void limit_capabilities(uint64_t keep)
 {
@@ -203,7 +206,7 @@ static const char *run_with_needed_options(const struct jvm_call *call)
     return jvm_run(&completed);
 }
 
-/* The child: takes its ids, gives up the rest, becomes Java. PARENT is a socket whose other end the parent half has. */
+/* The child: takes its ids, gives up all other privileges, and becomes Java. PARENT is a socket to the parent half. */
 static _Noreturn void become_worker(const struct sandbox *sandbox, const char *jvm, int parent)
 {
     uint64_t keep = 1 << CAP_CHOWN | 1 << CAP_DAC_OVERRIDE | 1 << CAP_FOWNER | 1 << CAP_FSETID | 1ULL << CAP_SETFCAP;
@@ -213,8 +216,8 @@ static _Noreturn void become_worker(const struct sandbox *sandbox, const char *j
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
         die("set parent-death signal: %m");
     /*
-     * Else kill(0, ...) of a worker that is the host's root would reach the daemon's process group. It also takes away
-     * the terminal, into which characters could be pushed by TIOCSTI.
+     * Otherwise kill(0, ...) by a worker that is the host's root would reach the daemon's process group. A new session
+     * also has no terminal, into which TIOCSTI could push characters.
      */
     if (setsid() < 0)
         die("make session: %m");
@@ -224,17 +227,17 @@ static _Noreturn void become_worker(const struct sandbox *sandbox, const char *j
         _exit(1); /* the parent half is gone, and said why */
     if (!sandbox->is_plain)
         take_ids(sandbox);
-    /* Not before the namespace is there: what its maker had would be a limit to all of him in it. */
+    /* Only after the user namespace was made: otherwise the maker's limit would count for all its processes in it. */
     if (sandbox->uid_map != NULL || sandbox->keeps_groups)
         lower_limit(RLIMIT_NPROC, "threads", MAX_THREADS);
     limit_capabilities(sandbox->only_reads ? 0 : sandbox->makes_devices ? keep | 1 << CAP_MKNOD : keep);
-    /* Else a process of the same ids, a container's, could look into it by ptrace(2) and /proc. */
+    /* Otherwise a container's process with the same ids could read its memory by ptrace(2) and /proc. */
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
         die("set not dumpable: %m");
 
     /*
-     * The kernel cleared it when the ids changed. Had the parent half died meanwhile, its end of the pair would be
-     * closed, and poll() would say so; a death after this line is a signal again.
+     * The kernel cleared the parent-death signal when the ids changed, so it is set again. If the parent half died in
+     * between, its end of the socket pair is closed, which poll() reports; if it dies later, the signal comes.
      */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
         die("set parent-death signal: %m");
@@ -260,7 +263,7 @@ static int supervise(const struct sandbox *sandbox, pid_t child, int pair, int p
     int status;
     char byte;
 
-    /* A copy of the connection here would hide the worker's death from its owner. */
+    /* If this half kept a copy of the connection, the owner would not notice the worker's death. */
     if (close(STDIN_FILENO) != 0 || close(STDOUT_FILENO) != 0)
         die("close connection: %m");
     if (read(pair, &byte, 1) != 1)

@@ -1,6 +1,6 @@
 /*
- * The worker's seccomp allow-list, as tables. What is missing is missing on purpose: execve, socket, connect, mount
- * and its family, unshare, setns, ptrace, bpf, keyctl, io_uring, open_by_handle_at, perf_event_open, memfd_create.
+ * The worker's seccomp allow-list, as tables. These are left out on purpose: execve, socket, connect, mount and its
+ * family, unshare, setns, ptrace, bpf, keyctl, io_uring, open_by_handle_at, perf_event_open, memfd_create.
  */
 #include "seccomp.h"
 
@@ -66,8 +66,8 @@ static const int always[] = {
     (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
 
 /*
- * Layers are applied with these; the only tree that can be written is the root file system. Who detects, inspects or
- * verifies has none of them: an archive that could not be put on a read-only mount stays as it is all the same.
+ * Applying layers needs these; only the root file system can be written. A worker that detects, inspects or verifies
+ * has none of them, so it cannot change the archive even where that could not be mounted read-only.
  */
 static const int changing[] = {
     SCMP_SYS(mkdir), SCMP_SYS(mkdirat), SCMP_SYS(rmdir), SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(symlinkat),
@@ -149,7 +149,7 @@ static int add_rules(scmp_filter_ctx filter, bool only_reads, bool make_devices)
     for (size_t i = 0; error == 0 && make_devices && i < LENGTH(devices); i++)
         error = allow(filter, SCMP_SYS(mknodat), &devices[i]);
 
-    /* Its flags are in memory, out of the filter's sight; ENOSYS makes the C library fall back to clone. */
+    /* The flags of clone3 are in memory, where the filter cannot read them. After ENOSYS the C library uses clone. */
     if (error == 0)
         error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
     return error;
@@ -162,7 +162,7 @@ int restrict_system_calls(bool only_reads, bool make_devices)
         errno = ENOMEM;
         return -1;
     }
-    /* A binary search instead of a list: the conditional calls run through it each time. */
+    /* The filter is a binary search instead of a list, because every call with a condition runs through it. */
     int error = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
     if (error == 0)
         error = add_rules(filter, only_reads, make_devices);

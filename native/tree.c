@@ -1,6 +1,7 @@
 /*
  * The worker's mount tree: a small tmpfs as root, and in it read-only mounts of the JDK and of what the launcher was
- * told. Mounted by descriptor: the sources are cloned while the host is in sight, and attached when it no longer is.
+ * told. Mounts are made by descriptor: they are cloned while the host's files can be seen, and attached in the new
+ * tree.
  */
 #include "tree.h"
 
@@ -122,7 +123,7 @@ void enter_tree(const char *jvm, const char *const *binds, size_t bind_count)
         die("enter new root: %m");
     if (syscall(SYS_pivot_root, ".", ".") != 0)
         die("pivot root: %m");
-    /* The old root lies on top of the new one now, and goes with all that is below it. */
+    /* The old root now lies on top of the new one; unmounting it removes all that is below it. */
     if (umount2(".", MNT_DETACH) != 0)
         die("unmount old root: %m");
     if (chdir("/") != 0)

@@ -1,6 +1,6 @@
 /*
- * The child of a Perl process, from the fork to the sandbox: it gives up what it has of Perl's, signal handlers,
- * environment, descriptors. It shares nothing with its parent any more but the memory's content.
+ * The child of a Perl process, from the fork to the sandbox. It gives up what it has from Perl: signal handlers,
+ * environment and descriptors. After that it has only a copy of its parent's memory.
  */
 #include "bridge.h"
 
@@ -21,7 +21,10 @@
 /* Descriptors 0 to 2 and this one go on. */
 #define OWNER 3
 
-/* Blocked they stay, from before the fork; without handlers not even a mistake could run one. */
+/*
+ * Signals stay blocked, as they were before the fork. The handlers are removed too, in case one is unblocked by
+ * mistake.
+ */
 static void forget_handlers(void)
 {
     for (int number = 1; number < NSIG; number++)
@@ -56,7 +59,7 @@ static void write_file(const char *path, const char *text)
         die("close %s: %m", path);
 }
 
-/* An ordinary user becomes root of a namespace that knows nobody else. False where the host does not let him. */
+/* Makes an ordinary user root of a user namespace that maps nobody else. False if the host does not allow it. */
 static bool enter_own_namespace(void)
 {
     char map[64];
@@ -89,12 +92,12 @@ static _Noreturn void become_parent_half(const struct bridge *bridge)
     umask(022); /* of the tree's directories */
     if (bridge->needs_namespace && enter_own_namespace())
         sandbox.keeps_groups = true;
-    /* The sandbox makes a namespace of its own; this is the question whether it may. */
+    /* Only tests whether a mount namespace may be made; the sandbox makes its own. */
     if (unshare(CLONE_NEWNS) != 0) {
         if (errno != EPERM)
             die("unshare mount namespace: %m");
         sandbox.is_plain = true;
-        /* Who may not mount may not write a map either; an extraction is refused by that, reading is not. */
+        /* A process that may not mount may not write a map either. So an extraction fails later; reading does not. */
         if (sandbox.only_reads)
             sandbox.uid_map = sandbox.gid_map = NULL;
     }

@@ -54,7 +54,7 @@ my $SELECTOR_FIELDS = {
 # Of each pair of path and descriptor, the field that takes the path.
 my $PATH_FIELDS = { archive => 'archivePath', rootDirectory => 'rootDirectory' };
 
-# Obsolete: what the functions die with has the same fields. Stays for one release.
+# Obsolete: the errors themselves have the same fields. Stays for one release.
 sub last_error() {
     my $error = PVE::OCI::Error::last() // return;
     return { $error->%* };
@@ -83,8 +83,9 @@ my sub is_daemon_expected ($socket) {
     return defined($ENV{PVE_OCI_SOCKET}) || -e $socket || -e $DAEMON_PROGRAM;
 }
 
-# When the daemon cannot be reached: by the embedded engine, if it may be used and is there. Nobody
-# shall believe the daemon was used who has one, so it is said before.
+# Called when the daemon cannot be reached. Uses the embedded engine if that is allowed and there is
+# one. Where a daemon is expected the fallback is announced, so that nobody believes the daemon was
+# used.
 my sub call_without_daemon ($error, $method, $parameters, $options, $call_options) {
     my $give_up = sub ($reason) {
         PVE::OCI::Error->throw(
@@ -108,9 +109,9 @@ my sub call_without_daemon ($error, $method, $parameters, $options, $call_option
     return call_embedded($method, $parameters, $options, $call_options);
 }
 
-# Calls one of the methods that work on an image: by the daemon when it can be reached from the
-# initial user namespace and the caller is root, by the embedded engine otherwise: the daemon reads
-# images for root only. Who names a socket wants the daemon.
+# Calls one of the methods that work on an image. The daemon reads images for root only, so it is
+# called if the caller is root in the initial user namespace and the daemon can be reached;
+# otherwise the embedded engine is used. A caller who names a socket wants the daemon.
 my sub call_for_image ($method, $parameters, $options, $call_options) {
     my $mode = $options->{mode} // (defined($options->{socket}) ? 'daemon' : '');
     invalid("mode is neither 'daemon' nor 'embedded': '$mode'")

@@ -94,7 +94,7 @@ my sub progress_printer ($announce) {
 my sub extract ($archive_path, $rootdir, $conf, $id_map, $bwlimit) {
     my $arch = $conf->{arch} // host_architecture();
     my $platform = $ARCHITECTURES->{$arch} // die "no OCI images for architecture '$arch'\n";
-    # said once the engine has found an image: what is none is left to the original function
+    # printed once the engine has found an image; other archives are left to the original function
     my $count = 0;
     my $announce = sub { print "extracting OCI image '$archive_path'\n" if !$count++ };
     # NOTE: values of $unsafe_config are untrusted, only control characters were looked for
@@ -108,7 +108,7 @@ my sub extract ($archive_path, $rootdir, $conf, $id_map, $bwlimit) {
                 bwlimit => $bwlimit,
                 variant => $platform->{variant},
                 progress => progress_printer($announce),
-                # what cannot be started is refused before minutes are spent on its layers
+                # an image that cannot be started is refused before its layers take minutes
                 on_config => sub ($early) { PVE::LXC::OCI::ImageConfig::check($conf, $early) },
                 record => 1,
                 daemon_only => 1, # unless the settings allow the embedded engine

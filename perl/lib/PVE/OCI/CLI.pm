@@ -26,7 +26,7 @@ my sub usage_line ($verb) {
     return PVE::OCI::CLI::Help::usage_line($verb);
 }
 
-# Text of an image goes to a terminal only as one clean line.
+# Text from an image is printed to a terminal only as one clean line.
 my sub report ($where, $message) {
     my $line = PVE::OCI::Text::one_line($message);
     print STDERR 'pve-oci: ', (defined($where) ? PVE::OCI::Text::clean($where) . ': ' : ''),
@@ -180,8 +180,8 @@ my sub opened_archive ($verb, $name) {
     );
 }
 
-# What an extraction that failed has left in ROOTFS, so that nobody has to look: the daemon may have
-# died, or may not have been waited for.
+# Tells the user what a failed extraction has left in ROOTFS: the daemon may have died, or the user
+# may not have waited for it.
 my sub report_leftovers ($verb, $rootdir, $before, $error) {
     my $found = PVE::OCI::Leftovers::find($rootdir, $before);
     report(
@@ -293,8 +293,8 @@ my sub dispatch ($name, $arguments, $given) {
     return run_verb($verb, $arguments, $given);
 }
 
-# The first signal cancels the job, and what it made is removed. Those that come with it are the
-# same request. A later one ends the waiting for that: PVE::OCI::Varlink tells so.
+# The first signal cancels the job, and what it made is removed. Signals within a moment of it count
+# as the same request. A later one ends the waiting for the removal, see PVE::OCI::Varlink.
 my sub handle_signal ($name) {
     return if $is_ending;
     if ($interrupt) {

@@ -1,9 +1,9 @@
 package PVE::OCI::Embedded;
 
-# Calls of io.pve.oci without a daemon: this process does what the daemon does around a worker,
-# opens archive and rootfs, checks ID maps, listens to the engine, kills it, takes back what it
-# made, in the daemon's words; PVE::OCI::JVM starts the engine, for each call anew. Parses nothing
-# of an image.
+# Calls of io.pve.oci without a daemon. This process does what the daemon does for a worker: it
+# opens archive and rootfs, checks ID maps, reads the engine's replies, kills it, and cleans up
+# after a failure, with the daemon's error messages. PVE::OCI::JVM starts a new engine for each
+# call. Nothing here parses any part of an image.
 
 use v5.36;
 
@@ -25,7 +25,7 @@ use PVE::OCI::Varlink;
 use PVE::OCI::WorkerReplies;
 use PVE::OCI::WorkerRequest;
 
-# How long the engine may be silent, in seconds, as a worker of the daemon.
+# How long the engine may be silent, in seconds; the daemon has the same limit for workers.
 our $PATIENCE = 60;
 
 my $MAX_LOG_SIZE = 64 * 1024;
@@ -35,11 +35,11 @@ my $MAX_LOG_LINES = 1000;
 my $MAX_VALUES = 200_000;
 my $MAX_JSON_VALUES = 200_000;
 
-# How long the end of an engine may take, in seconds. It was killed; only the kernel keeps it, in a
-# call.
+# How long a killed engine may take to end, in seconds. Only a system call that does not return can
+# delay it.
 our $END_PATIENCE = 10;
 
-# By their numbers, those of signal(7) without the real-time ones.
+# Names of signals by number, without the real-time ones.
 my @SIGNALS = (split(/ /, $Config{sig_name}))[0 .. 31];
 
 my sub fail (@arguments) { PVE::OCI::EngineFiles::fail(@arguments) }
@@ -81,7 +81,7 @@ my sub complete_settings ($settings, $is_extracting, $maps) {
             )
         : (),
         makes_devices => $is_extracting && !$maps->{is_own} && !$has_map ? 1 : 0,
-        # whoever only reads is root of a user namespace of its own, in which he has no capability
+        # an engine that only reads is root of its own user namespace, and has no capability in it
         only_reads => $is_extracting ? 0 : 1,
         needs_namespace => $> != 0 || !$is_extracting && $maps->{is_own} ? 1 : 0,
         keeps_groups => PVE::OCI::IdMap::is_setgroups_denied(),
@@ -94,7 +94,7 @@ my sub start_engine ($settings) {
     pipe(my $log, my $log_writer) or die "cannot make a pipe: $!\n";
     socketpair(my $owner, my $owner_writer, AF_UNIX, SOCK_STREAM, PF_UNSPEC)
         or die "cannot make a socket pair: $!\n";
-    # what does not fit is lost; a full pipe must not stop anybody
+    # lines that do not fit are lost; a full pipe must not block the engine
     for my $handle ($log, $log_writer) {
         fcntl($handle, F_SETFL, O_NONBLOCK) or die "cannot set a pipe to non-blocking: $!\n";
     }
@@ -106,10 +106,11 @@ my sub start_engine ($settings) {
     return { pid => $pid, connection => $connection, owner => $owner_writer, log => $log };
 }
 
-# Ends the engine, if it has not ended; returns how, and what it wrote to standard error. When this
-# returns, nothing of it is left. Signals are blocked.
+# Ends the engine if it still runs. Returns its exit status and what it wrote to standard error.
+# When this returns, none of its processes is left. Signals are blocked.
 my sub end_engine ($engine) {
-    # a byte, not only the end: a process that the caller has forked meanwhile may hold it open
+    # a byte is sent too, because a process that the caller has forked meanwhile may hold the socket
+    # open
     send($engine->{owner}, 'x', MSG_NOSIGNAL);
     close($engine->{owner});
     local $?;
@@ -129,7 +130,8 @@ my sub end_engine ($engine) {
     return ($status, \@lines);
 }
 
-# "was killed by SIGKILL", as the daemon says it; and why, when the engine said so.
+# Dies with the reason why there was no answer, in the daemon's words: "was killed by SIGKILL", and
+# the engine's last line if it wrote one.
 my sub fail_without_answer ($error, $status, $lines) {
     my $last = PVE::OCI::Error::caught($error) // die $error; # the caller's own exception
     fail('WorkerFailed', $last->{message}) if $last->{name} eq 'Silence';
@@ -154,9 +156,9 @@ my sub fail_without_answer ($error, $status, $lines) {
     );
 }
 
-# One engine from its start to its end. The request is { method, parameters, handles }. Returns the
-# reply, or dies. $state->{mask} is the signal
-# mask to listen with; signals are blocked before and after.
+# Runs one engine from its start to its end. The request is { method, parameters, handles }. Returns
+# the reply, or dies. $state->{mask} is the signal mask while waiting for replies; signals are
+# blocked before and after.
 my sub hold ($settings, $request, $on_reply, $state) {
     my $engine;
     my $reply = eval {
@@ -189,7 +191,8 @@ my sub hold ($settings, $request, $on_reply, $state) {
     fail_without_answer($error, $status, $lines);
 }
 
-# Another engine removes what one has left, or takes an update back, with signals blocked.
+# Starts another engine to remove what the first one left, or to take an update back. Signals are
+# blocked.
 my sub clean ($settings, $request) {
     eval { hold($settings, $request, undef, {}); 1 }
         or warn "pve-oci: root directory not cleaned: $@";
@@ -198,11 +201,11 @@ my sub clean ($settings, $request) {
 
 my sub run ($settings, $request, $root, $on_reply) {
     my $state = { mask => PVE::OCI::JVM::block_signals() };
-    # a reaper, or none, would take the engine's exit status away
+    # a caller's handler, or IGNORE, would take the engine's exit status away
     local $SIG{CHLD} = 'DEFAULT';
     my ($existing, $log_lines) = (undef, 0);
     my $listen = sub ($reply) {
-        # the first counts: it was sent before anything was made
+        # only the first one counts: it was sent before anything was made
         $existing //= $reply->{existing};
         if ($reply->{log} && $log_lines++ < $MAX_LOG_LINES) {
             warn 'pve-oci: ' . PVE::OCI::Text::one_line($reply->{log}->{message}) . "\n";
@@ -212,7 +215,7 @@ my sub run ($settings, $request, $root, $on_reply) {
     my $reply = eval { hold($settings, $request, $listen, $state) };
     my $error = $@;
     if (!defined($reply) && $root) {
-        # whatever the engine said: an image may have taken it over
+        # whatever the engine replied, because an image may have taken it over
         if ($root->{before}) {
             clean($settings, PVE::OCI::WorkerRequest::clean($root, $existing)) if $existing;
             PVE::OCI::RootDirectory::restore($root->{handle}, $root->{before});

@@ -32,7 +32,7 @@ my sub system_error ($what, $path, $operation, $message = "$what: $operation") {
     );
 }
 
-# As the daemon says it: service.OciErrors.
+# The same message as in the daemon: service.OciErrors.
 my sub cannot_open ($name, $path) {
     system_error($name, $path, 'openat', "cannot open $name");
 }
@@ -76,8 +76,8 @@ my sub require_readable ($handle) {
 
 # The file or directory on a read-only mount of its own. A handle for reading would not be enough:
 # chmod and its like need none that is for writing. A file is opened through the mount, so position,
-# flags and locks are not the caller's. Who may not mount has no rights to lose: the engine runs as
-# himself.
+# flags and locks are not the caller's. A caller who may not mount passes the handle itself: the
+# engine then runs with his own rights.
 my sub read_only ($handle, $name, $is_directory) {
     my $mount = clone_mount($handle, $name, 1);
     return $mount if $is_directory;

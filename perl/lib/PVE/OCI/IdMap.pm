@@ -13,15 +13,15 @@ my $MAXIMUM_RANGES = 340;
 
 our %SUBORDINATE_FILE = (uidMap => '/etc/subuid', gidMap => '/etc/subgid');
 
-# What root has on every Proxmox VE host, where its file says nothing.
+# Root's range on every Proxmox VE host, used if the file has no line for root.
 my $USUAL = [100000, 65536];
 
-# The maps of an engine that only reads: any that has not got the host's root will do.
+# The map for an engine that only reads: any map without the host's root will do.
 sub of_reading() {
     return [{ inside => 0, outside => $USUAL->[0], count => $USUAL->[1] }];
 }
 
-# Not by join: numbers that were once used as strings become strings in JSON.
+# Not by join, which would turn the numbers into strings in JSON.
 my sub text_of ($range) { return sprintf('%d %d %d', $range->@{qw(inside outside count)}); }
 
 my sub invalid ($parameter, $message) {

@@ -17,7 +17,7 @@ our $VERSION = '0.1.0';
 
 our $MINIMUM_VERSION = 17;
 
-# Where Debian has its JDKs; the first that is usable, of each pattern the newest.
+# Where Debian installs JDKs. The first usable one is taken; within a pattern, the newest first.
 our @JVM_PATTERNS = ('/usr/lib/jvm/default-java', '/usr/lib/jvm/java-*-openjdk*', '/usr/lib/jvm/*');
 
 my $MAIN_CLASS = 'pve/oci/embedded/Embedded';
@@ -116,13 +116,13 @@ my sub java_options ($home, $libraries, $version) {
         '-XX:-PrintWarnings', '-Djava.class.path=' . join(':', @jars), "-Dpve.oci.home=$home",
         "-Djna.boot.library.path=$libraries", "-DZstdNativePath=$libraries/libzstd-jni.so",
     );
-    # an archive of another JVM's, or of other jars, is passed over in silence
+    # a class-data archive of another JVM or of other jars is ignored without a message
     push @options, '-Xlog:disable', '-Xlog:all=error,cds*=off:stderr';
     push @options, "-XX:SharedArchiveFile=$home/embedded.jsa" if -e "$home/embedded.jsa";
     # the other way to allow it, --enable-native-access, has half of a class-data archive ignored
     push @options, '--illegal-native-access=allow' if $version >= 24;
     my $more = $ENV{PVE_OCI_JAVA_OPTIONS} // '';
-    # a second thread that compiles delays the start; with C2 there must be one
+    # a second compiler thread delays the start; with C2 there have to be two
     push @options, '-XX:CICompilerCount=1' if $more !~ /TieredStopAtLevel/;
     push @options, map { /\A(-[A-Za-z0-9:+=.,\/_-]+)\z/ } split(/ /, $more);
     return @options;

@@ -54,8 +54,8 @@ sub find ($top, $before) {
     return defined($found) ? $found =~ s{\A/}{}r : undef;
 }
 
-# What look has found, as ExistingEntry of io.pve.oci.worker; what volumes hold is not known, so
-# nothing in them is changed.
+# The entries that look has found, as ExistingEntry of io.pve.oci.worker. Volumes were not listed,
+# so nothing in them is changed.
 my sub existing ($top, $before) {
     my $device = (lstat($top))[0];
     my @entries = map {
@@ -82,8 +82,8 @@ my sub attributes_of ($top, $before) {
     return $attributes;
 }
 
-# Gives them back, from the innermost outwards: what is done in a directory changes its time. An
-# image may have put links on the way, and another directory in the place of one.
+# Restores the attributes, the innermost directory first, because changes in a directory change its
+# time. An image may have put links on the path, or another directory in the place of one.
 my sub give_back ($handle, $before, $attributes) {
     for my $path (sort { length($b) <=> length($a) } keys $attributes->%*) {
         my $directory = PVE::OCI::RootDirectory::open_below($handle, $path =~ s{\A/}{}r) // next;

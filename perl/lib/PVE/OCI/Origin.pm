@@ -45,7 +45,7 @@ sub add_history ($origin, $before) {
     return;
 }
 
-# Of a root file system that was extracted by hand: what diff and update want to know.
+# Writes the origin of a root file system that was extracted by hand, for diff and update.
 sub note ($rootdir, $reply) {
     my @status = stat($rootdir) or die "cannot look at '$rootdir': $!\n";
     my ($uid, $gid) = map { /\A([0-9]+)\z/ } @status[4, 5]; # stat taints what it says

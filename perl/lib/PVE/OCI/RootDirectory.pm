@@ -1,8 +1,8 @@
 package PVE::OCI::RootDirectory;
 
 # What a root directory may hold before an image is extracted into it, for the embedded engine's
-# caller. The daemon and the engine have the same rule, in the same words, in
-# pve.oci.rootfs.ExistingEntries; t/62-root-directory.t holds both to it.
+# caller. The daemon and the engine have the same rule, with the same messages, in
+# pve.oci.rootfs.ExistingWalk; t/62-root-directory.t tests both.
 
 use v5.36;
 
@@ -70,7 +70,8 @@ sub attributes ($handle) {
     };
 }
 
-# Gives an open directory what attributes() returned. What cannot be changed was not changed by us.
+# Gives an open directory what attributes() returned. An attribute that we may not change was not
+# changed by us either.
 sub restore ($handle, $attributes) {
     my $link = '/proc/self/fd/' . fileno($handle);
     my @status = stat($link) or return;

@@ -3,8 +3,8 @@ package PVE::OCI::Rootfs;
 # Reads and writes files in the rootfs of a stopped container from the host.
 #
 # The content of a rootfs is hostile: any name in it may be a symbolic link to somewhere on the
-# host, a fifo that hangs its reader, a directory where a file should be. So everything is done by a
-# forked child that has made rootfs its root directory, and results come back as JSON over a pipe.
+# host, a FIFO that blocks its reader, or a directory where a file should be. So everything is done
+# in a forked child with rootfs as its root directory, and results come back as JSON over a pipe.
 
 use v5.36;
 
@@ -91,7 +91,7 @@ sub run_in ($directory, $code) {
 # The following run inside, as code given to run_in.
 
 # The content of a regular file, undef if there is none. Links are followed if $is_following.
-# O_NONBLOCK and the look before: neither a fifo nor a device must be opened.
+# Neither a FIFO nor a device may be opened: hence O_NONBLOCK, and the check of the type before.
 sub read_file ($path, $max_size, $is_following = 0) {
     my @status = $is_following ? stat($path) : lstat($path);
     return if !@status && ($!{ENOENT} || $!{ENOTDIR} || $!{ELOOP});

@@ -31,7 +31,7 @@ our $LIMITS = {
     'zstd-window-log' => ['count', 10, 31],
 };
 
-# The others that count here.
+# Other settings that are used here.
 my $OTHERS = {
     'allow-any-id-map' => ['flag'],
     'daemon-only' => ['flag'],
@@ -68,8 +68,8 @@ sub keys_of_file () {
     return map { keys $_->%* } $LIMITS, $OTHERS, $IS_OF_DAEMON;
 }
 
-# The settings that the file has, by their keys. What is wrong with one of them is an error: an
-# administrator who wrote a limit wants it kept. There may be no file.
+# The settings that the file has, by their keys. A wrong value is an error: an administrator who
+# sets a limit wants it to be kept. There may be no file.
 sub read_file ($path = $FILE) {
     my $settings = {};
     open(my $handle, '<', $path) or $! == ENOENT ? return $settings : fail("$path: $!");

@@ -6,9 +6,9 @@ package PVE::OCI::Text;
 
 use v5.36;
 
-# What a terminal or a log would act on: controls, DEL, Unicode's format controls (category Cf of
-# Unicode 15, bidirectional ones among them), line and paragraph separators. A list of our own,
-# because Perl and the JDK follow different versions of Unicode.
+# Characters that a terminal or a log would act on: controls, DEL, Unicode's format controls
+# (category Cf of Unicode 15, bidirectional ones among them), line and paragraph separators. A list
+# of our own, because Perl and the JDK follow different versions of Unicode.
 my $HIDDEN = qr/[
     \x{0}-\x{1f}\x{7f}-\x{9f}\x{ad}\x{600}-\x{605}\x{61c}\x{6dd}\x{70f}\x{890}\x{891}\x{8e2}\x{180e}
     \x{200b}-\x{200f}\x{2028}-\x{202e}\x{2060}-\x{206f}\x{feff}\x{fff9}-\x{fffb}\x{110bd}\x{110cd}

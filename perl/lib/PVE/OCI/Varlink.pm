@@ -13,21 +13,22 @@ use Socket qw(MSG_NOSIGNAL PF_UNIX SCM_RIGHTS SHUT_WR SOCK_STREAM SOL_SOCKET);
 
 use PVE::OCI::Error;
 
-# The daemon takes frames of 32 MiB from its workers and passes them on in an envelope of its own.
+# Well above the largest reply. The daemon takes frames of up to 13 MiB from its workers
+# (pve.oci.service.Worker) and passes them on.
 our $MAX_REPLY_SIZE = 33 * 1024 * 1024;
 
-# After a call was aborted, how many seconds of silence from the daemon end the waiting for it.
-# While it removes what the job made it sends progress every few seconds.
+# After a call was aborted we wait for the daemon until it is silent for this many seconds. While it
+# removes what the job made, it sends progress every few seconds.
 our $ABORT_SILENCE = 30;
 
-# For so many seconds after the first signal further ones are the same request: a double ^C, or a
-# SIGINT from timeout(1) to the group and to the process. A later one ends the waiting.
+# Signals within this many seconds of the first one count as the same request: a double ^C, or a
+# SIGINT that timeout(1) sends to the group and to the process. A later one ends the waiting.
 our $SAME_REQUEST = 2;
 
 # How many seconds the daemon may take to accept a connection before descriptors are passed.
 my $ACCEPT_PATIENCE = 20;
 
-# The module JSON would choose the same, and takes longer to load than all the rest.
+# The module JSON makes the same choice, but takes longer to load than everything else here.
 my $JSON = eval { require JSON::XS; 'JSON::XS' } // do { require JSON::PP; 'JSON::PP' };
 
 my $READ_SIZE = 64 * 1024;
@@ -76,7 +77,7 @@ sub connect_socket ($path) {
     return make_connection($socket, 'pve-ocid');
 }
 
-# EPIPE is no error yet: the daemon may have answered before it hung up, and reading tells.
+# EPIPE is no error yet: the daemon may have answered before it hung up, so the reply is read first.
 my sub send_all ($connection, $bytes) {
     my $offset = 0;
     while ($offset < length($bytes)) {
@@ -205,7 +206,8 @@ my sub fail_with_reply ($connection, $reply) {
 my sub parse_reply ($connection, $frame) {
     my $invalid =
         sub ($what) { fail('InvalidReply', "connection to $connection->{peer} lost: $what") };
-    # a few bytes of JSON are a hundred of Perl's; no value is shorter than two bytes with its comma
+    # in Perl a value of a few bytes takes a hundred; with its comma a value has at least two bytes
+    # of JSON
     my $limit = $connection->{maximum_values};
     $invalid->("a reply of more than $limit values")
         if $limit
@@ -240,11 +242,11 @@ my sub drain ($connection) {
     return 0;
 }
 
-# Says that nothing more will come, which cancels the job, and waits until the daemon has hung up:
-# it does so when it has removed what the job made, so whoever aborted may unmount right after.
-# Returns how the waiting ended, undef if as it should. A signal handler that dies here has died
-# before, for the signal that aborted the call, so its exception is known and nothing is lost with
-# this one.
+# Ends our side of the connection, which cancels the job, and waits until the daemon hangs up. The
+# daemon does so when it has removed what the job made, so the caller can unmount right after.
+# Returns undef, or why we no longer wait. An exception of a signal handler is dropped here: the
+# handler has died before, for the signal that aborted the call, and that exception is the one that
+# the caller gets.
 my sub hang_up ($connection) {
     require Time::HiRes;
     my $start = Time::HiRes::time();

@@ -1,8 +1,8 @@
 package PVE::LXC::OCI::Archive;
 
-# Can a file be an image archive? Told from the names in it, by Perl alone: templates of the usual
-# kind must not need pve-ocid, nor be read as a whole. Whether it is an image the engine says. The
-# one answer that must not be given is "no" for an image: it would be unpacked as a root file
+# Decides whether a file can be an image archive, by the names in it and by Perl alone: ordinary
+# templates must not need pve-ocid, nor be read as a whole. Whether it really is an image, the
+# engine decides. An image must never get the answer "no": it would be unpacked as a root file
 # system.
 
 use v5.36;
@@ -117,9 +117,9 @@ my sub next_name ($source) {
     }
 }
 
-# Looks through names until one decides; undef if something else than an entry stands where one
-# should. An image has a name of an image near its beginning, whatever is packed first. What
-# begins like a root file system is looked through for a while all the same.
+# Reads names until one decides; undef if the file is no tar archive there. An image archive has a
+# name of an image near its beginning, whatever is packed first. So an archive that begins like a
+# root file system is also searched for a while.
 my sub has_image_name ($source) {
     my ($foreign, $is_rootfs) = (0, 0);
     while (defined(my $name = next_name($source))) {

@@ -1,9 +1,9 @@
 package PVE::LXC::OCI::Merge;
 
 # The three-way merge of what a container starts: what its image said then, what is in force now,
-# what the new image says. What nobody has changed becomes what the new image says; what the
-# administrator has changed stays, and is told of. Variables are merged by name, everything else as
-# a whole.
+# what the new image says. Settings that nobody has changed become those of the new image. Settings
+# that the administrator has changed stay, and a message says so. Variables are merged by name,
+# everything else as a whole.
 
 use v5.36;
 
@@ -18,7 +18,7 @@ my sub by_name ($variables) {
 # Values may be secrets, so only names are told.
 my sub environment ($then, $current, $now, $say) {
     my %now = by_name($now);
-    # not knowing what the image said then: what both have is taken for the image's
+    # if it is not known what the image said then, values that both have count as the image's
     my %then =
         by_name($then // [grep { exists($now{ PVE::OCI::Env::variable_name($_) }) } $current->@*]);
     my %current = by_name($current);
@@ -113,8 +113,8 @@ my sub without_entrypoint ($conf) {
     return $copy;
 }
 
-# The configuration without what an image put there. Stop signal and directory of the administrator
-# are no input to what an image wants.
+# The configuration without what an image put there. The administrator's stop signal and directory
+# are left out too, because what an image wants does not depend on them.
 my sub plain ($conf, $of_image) {
     my $plain =
         without_keys($conf, sub ($key, $value) { $key =~ /\Alxc\.(?:signal\.halt|init\.cwd)\z/ });

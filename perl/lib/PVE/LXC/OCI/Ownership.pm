@@ -1,7 +1,8 @@
 package PVE::LXC::OCI::Ownership;
 
-# Whose the data in a container is, after an image has got another user: finds it, and gives it to
-# the new one. Runs with rootfs as the root directory and follows no link.
+# Changes the owner of a container's data when its new image runs as another user: finds what
+# belongs to the old user and gives it to the new one. Runs with rootfs as the root directory and
+# follows no link.
 
 use v5.36;
 

@@ -1,7 +1,7 @@
 package PVE::LXC::OCI::Runtime;
 
-# What the host does for an application that a system's init would do for it: network and /dev/shm.
-# No file is touched here.
+# The host sets up what a system's init would otherwise set up for the application: network and
+# /dev/shm. No file is touched here.
 
 use v5.36;
 
@@ -28,7 +28,7 @@ my sub manage_by_host ($conf, $name) {
     return 1;
 }
 
-# The same by keys of LXC, which know static addresses only.
+# The same with LXC's own keys, which can only set static addresses.
 my sub manage_by_keys ($conf, $name, $warn) {
     my $network = eval { PVE::LXC::Config->parse_lxc_network($conf->{$name}) } // return;
     my ($number) = $name =~ /([0-9]+)\z/;

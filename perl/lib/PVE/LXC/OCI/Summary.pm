@@ -52,7 +52,7 @@ my sub volume_line ($conf, $path) {
     return "volume: $path (its data is on the root disk)";
 }
 
-# Nobody has checked these parts of the config: what has another type is left out.
+# These parts of the config have not been checked, so values of another type are left out.
 my sub unused_lines ($config) {
     my $ports = ref($config->{ExposedPorts}) eq 'HASH' ? $config->{ExposedPorts} : {};
     my @lines = map { 'port: ' . bytes($_) . " (reachable at the container's address)" }

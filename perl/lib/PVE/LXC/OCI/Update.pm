@@ -101,7 +101,7 @@ my $ACTIONS = {
 my sub run ($place, $action, $options) {
     my $reply = eval { $ACTIONS->{$action}->($place, $options) };
     my $error = $@;
-    # what is told of before an error helps to understand it
+    # messages from before an error help to understand it
     if (!defined($reply)) {
         warn "$_\n" for $place->{messages}->@*;
         die $error;
@@ -133,7 +133,7 @@ my sub in_container ($vmid, $storage_cfg, $action, $options) {
     PVE::LXC::Config->check_lock($conf);
     die "CT $vmid is a template\n" if $conf->{template};
     die "CT $vmid is running: stop it first\n" if PVE::LXC::check_running($vmid);
-    # a call that was killed has not unmounted
+    # a call that was killed may have left it mounted
     PVE::LXC::umount_all($vmid, $storage_cfg, $conf, 1) if is_mounted("/var/lib/lxc/$vmid/rootfs");
     my $rootdir = PVE::LXC::mount_all($vmid, $storage_cfg, $conf);
     my $place = {

@@ -1,7 +1,6 @@
 package PVE::LXC::OCI::Volumes;
 
-# The image's volumes for which the user has made mount points: what an application may stumble
-# over.
+# Warns of what can go wrong with mount points that the user has made for the image's volumes.
 
 use v5.36;
 

@@ -248,7 +248,7 @@ my sub build_engine_only ($directory) {
     };
 }
 
-# Programs that run have the modules in memory.
+# Reloads the services, because running programs have the modules in memory.
 my sub reload_services () {
     return if !-d '/run/systemd/system';
     run_program('/usr/bin/systemctl', 'reload-or-try-restart', $_) for $SERVICES->@*;
@@ -311,7 +311,7 @@ my sub is_of_this_version ($state) {
     return -f $source && digest($source) eq ($state->{source} // '');
 }
 
-# Again after an update of either side, if it is wanted on this node.
+# Patches again after an update of pve-oci or pve-container, if this node is integrated.
 my sub refresh () {
     my $state = read_state();
     return 0 if !$state || is_in_force($state) && is_of_this_version($state);

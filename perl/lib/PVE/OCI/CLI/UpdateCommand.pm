@@ -83,7 +83,7 @@ my sub change_lines ($comparison, $wants_expected) {
     return $text;
 }
 
-# What refuses an update is listed before the error says so.
+# Lists the changes that make an update fail, before the error.
 my sub listing ($code) {
     my $reply = eval { $code->() };
     return $reply if defined($reply);
@@ -170,7 +170,7 @@ sub text ($reply, $given) {
     return join('', map { PVE::OCI::Text::one_line($_) . "\n" } @lines);
 }
 
-# One target that cannot be looked at is no reason not to look at the others.
+# If one target cannot be checked, the others still are.
 sub outdated ($arguments, $options) {
     my @targets = $arguments->@*;
     if (!@targets) {

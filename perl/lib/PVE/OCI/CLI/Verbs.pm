@@ -54,7 +54,8 @@ my @SELECTOR = qw(arch variant reference manifest);
 my @MODE = qw(daemon embedded);
 my @MAPS = qw(uidmap gidmap privileged);
 
-# What works on containers, loaded when needed: commands start faster without.
+# The module that works on containers. Loaded only when needed: other commands start faster without
+# it.
 my sub of_update() {
     require PVE::OCI::CLI::UpdateCommand;
     return 'PVE::OCI::CLI::UpdateCommand';
