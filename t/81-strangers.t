@@ -191,6 +191,43 @@ subtest 'descriptors whose close waits' => sub {
     sleep(0.2);
 };
 
+# Of whatever kind: the kernel does not look at what they are. One that root passes is looked at by
+# the daemon.
+subtest 'descriptors of every kind' => sub {
+    my ($MEMFD, $EPOLL, $PATH_ONLY, $AT_FDCWD) = (319, 291, 0x200000, -100);
+    plan(skip_all => 'numbers of x86_64') if (POSIX::uname())[4] ne 'x86_64';
+    my $removed = "$DIRECTORY/removed";
+    mkdir($removed) or die "mkdir: $!\n";
+    pipe(my $reader, my $writer) or die "pipe: $!\n";
+    my $name = 'memory';
+    my %fds = (
+        memfd => syscall($MEMFD, $name, 0), epoll => syscall($EPOLL, 0),
+        pipe => fileno($reader),
+    );
+    my %flags = ("$DIRECTORY/" => $PATH_ONLY, '/proc/self/mem' => 2, $removed => 0);
+    $fds{$_} = POSIX::dup(POSIX::open($_, $flags{$_})) for keys %flags;
+    rmdir($removed) or die "rmdir: $!\n";
+    my $before = $daemon->usage()->{fds};
+    for my $kind (sort(keys %fds), 'the connection itself') {
+        my $passed = result_of(as_stranger(sub {
+            my $socket = connection() or die "connect: $!\n";
+            my $fd = $fds{$kind} // fileno($socket);
+            return send_descriptors($socket, call_of('ListJobs', {}), $fd)
+                ? 'passed'
+                : 'refused';
+        }))->{value};
+        is($passed, 'refused', "$kind of a stranger");
+        my $socket = connection() or die "connect: $!\n";
+        my $call = call_of('DetectArchive', { archiveFileDescriptor => 0 });
+        my $fd = $fds{$kind} // fileno($socket);
+        ok(wait_until(sub { send_descriptors($socket, $call, $fd) }), "$kind of root");
+        sysread($socket, my $reply, 1000);
+        like($reply, qr/"error":"io\.pve\.oci\.\w+"|"format":"unknown"/, "$kind: no archive");
+    }
+    root_is_served('descriptors of every kind');
+    ok(wait_until(sub { $daemon->usage()->{fds} <= $before + 2 }), 'none of them is kept');
+};
+
 subtest 'connections' => sub {
     my $stranger = as_stranger(sub {
         my @kept = map { connection() } 1 .. 300;

@@ -135,4 +135,22 @@ subtest 'the command when the daemon is killed' => sub {
     is(system('umount', $MOUNT), 0, 'nothing holds it');
 };
 
+# Nobody is left who could clean up. The next job does not take the directory for a new one.
+subtest 'command and daemon killed together' => sub {
+    $daemon->run();
+    mount_root();
+    my $child = in_child(sub { extract($MOUNT) });
+    ok(wait_until(sub { -e "$MOUNT/dir5/file" }), 'in the middle');
+    kill KILL => $child->{pid};
+    $daemon->stop('KILL');
+    result_of($child);
+    $daemon->run();
+    for my $mode (qw(daemon embedded)) {
+        my %options = (mode => $mode, $mode eq 'daemon' ? (socket => $daemon->{socket}) : ());
+        is(eval { PVE::OCI::extract_image($ARCHIVE, $MOUNT, \%options); 1 }, undef, $mode);
+        like($@, qr/\Q$MOUNT\E is not empty: it holds dir\d+/, "$mode: refused, and why");
+    }
+    ok(wait_until(sub { system("umount $MOUNT 2>/dev/null") == 0 }), 'nothing holds it');
+};
+
 done_testing();
