@@ -90,8 +90,8 @@ subtest 'extract in text' => sub {
     like($out, qr/^written +4\.0 KiB\n/m, 'size for people');
     is(
         $err,
-        "layer 1/2: 0 B of 2.0 KiB read (0%), 1 entries\n"
-            . "layer 2/2: 1.0 KiB of 2.0 KiB read (50%), 1 entries\n"
+        "layer 1/2: 0 B of 2.0 KiB read (0%), 1 entry\n"
+            . "layer 2/2: 1.0 KiB of 2.0 KiB read (50%), 1 entry\n"
             . "pve-oci: extract: warning: entry dev/null: deviceNode: file made\n",
         'a line a layer, then the warnings',
     );

@@ -140,6 +140,20 @@ subtest 'a terminal that is resized' => sub {
         or diag(join("\n", $screen->@*));
 };
 
+subtest 'a line that is said meanwhile' => sub {
+    my $job = ['reply', { continues => JSON::true, parameters => { jobId => '5' } }];
+    my $daemon = FakeDaemon->start([progress(0.5), ['sleep', 0.2], $job, $DONE]);
+    $tmux_socket = "$DIRECTORY/tmux-said";
+    my $command = "seq 30; echo before; $PROGRAM extract x $DIRECTORY/rootfs -v --socket "
+        . $daemon->socket();
+    $is_running = 1;
+    tmux('new-session', '-d', '-x', 80, '-y', 24, "$command; echo after; exec sleep 60");
+    wait_until(sub { "@{ screen() }" =~ /after/ });
+    is(screen()->[1], 'pve-oci: extract: job 5', 'stands alone in its line');
+    tmux('kill-server');
+    $is_running = 0;
+};
+
 subtest 'wide characters in tables' => sub {
     my $verb = {
         columns => [],

@@ -26,9 +26,12 @@ my sub usage_line ($verb) {
     return PVE::OCI::CLI::Help::usage_line($verb);
 }
 
-# Text from an image is printed to a terminal only as one clean line.
+# Text from an image is printed to a terminal only as one clean line, without what progress or the
+# ^C of a terminal has left in it.
 my sub report ($where, $message) {
     my $line = PVE::OCI::Text::one_line($message);
+    $work->{clear}->() if $work;
+    print STDERR "\r\e[K" if $interrupt && -t STDERR;
     print STDERR 'pve-oci: ', (defined($where) ? PVE::OCI::Text::clean($where) . ': ' : ''),
         "$line\n";
     return;
@@ -301,7 +304,6 @@ my sub handle_signal ($name) {
         return if time() - $interrupt->{time} < $PVE::OCI::Varlink::SAME_REQUEST;
     } else {
         $interrupt = { name => $name, time => time() };
-        $work->{clear}->() if $work;
         report($work->{verb}->{name}, 'interrupted, removing what was extracted')
             if $work && $work->{verb}->{makes_files};
     }

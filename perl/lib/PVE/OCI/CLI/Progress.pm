@@ -76,10 +76,11 @@ sub line ($progress, $state, $now) {
     return if $layer <= $state->{layer} && $now - $state->{time} < $LINE_INTERVAL;
     $state->{time} = $now;
     $state->{layer} = $layer if $layer > $state->{layer};
+    my $made = $entries == 0 ? '' : $entries == 1 ? ', 1 entry' : ", $entries entries";
     return sprintf(
-        'layer %d/%d: %s of %s read (%d%%), %d entries',
+        'layer %d/%d: %s of %s read (%d%%)%s',
         $layer, $count, PVE::OCI::Text::size($read), PVE::OCI::Text::size($total),
-        $total > 0 ? 100 * $read / $total : 100, $entries,
+        $total > 0 ? 100 * $read / $total : 100, $made,
     );
 }
 
