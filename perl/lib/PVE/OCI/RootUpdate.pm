@@ -14,7 +14,7 @@ use PVE::OCI::Varlink;
 
 use Exporter qw(import);
 our @EXPORT_OK = qw(
-    apply_update compare_root_directory compare_with_image kept_before path_bytes path_text
+    apply_update compare_root_directory compare_with_image is_begun kept_before path_bytes path_text
     stage_update
 );
 
@@ -81,6 +81,17 @@ sub apply_update ($step, $rootdir, $options = {}) {
     invalid("'$step' is no step of an update") if !$STEPS->{$step};
     return PVE::OCI::call_for_root(
         'ApplyUpdate', undef, $rootdir, { step => $step }, $options,
+    );
+}
+
+# Whether there may be something of an update or a rollback that was not finished.
+sub is_begun ($rootdir) {
+    return PVE::OCI::Rootfs::run_in(
+        $rootdir,
+        sub {
+            my @status = lstat('/.pve.oci.update');
+            return @status || !$!{ENOENT} ? 1 : 0;
+        },
     );
 }
 

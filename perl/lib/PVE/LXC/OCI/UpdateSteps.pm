@@ -118,6 +118,7 @@ my sub change_owners ($place, $options, @paths) {
 # What an earlier call has left that was broken off. Returns whether the tree of an update is in
 # place by this: the configuration may not have followed yet.
 my sub settle ($place, $options) {
+    return 0 if !PVE::OCI::RootUpdate::is_begun($place->{rootdir}); # asking the engine takes longer
     my $state = apply($place, 'abandon', $options);
     return 0 if ($state->{pending} // '') ne 'switched';
     say_line(
@@ -223,13 +224,19 @@ my sub switch_over ($place, $reply, $origin, $options) {
     return;
 }
 
+my sub identity ($origin) {
+    return { some($origin // {}, qw(manifestDigest referenceName created)) };
+}
+
 # What an update would do. Nothing is changed.
-my sub plan ($place, $inspected, $keep, $options) {
+my sub plan ($place, $inspected, $origin, $options) {
+    my $keep = wanted_paths($origin, $options, $inspected->{config});
     my $compared = PVE::OCI::RootUpdate::compare_root_directory(
         $place->{rootdir}, { engine_options($place, $options)->%*, keep => $keep },
     );
     return {
         state => 'planned',
+        from => identity($origin),
         comparison => $compared->{comparison},
         pending => $compared->{pending},
         volumes => $keep,
@@ -262,10 +269,6 @@ my sub stage ($place, $archive, $keep, $options) {
     );
 }
 
-my sub identity ($origin) {
-    return { some($origin // {}, qw(manifestDigest referenceName created)) };
-}
-
 # What an earlier call with the same image has begun.
 my sub finished ($place, $origin, $to, $options) {
     change_owners($place, $options, PVE::OCI::RootUpdate::kept_before($place->{rootdir}));
@@ -281,21 +284,24 @@ my sub finished ($place, $origin, $to, $options) {
 sub update ($place, $archive, $options) {
     my $is_settled = $options->{dry_run} ? 0 : settle($place, $options);
     my $origin = PVE::OCI::Origin::read_from($place->{rootdir});
-    my $inspected = PVE::OCI::inspect_image($archive, { some($options, @CALL_OPTIONS, @SELECTOR) });
-    my $keep = wanted_paths($origin, $options, $inspected->{config});
-    my $to = { manifestDigest => $inspected->{manifest}->{digest} };
-    return { plan($place, $inspected, $keep, $options)->%*, from => identity($origin), to => $to }
-        if $options->{dry_run};
-    # to do it once more would cost the earlier tree
-    return finished($place, $origin, $to, $options)
-        if $is_settled && ($origin->{manifestDigest} // '') eq $to->{manifestDigest};
+    if ($options->{dry_run} || $is_settled) {
+        my $inspected =
+            PVE::OCI::inspect_image($archive, { some($options, @CALL_OPTIONS, @SELECTOR) });
+        my $to = { manifestDigest => $inspected->{manifest}->{digest} };
+        return { plan($place, $inspected, $origin, $options)->%*, to => $to }
+            if $options->{dry_run};
+        # to do it once more would cost the earlier tree
+        return finished($place, $origin, $to, $options)
+            if ($origin->{manifestDigest} // '') eq $to->{manifestDigest};
+    }
     record_base($place, $options) if defined($options->{base});
-    my $reply = stage($place, $archive, $keep, $options);
+    # the engine adds the volumes of the new image
+    my $reply = stage($place, $archive, wanted_paths($origin, $options), $options);
     switch_over($place, $reply, $origin, $options);
     return {
         state => 'updated',
         from => identity($origin),
-        to => { $to->%*, some($reply->{result}, 'referenceName') },
+        to => { some($reply->{result}, qw(manifestDigest referenceName)) },
         kept => $reply->{kept},
         result => $reply->{result},
     };
@@ -362,17 +368,18 @@ sub forget ($place, $options) {
     return { state => 'forgotten' };
 }
 
-# With the record, or with the image itself, whose volumes have to be known before.
+# With the record, or with the image itself.
 sub compare ($place, $options) {
     my $origin = PVE::OCI::Origin::read_from($place->{rootdir});
     my $archive = $options->{checksum};
     if (defined($archive)) {
-        my %call = (engine_options($place, $options)->%*, some($options, @SELECTOR));
-        my $inspected = PVE::OCI::inspect_image($archive, \%call);
         return PVE::OCI::RootUpdate::compare_with_image(
             $archive,
             $place->{rootdir},
-            { %call, keep => wanted_paths($origin, $options, $inspected->{config}) },
+            {
+                engine_options($place, $options)->%*, some($options, @SELECTOR),
+                keep => wanted_paths($origin, $options),
+            },
         );
     }
     my $keep = wanted_paths($origin, $options);

@@ -361,6 +361,7 @@ public final class InPlaceUpdate {
     private void rename(String from, String to) throws IOException {
         beforeStep.run();
         ControlDirectory.rename(root, from, to);
-        UpdateCalls.syncfs(root.number());
+        // not the whole file system: that may hold gigabytes that others have written
+        UpdateCalls.fsync(root.number());
     }
 }

@@ -110,15 +110,15 @@ final class UpdateJob {
         Libc.umask(0);
         try {
             settle();
-            Changes changes = requireNoChanges();
+            List<String> keep = keep(image);
+            Changes changes = requireNoChanges(keep);
             List<String> others = new ArrayList<>(changes.mountPoints());
             others.addAll(changes.hostFiles());
             update.requireSpace(estimate(image));
             Map<String, @Nullable Object> reply = new LinkedHashMap<>();
-            withRoom(() -> update.stage(
-                    request.keep(), others, directory -> reply.putAll(extractor.extract(image, directory))));
+            withRoom(() -> update.stage(keep, others, directory -> reply.putAll(extractor.extract(image, directory))));
             List<String> kept = new ArrayList<>(others);
-            update.resolve(request.keep()).paths().forEach(kept::add);
+            update.resolve(keep).paths().forEach(kept::add);
             List<String> shown = new ArrayList<>();
             new PathSet(kept).paths().forEach(path -> shown.add("/" + Text.name(PathSet.bytes(path))));
             reply.put("kept", shown);
@@ -143,7 +143,7 @@ final class UpdateJob {
         try {
             settle();
             update.requireSpace(estimate(image));
-            Changes changes = new Changes(update.resolve(request.keep()), madeDirectories(image));
+            Changes changes = new Changes(update.resolve(keep(image)), madeDirectories(image));
             Map<String, @Nullable Object> reply = new LinkedHashMap<>();
             withRoom(() ->
                     update.compareWithImage(directory -> reply.putAll(extractor.extract(image, directory)), changes));
@@ -181,30 +181,46 @@ final class UpdateJob {
 
     /** Directories that a container gets although its image lacks them: its working directory and its volumes. */
     private static PathSet madeDirectories(Image image) {
-        List<String> paths = new ArrayList<>();
+        List<String> paths = volumes(image);
         Map<String, @Nullable Object> config = image.config().config();
         if (config != null && config.get("WorkingDir") instanceof String directory) {
-            paths.add(directory);
-        }
-        if (config != null && config.get("Volumes") instanceof Map<?, ?> volumes) {
-            volumes.keySet().forEach(volume -> paths.add(String.valueOf(volume)));
+            paths.add(bytesOf(directory));
         }
         return new PathSet(paths.stream()
                 .map(path -> path.replaceAll("^/+|/+$", ""))
-                .map(path -> PathSet.text(path.getBytes(StandardCharsets.UTF_8)))
                 .filter(path -> !path.isEmpty())
                 .toList());
     }
 
-    private Changes requireNoChanges() throws IOException {
-        Changes changes = Changes.withoutKept(update.resolve(request.keep()));
+    private static List<String> volumes(Image image) {
+        List<String> paths = new ArrayList<>();
+        Map<String, @Nullable Object> config = image.config().config();
+        if (config != null && config.get("Volumes") instanceof Map<?, ?> volumes) {
+            volumes.keySet().forEach(volume -> paths.add(bytesOf(String.valueOf(volume))));
+        }
+        return paths;
+    }
+
+    private static String bytesOf(String path) {
+        return PathSet.text(path.getBytes(StandardCharsets.UTF_8));
+    }
+
+    /** What was asked for, and the volumes of the image. */
+    private List<String> keep(Image image) {
+        List<String> paths = volumes(image);
+        paths.addAll(request.keep());
+        return paths;
+    }
+
+    private Changes requireNoChanges(List<String> keep) throws IOException {
+        Changes changes = Changes.withoutKept(update.resolve(keep));
         try {
             TreeRecord.compare(root, changes, steps);
         } catch (RecordException e) {
             if (!request.discardsChanges()) {
                 throw recordError(e);
             }
-            changes = Changes.withoutKept(update.resolve(request.keep()));
+            changes = Changes.withoutKept(update.resolve(keep));
             TreeRecord.findMountPoints(root, changes, steps);
             return changes;
         }
