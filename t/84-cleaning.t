@@ -193,6 +193,28 @@ subtest 'a second signal' => sub {
     ok(wait_until(sub { !$daemon->descendants() }), 'no process is left');
 };
 
+# It waits for five seconds, and then for the command to clean up in its place.
+subtest 'the daemon is stopped while it cleans' => sub {
+    my $root = new_root();
+    my $options = "--socket $daemon->{socket} --bwlimit 500";
+    my $child =
+        in_child(
+            sub { scalar(qx($FindBin::Bin/../bin/pve-oci extract $options $ARCHIVE $root 2>&1)) });
+    ok(wait_until(sub { -e "$root/large" }), 'in the middle');
+    hold();
+    my $start = time();
+    is($daemon->stop(), 0, 'the daemon ends well');
+    cmp_ok(time() - $start, '<', 15, 'within TimeoutStopSec of its unit');
+    like(
+        result_of($child)->{value}, qr/the embedded engine has removed what pve-ocid had left/,
+        'the command says who has cleaned up'
+    );
+    is_deeply([entries_of($root)], [], 'it is clean');
+    is((stat($root))[4], 0, 'the root directory was given back');
+    release();
+    $daemon->run();
+};
+
 # Where nothing moves, although the worker's threads live: one is stopped that has work to do.
 subtest 'a worker that lives and gets nothing done' => sub {
     my ($SEIZE, $INTERRUPT) = (0x4206, 0x4207);

@@ -245,6 +245,8 @@ sub clean_root ($parameters, $existing) {
     my $maps = id_maps(1, $parameters, $configured->{'allow-any-id-map'});
     $settings = complete_settings($settings, 1, $maps);
     my $root = PVE::OCI::EngineFiles::open_root($parameters, [], $settings, $maps, 1);
+    PVE::OCI::EngineFiles::give_to_engine($root->{handle}, $maps)
+        or die "cannot be given to the engine: $!\n";
     my $mask = PVE::OCI::JVM::block_signals();
     local $SIG{CHLD} = 'DEFAULT';
     clean($settings, PVE::OCI::WorkerRequest::clean($root, $existing));

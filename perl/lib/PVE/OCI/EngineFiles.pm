@@ -140,6 +140,14 @@ my sub require_unprotected ($handle, $name, $settings) {
     return;
 }
 
+# The engine may write where its own root is the owner. False, and $!, if that cannot be.
+sub give_to_engine ($tree, $maps) {
+    my $link = '/proc/self/fd/' . fileno($tree);
+    my @status = stat($link) or return 0;
+    return 1 if $maps->{is_own} || $status[4] == $maps->{uid} && $status[5] == $maps->{gid};
+    return chown($maps->{uid}, $maps->{gid}, $link);
+}
+
 # { handle, link, before }: before are the attributes to be given back after a failure. Of a
 # container's system nothing is changed, so there is none.
 sub open_root ($parameters, $descriptors, $settings, $maps, $keeps_system) {
@@ -165,10 +173,7 @@ sub open_root ($parameters, $descriptors, $settings, $maps, $keeps_system) {
         );
     }
     my $before = PVE::OCI::RootDirectory::attributes($tree);
-    # the engine may write where its own root is the owner
-    if (!$maps->{is_own} && ($status[4] != $maps->{uid} || $status[5] != $maps->{gid})) {
-        chown($maps->{uid}, $maps->{gid}, $link) or system_error($name, $path, 'fchownat');
-    }
+    give_to_engine($tree, $maps) or system_error($name, $path, 'fchownat');
     return { handle => $tree, link => $link, before => $before };
 }
 
