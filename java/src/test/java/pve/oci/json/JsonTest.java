@@ -24,7 +24,8 @@ class JsonTest {
 
     @Test
     void gives_plain_collections_in_the_order_of_the_document() throws JsonFormatException {
-        Object value = parse("{\"z\":[1,-2.5,true,false,null,\"t\"],\"a\":{},\"b\":9223372036854775808}");
+        Object value = parse("""
+                {"z":[1,-2.5,true,false,null,"t"],"a":{},"b":9223372036854775808}""");
 
         Map<String, @Nullable Object> expected = new LinkedHashMap<>();
         expected.put("z", Arrays.asList(1L, -2.5, true, false, null, "t"));
@@ -118,7 +119,8 @@ class JsonTest {
 
     @Test
     void writes_what_it_reads() throws JsonFormatException {
-        String text = "{\"a\":[1,2.5,\"\\n\\u0000\u00e4\ud83d\ude00\",null,true],\"b\":123456789012345678901234567890}";
+        String text = """
+                {"a":[1,2.5,"\\n\\u0000\u00e4\ud83d\ude00",null,true],"b":123456789012345678901234567890}""";
 
         assertThat(Json.parse(Json.write(parse(text)), JsonLimits.DEFAULT)).isEqualTo(parse(text));
     }

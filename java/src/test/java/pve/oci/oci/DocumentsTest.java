@@ -23,13 +23,11 @@ class DocumentsTest {
 
     @Test
     void reads_platform_and_annotations_of_a_descriptor() throws IOException {
-        Descriptor descriptor = Index.parse(
-                        bytes("{\"manifests\":[DESCRIPTOR,\"platform\":{\"architecture\":\"arm\",\"variant\":\"v7\"},"
-                                + "\"annotations\":{\"org.opencontainers.image.ref.name\":\"n\","
-                                + "\"x\":null},\"urls\":[1]}]}"),
-                        JsonLimits.DEFAULT)
-                .manifests()
-                .get(0);
+        Descriptor descriptor =
+                Index.parse(bytes("""
+                                {"manifests":[DESCRIPTOR,"platform":{"architecture":"arm","variant":"v7"},\
+                                "annotations":{"org.opencontainers.image.ref.name":"n",\
+                                "x":null},"urls":[1]}]}"""), JsonLimits.DEFAULT).manifests().get(0);
 
         assertThat(descriptor.referenceName()).isEqualTo("n");
         assertThat(descriptor.platform()).hasToString("linux/arm/v7");
@@ -92,9 +90,8 @@ class DocumentsTest {
 
     @Test
     void takes_a_member_that_is_null_for_one_that_is_absent() throws IOException {
-        ImageConfig config = ImageConfig.parse(
-                bytes("{\"architecture\":null,\"config\":{\"Env\":null,\"Labels\":null},\"rootfs\":null}"),
-                JsonLimits.DEFAULT);
+        ImageConfig config = ImageConfig.parse(bytes("""
+                        {"architecture":null,"config":{"Env":null,"Labels":null},"rootfs":null}"""), JsonLimits.DEFAULT);
 
         assertThat(config.platform()).isNull();
         assertThat(config.diffIds()).isEmpty();

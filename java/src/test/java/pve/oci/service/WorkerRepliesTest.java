@@ -92,8 +92,8 @@ class WorkerRepliesTest {
 
     @Test
     void error_text_is_one_clean_line() throws Exception {
-        WorkerReplies.Message message = read(
-                "{\"error\":\"io.pve.oci.MalformedArchive\",\"parameters\":{\"message\":\"a\\nb\\u001b[2Jc\\u2028\"}}");
+        WorkerReplies.Message message = read("""
+                        {"error":"io.pve.oci.MalformedArchive","parameters":{"message":"a\\nb\\u001b[2Jc\\u2028"}}""");
         assertThat(message)
                 .isInstanceOfSatisfying(
                         WorkerReplies.ErrorReply.class,
@@ -103,8 +103,8 @@ class WorkerRepliesTest {
 
     @Test
     void an_early_configuration_is_passed_on_as_it_is() throws Exception {
-        byte[] frame =
-                "{\"continues\": true, \"parameters\": {\"config\": {\"a\": [1]}}}".getBytes(StandardCharsets.UTF_8);
+        byte[] frame = """
+                        {"continues": true, "parameters": {"config": {"a": [1]}}}""".getBytes(StandardCharsets.UTF_8);
         WorkerReplies.Message message = new WorkerReplies(IDL)
                 .read(frame, IDL.method("ParseAndExtractImage").output());
         assertThat(message)
@@ -115,16 +115,14 @@ class WorkerRepliesTest {
 
     /** The frame goes to the client whole. */
     @ParameterizedTest
-    @CsvSource(
-            delimiter = '|',
-            value = {
-                "ParseAndExtractImage | \"config\": {}, \"log\": {\"level\": \"info\", \"message\": \"\u001b\"}",
-                "ParseAndExtractImage | \"config\": {}, \"progress\": null",
-                "ParseAndExtractImage | \"config\": {\"a\": }",
-                "ParseAndExtractImage | \"config\": []",
-                "VerifyImage          | \"config\": {}",
-                "DetectArchive        | \"config\": {}"
-            })
+    @CsvSource(delimiter = '|', textBlock = """
+            ParseAndExtractImage | "config": {}, "log": {"level": "info", "message": "\u001b"}
+            ParseAndExtractImage | "config": {}, "progress": null
+            ParseAndExtractImage | "config": {"a": }
+            ParseAndExtractImage | "config": []
+            VerifyImage          | "config": {}
+            DetectArchive        | "config": {}
+            """)
     void an_early_configuration_comes_alone_and_where_it_is_expected(String method, String members) {
         String frame = "{\"continues\": true, \"parameters\": {" + members + "}}";
         assertThatThrownBy(() -> new WorkerReplies(IDL)
@@ -178,7 +176,12 @@ class WorkerRepliesTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"\"config\": 1", "\"config\": {\"a\": }", "\"config\": {\"a\": [}", "\"rawConfig\": 1"})
+    @CsvSource(delimiter = '|', textBlock = """
+            "config": 1
+            "config": {"a": }
+            "config": {"a": [}
+            "rawConfig": 1
+            """)
     void a_configuration_is_valid_json_all_the_same(String member) {
         String frame = "{\"parameters\": {\"format\": \"tar\", " + member + "}}";
         assertThatThrownBy(() -> read(frame)).isInstanceOf(VarlinkException.class);

@@ -64,31 +64,29 @@ class JobRequestTest {
     }
 
     @ParameterizedTest
-    @CsvSource(
-            delimiter = '|',
-            value = {
-                "uidMap                      |                               | uidMap",
-                "gidMap                      |                               | gidMap",
-                "limits                      |                               | limits",
-                "selector                    |                               | selector",
-                "archiveFileDescriptor       |                               | archiveFileDescriptor",
-                "rootDirectoryFileDescriptor |                               | rootDirectoryFileDescriptor",
-                "uidMap                      | {}                            | uidMap",
-                "uidMap                      | \"0 100000 65536\"              | uidMap",
-                "uidMap                      | [1]                           | uidMap[0]",
-                "uidMap                      | [{\"inside\":0}]                | uidMap[0].count",
-                "uidMap                      | [{\"inside\":0,\"count\":\"1\"}]    | uidMap[0].count",
-                "uidMap                      | [{\"inside\":-1,\"count\":1}]     | uidMap[0]",
-                "gidMap                      | [{\"inside\":0,\"count\":0}]      | gidMap[0]",
-                "gidMap                      | [{\"inside\":1,\"count\":4294967295}] | gidMap[0]",
-                "limits                      | {\"maximumSize\":\"1\"}           | limits.maximumSize",
-                "limits                      | {\"maximumSize\":-1}            | limits.maximumSize",
-                "limits                      | {\"maximumPaxSize\":4294967296} | limits.maximumPaxSize",
-                "limits                      | {\"maximumSizes\":1}            | limits.maximumSizes",
-                "archiveName                 | 1                             | archiveName",
-                "action                      | \"extract\"                     | action",
-                "existing                    | []                            | existing",
-            })
+    @CsvSource(delimiter = '|', textBlock = """
+            uidMap                      |                               | uidMap
+            gidMap                      |                               | gidMap
+            limits                      |                               | limits
+            selector                    |                               | selector
+            archiveFileDescriptor       |                               | archiveFileDescriptor
+            rootDirectoryFileDescriptor |                               | rootDirectoryFileDescriptor
+            uidMap                      | {}                            | uidMap
+            uidMap                      | "0 100000 65536"              | uidMap
+            uidMap                      | [1]                           | uidMap[0]
+            uidMap                      | [{"inside":0}]                | uidMap[0].count
+            uidMap                      | [{"inside":0,"count":"1"}]    | uidMap[0].count
+            uidMap                      | [{"inside":-1,"count":1}]     | uidMap[0]
+            gidMap                      | [{"inside":0,"count":0}]      | gidMap[0]
+            gidMap                      | [{"inside":1,"count":4294967295}] | gidMap[0]
+            limits                      | {"maximumSize":"1"}           | limits.maximumSize
+            limits                      | {"maximumSize":-1}            | limits.maximumSize
+            limits                      | {"maximumPaxSize":4294967296} | limits.maximumPaxSize
+            limits                      | {"maximumSizes":1}            | limits.maximumSizes
+            archiveName                 | 1                             | archiveName
+            action                      | "extract"                     | action
+            existing                    | []                            | existing
+            """)
     void names_the_parameter_that_is_missing_wrong_or_unknown(String field, String value, String named)
             throws Exception {
         Map<String, @Nullable Object> parameters = parse(EXTRACT);

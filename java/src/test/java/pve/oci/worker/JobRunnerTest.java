@@ -26,8 +26,8 @@ import pve.oci.oci.ImageException;
 import pve.oci.rootfs.TemporaryRoot;
 
 class JobRunnerTest {
-    private static final String IMAGE =
-            "{\"layers\":[{\"entries\":[[\"file\",\"a\",\"1\"]],\"compression\":\"gzip\"},[[\"file\",\"b\",\"2\"]]]}";
+    private static final String IMAGE = """
+                    {"layers":[{"entries":[["file","a","1"]],"compression":"gzip"},[["file","b","2"]]]}""";
 
     private final TemporaryRoot root;
     private final List<Map<String, @Nullable Object>> notices = new ArrayList<>();
@@ -89,20 +89,18 @@ class JobRunnerTest {
     }
 
     @ParameterizedTest
-    @CsvSource(
-            delimiter = '|',
-            value = {
-                "{\"layers\":[]}|{layoutVersion=1.0.0, format=ociArchive}",
-                "{\"layers\":[],\"outer\":{\"compression\":\"zstd\"}}|{layoutVersion=1.0.0, format=ociArchive}",
-                "{\"layers\":[],\"outer\":{\"files\":{\"oci-layout\":\"x\"}}}|{format=ociArchive}",
-                "{\"layers\":[],\"outer\":{\"files\":{\"oci-layout\":null}}}|{format=ociArchive}",
-                "{\"outer\":{\"entries\":[[\"file\",\"manifest.json\",\"\"]]}}|{format=dockerArchive}",
-                "{\"outer\":{\"entries\":[[\"dir\",\"etc\"]]}}|{format=tar}",
-                "{\"outer\":{\"entries\":[]}}|{format=unknown}",
-                "{\"outer\":{\"bytes\":\"some text\"}}|{format=unknown}",
-                "{\"outer\":{\"bytes\":\"\"}}|{format=unknown}",
-                "{\"layers\":[],\"outer\":{\"compression\":\"xz\"}}|{format=unknown}",
-            })
+    @CsvSource(delimiter = '|', textBlock = """
+            {"layers":[]}|{layoutVersion=1.0.0, format=ociArchive}
+            {"layers":[],"outer":{"compression":"zstd"}}|{layoutVersion=1.0.0, format=ociArchive}
+            {"layers":[],"outer":{"files":{"oci-layout":"x"}}}|{format=ociArchive}
+            {"layers":[],"outer":{"files":{"oci-layout":null}}}|{format=ociArchive}
+            {"outer":{"entries":[["file","manifest.json",""]]}}|{format=dockerArchive}
+            {"outer":{"entries":[["dir","etc"]]}}|{format=tar}
+            {"outer":{"entries":[]}}|{format=unknown}
+            {"outer":{"bytes":"some text"}}|{format=unknown}
+            {"outer":{"bytes":""}}|{format=unknown}
+            {"layers":[],"outer":{"compression":"xz"}}|{format=unknown}
+            """)
     void detects_what_an_archive_is(String image, String reply) throws IOException {
         assertThat(run("detect", image, Map.of())).hasToString(reply);
     }
@@ -157,11 +155,9 @@ class JobRunnerTest {
 
     @Test
     void makes_devices_for_a_privileged_container() throws IOException {
-        run(
-                "extract",
-                "{\"layers\":[[[\"char\",\"n\",[1,3],{\"mode\":\"0666\",\"uid\":70000}],[\"block\",\"b\","
-                        + "[259,1048575]],[\"char\",\"w\",[0,0]]]]}",
-                Map.of());
+        run("extract", """
+                        {"layers":[[["char","n",[1,3],{"mode":"0666","uid":70000}],["block","b",\
+                        [259,1048575]],["char","w",[0,0]]]]}""", Map.of());
 
         assertThat(root.shell("stat -c '%n %F %a %u %t:%T' *"))
                 .isEqualTo("b block special file 644 0 103:fffff\nn character special file 666 70000 1:3\n");
@@ -171,9 +167,10 @@ class JobRunnerTest {
     void leaves_the_root_directory_as_it_was_when_it_fails() throws IOException {
         root.shell("mkdir -p mnt/data lost+found; touch lost+found/x; chmod 2711 mnt; touch -d @5 mnt .");
         String before = root.shell("find . -printf '%p %m %u %Ts %i\\n' | sort");
-        String image = "{\"layers\":[[[\"dir\",\"mnt\",{\"mode\":\"0700\"}],[\"file\",\"mnt/data/f\",\"1\"],"
-                + "[\"dir\",\"./\",{\"mtime\":9}]],"
-                + "[[\"file\",\"x\",\"1\",{\"uid\":4294967295}]]]}";
+        String image = """
+                {"layers":[[["dir","mnt",{"mode":"0700"}],["file","mnt/data/f","1"],\
+                ["dir","./",{"mtime":9}]],\
+                [["file","x","1",{"uid":4294967295}]]]}""";
 
         assertThatThrownBy(() -> run("extract", image, Map.of())).hasMessageContaining("layer 2/2");
         assertThat(root.shell("find . -printf '%p %m %u %Ts %i\\n' | sort")).isEqualTo(before);
@@ -181,11 +178,9 @@ class JobRunnerTest {
 
     @Test
     void begins_anew_with_whiteouts_first_and_reports_it_once() throws IOException {
-        Map<String, @Nullable Object> reply = run(
-                "extract",
-                "{\"layers\":[[[\"file\",\"d/x\",\"1\"],[\"symlink\",\"l\",\"d\"]],[[\"file\",\"l/y\",\"2\"],"
-                        + "[\"file\",\".wh.l\",\"\"]]]}",
-                Map.of());
+        Map<String, @Nullable Object> reply = run("extract", """
+                        {"layers":[[["file","d/x","1"],["symlink","l","d"]],[["file","l/y","2"],\
+                        ["file",".wh.l",""]]]}""", Map.of());
 
         assertThat(root.shell("find . | sort")).isEqualTo(".\n./d\n./d/x\n./l\n./l/y\n");
         assertThat(map(reply, "result").get("entriesWritten")).isEqualTo(3L);
@@ -196,11 +191,9 @@ class JobRunnerTest {
     @Test
     void leaves_the_working_directory_where_it_was() throws IOException {
         Path before = Files.readSymbolicLink(Path.of("/proc/self/cwd"));
-        run(
-                "extract",
-                "{\"layers\":[[[\"dir\",\"d\",{\"mode\":\"2755\"}],[\"fifo\",\"d/p\","
-                        + "{\"xattrs\":{\"system.posix_acl_access\":\"x\"}}]]]}",
-                Map.of());
+        run("extract", """
+                        {"layers":[[["dir","d",{"mode":"2755"}],["fifo","d/p",\
+                        {"xattrs":{"system.posix_acl_access":"x"}}]]]}""", Map.of());
 
         assertThat(root.path("d/p")).exists();
         assertThat(Files.readSymbolicLink(Path.of("/proc/self/cwd"))).isEqualTo(before);
@@ -243,7 +236,8 @@ class JobRunnerTest {
     @Test
     void follows_no_link_out_of_a_layout_directory() throws IOException {
         Path layout = Files.createDirectory(folder.resolve("layout"));
-        Files.writeString(folder.resolve("secret"), "{\"imageLayoutVersion\":\"1.0.0\"}");
+        Files.writeString(folder.resolve("secret"), """
+                {"imageLayoutVersion":"1.0.0"}""");
         Files.createSymbolicLink(layout.resolve("oci-layout"), folder.resolve("secret"));
         Files.createSymbolicLink(layout.resolve("index.json"), Path.of("../secret"));
 

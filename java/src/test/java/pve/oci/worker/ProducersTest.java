@@ -178,7 +178,8 @@ class ProducersTest {
                 check(tar.file("manifest.json", lower).build());
         assertThat(inspected.get("config")).hasToString("{Cmd=[x]}");
 
-        String both = lower.replace("\"config\"", "\"Config\": \"c.json\", \"config\"");
+        String both = lower.replace("\"config\"", """
+                "Config": "c.json", "config\"""");
         assertThatThrownBy(() -> run(
                         "verify", new TarBuilder().file("manifest.json", both).build(), Map.of()))
                 .hasMessageContaining("'Config' and 'config' differ only in case at /0/Config");
@@ -192,7 +193,8 @@ class ProducersTest {
                 """;
         byte[] archive = new TarBuilder()
                 .file("c.json", CONFIG)
-                .file("d.json", "{\"architecture\":\"amd64\",\"rootfs\":{\"diff_ids\":[]}}")
+                .file("d.json", """
+                        {"architecture":"amd64","rootfs":{"diff_ids":[]}}""")
                 .file("l", LAYER)
                 .file("manifest.json", two)
                 .build();
@@ -242,7 +244,8 @@ class ProducersTest {
                 """.replace("sha256:M", "sha256:" + hash(manifest.getBytes(UTF_8)))
                 .replace("SIZE", "" + manifest.length());
         TarBuilder tar = new TarBuilder();
-        add.add(tar, "oci-layout", "{\"imageLayoutVersion\":\"1.0.0\"}".getBytes(UTF_8));
+        add.add(tar, "oci-layout", """
+                {"imageLayoutVersion":"1.0.0"}""".getBytes(UTF_8));
         add.add(tar, "index.json", index.getBytes(UTF_8));
         for (byte[] blob : List.of(manifest.getBytes(UTF_8), CONFIG.getBytes(UTF_8), LAYER)) {
             add.add(tar, "blobs/sha256/" + hash(blob), blob);
