@@ -108,9 +108,13 @@ class DockerArchiveTest {
 
     @Test
     void picks_an_image_by_its_name() throws IOException {
-        byte[] archive =
-                new TarBuilder().file("c", config(0)).file("manifest.json", """
-                                [{"Config":"no","RepoTags":["x:1"]},{"Config":"c","RepoTags":["y:1","y:2"]}]""").build();
+        byte[] archive = new TarBuilder()
+                .file("c", config(0))
+                .file(
+                        "manifest.json",
+                        "[{\"Config\":\"no\",\"RepoTags\":[\"x:1\"]},{\"Config\":\"c\",\"RepoTags\":[\"y:1\","
+                                + "\"y:2\"]}]")
+                .build();
 
         assertThat(select(archive, new Selector("y:2", "amd64", null, null)).layers())
                 .isEmpty();

@@ -90,8 +90,9 @@ class DocumentsTest {
 
     @Test
     void takes_a_member_that_is_null_for_one_that_is_absent() throws IOException {
-        ImageConfig config = ImageConfig.parse(bytes("""
-                        {"architecture":null,"config":{"Env":null,"Labels":null},"rootfs":null}"""), JsonLimits.DEFAULT);
+        byte[] json = bytes("""
+                {"architecture":null,"config":{"Env":null,"Labels":null},"rootfs":null}""");
+        ImageConfig config = ImageConfig.parse(json, JsonLimits.DEFAULT);
 
         assertThat(config.platform()).isNull();
         assertThat(config.diffIds()).isEmpty();
