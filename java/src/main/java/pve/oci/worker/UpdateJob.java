@@ -154,14 +154,14 @@ final class UpdateJob {
         }
     }
 
-    private interface Work {
+    private interface Staging {
         void run() throws IOException;
     }
 
     /** An image's layers may lie about their size, and nothing says how many inodes they need. */
-    private static void withRoom(Work work) throws IOException {
+    private static void withRoom(Staging staging) throws IOException {
         try {
-            work.run();
+            staging.run();
         } catch (ImageException e) {
             throw e.parameters().get("errno") instanceof Number errno && isFull(errno.intValue()) ? full(e) : e;
         } catch (ErrnoException e) {
