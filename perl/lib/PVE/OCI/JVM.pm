@@ -208,9 +208,10 @@ F<pve-oci.jar> (C<PVE_OCI_HOME>, then the source tree's F<target>, then the inst
 
 Starts the engine and returns the pid of its supervisor, which ends with the engine's exit status,
 128 and the number when it was a signal. C<$connection> is one end of a socket pair, C<$log> the end
-of a pipe that takes what is written to standard error. When C<$owner>, the reading end of a pipe,
-becomes readable, the engine is killed; the supervisor ends when nothing of it is left. Further
-settings: C<uid_map>, C<gid_map>, C<makes_devices>, C<keeps_groups>, C<needs_namespace>.
+of a pipe that takes what is written to standard error. C<$owner> is one end of another socket pair:
+when it becomes readable, or its other end is closed, the engine is killed, and the supervisor ends
+when nothing of it is left. Settings that L</settings($options)> does not find: C<uid_map>,
+C<gid_map>, C<makes_devices>, C<only_reads>, C<keeps_groups>, C<needs_namespace>.
 
 =item clone_mount($directory, $is_read_only)
 
