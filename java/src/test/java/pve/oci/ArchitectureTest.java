@@ -74,7 +74,7 @@ class ArchitectureTest {
             "com.github.luben.zstd", List.of("compress"),
             "ch.qos.logback", List.of("daemon"),
             "org.slf4j", List.of("daemon", "service", "varlink"),
-            "org.apache.commons.compress", List.of("daemon", "archive"));
+            "org.apache.commons.compress", List.of("daemon"));
 
     /** A string that nobody refers to is freed, although the kernel may be reading it: such ones are lent. */
     @ArchTest

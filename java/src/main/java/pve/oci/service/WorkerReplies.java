@@ -29,7 +29,7 @@ final class WorkerReplies {
     private static final int MAXIMUM_VALUES = 200_000;
 
     /**
-     * Memory for the objects made of one frame, besides the frame itself. The daemon's heap is 35 MiB (bin/pve-ocid).
+     * Memory for the objects made of one frame, besides the frame itself. The daemon's heap is 33 MiB (bin/pve-ocid).
      */
     private static final long MAXIMUM_MEMORY = 12 << 20;
 

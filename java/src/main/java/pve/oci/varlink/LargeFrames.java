@@ -3,8 +3,8 @@ package pve.oci.varlink;
 import java.util.concurrent.TimeUnit;
 
 /**
- * How many large frames the process holds, on their way in or out. Another one is received only when there is none:
- * each may take a quarter of the heap, and what is made of it as much again.
+ * Counts the large frames that the process holds, on their way in or out. Another one is received only when there is
+ * none: a frame and the objects made of it may take three quarters of the heap.
  */
 final class LargeFrames {
     /** Objects made of a frame may take twenty times its size. */
