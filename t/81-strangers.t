@@ -69,6 +69,17 @@ sub root_is_served ($while) {
     return;
 }
 
+# Asks nothing, while all else is tried here: how it ends is looked at last.
+my $silent = as_stranger(
+    sub {
+        my $socket = connection() or die "connect: $!\n";
+        my $start = time();
+        my $count = sysread($socket, my $end, 1) // die "read: $!\n";
+        return { count => $count, seconds => time() - $start };
+    },
+    $STRANGER - 1,
+);
+
 subtest 'what is for root' => sub {
     my $map = [{ inside => 0, outside => 200_000, count => 1 }];
     my %calls = (
@@ -282,6 +293,13 @@ subtest 'frames' => sub {
     my $seconds = result_of($stranger)->{value};
     cmp_ok($seconds, '>', 5, 'an unfinished frame is waited for');
     cmp_ok($seconds, '<', 20, 'not for ever');
+};
+
+subtest 'a connection without a call' => sub {
+    my $result = result_of($silent);
+    is($result->{error}, undef, 'ends') or return;
+    is($result->{value}->{count}, 0, 'without a reply');
+    cmp_ok($result->{value}->{seconds}, '>', 50, 'not at once');
 };
 
 # A file system of the stranger's that never answers FLUSH, which close(2) waits for.

@@ -25,6 +25,26 @@ class SecurityDocumentTest {
                 .toList();
     }
 
+    /** Promises have a title in bold, in the sections of what somebody cannot do. */
+    @Test
+    void every_promise_names_a_test() throws IOException {
+        Pattern test = Pattern.compile("`(t/[^`]+|" + CLASS + "|" + CASE + ")`");
+        List<String> promises = Pattern.compile("(?m)^## ")
+                .splitAsStream(Files.readString(TREE.resolve("SECURITY.md")))
+                .filter(section -> section.lines().findFirst().orElse("").contains(" cannot do"))
+                .flatMap(section ->
+                        Pattern.compile("\n- (?=[*]{2})").splitAsStream(section).skip(1))
+                .toList();
+
+        assertThat(promises).hasSizeGreaterThan(30).allSatisfy(promise -> {
+            int named = promise.indexOf("Tested by:");
+            assertThat(named).as(promise).isPositive();
+            assertThat(test.matcher(promise.substring(named)).find())
+                    .as(promise)
+                    .isTrue();
+        });
+    }
+
     @Test
     void names_cases_that_exist() throws IOException {
         List<String> cases =
