@@ -108,10 +108,11 @@ sub clean_up_after ($top, $parameters, $say, $code) {
     my $caught = PVE::OCI::Error::caught($error);
     die $error if !$caught || $caught->{name} ne 'ConnectionLost';
     if (defined(find($top, $before))) {
+        $say->("pve-ocid has ended during the job; the embedded engine cleans $top");
         require PVE::OCI::Embedded; # not above: it is needed for nothing else
         eval { PVE::OCI::Embedded::clean_root($parameters, existing($top, $before)); 1 }
             or $say->("root directory not cleaned: $@" =~ s/\n\z//r);
-        $say->("the embedded engine has removed what pve-ocid had left in $top")
+        $say->("the embedded engine has removed what pve-ocid had left")
             if !defined(find($top, $before));
     }
     give_back($directory, $before, $attributes);
