@@ -11,8 +11,11 @@ use POSIX ();
 use Test::More;
 use Time::HiRes qw(time);
 
+use PVE::LXC::OCI::Update;
 use PVE::OCI;
 use PVE::OCI::JVM;
+use PVE::OCI::RootUpdate;
+use PVE::OCI::Session;
 
 use EmbeddedTest qw(
     $CONFIG $DIRECTORY $IMAGE $SLOW entries_of extract new_root open_fds owner_of plan_embedded
@@ -229,6 +232,61 @@ subtest 'an engine that was taken over' => sub {
         $error, qr/\Aworker sent an invalid reply: a reply is not JSON/,
         'and the error is told'
     );
+};
+
+subtest 'an engine of several calls' => sub {
+    no warnings qw(once redefine); ## no critic (ProhibitNoWarnings): a test's stand-in
+    my $start = \&PVE::OCI::JVM::start;
+    my @engines;
+    local *PVE::OCI::JVM::start = sub (@arguments) {
+        push @engines, $start->(@arguments);
+        return $engines[-1];
+    };
+    my $rootdir = new_root();
+    my $session = PVE::OCI::Session->new();
+    my %options = (mode => 'embedded', session => $session);
+    my $compare = sub { PVE::OCI::RootUpdate::compare_root_directory($rootdir, \%options) };
+    PVE::OCI::extract_image($IMAGE, $rootdir, { %options, record => 1 });
+    is($compare->()->{comparison}->{changed}, 0, 'compared');
+    is(scalar(@engines), 1, 'by the engine that has extracted');
+    is(
+        system("ls -l /proc/$engines[0]/fd | grep -q $rootdir"), 256,
+        'which holds nothing open'
+    );
+    my $pid = fork() // die "fork: $!\n";
+    if (!$pid) {
+        $session->DESTROY();
+        POSIX::_exit(0);
+    }
+    waitpid($pid, 0);
+    $compare->();
+    is(scalar(@engines), 1, 'a child that ends takes nothing away');
+    my $map = [map { [$_, 0, 100000, 60000] } qw(u g)];
+    my $other = new_root();
+    PVE::OCI::extract_image($IMAGE, $other, { %options, id_map => $map });
+    is(scalar(@engines), 2, 'other IDs need another one');
+    ok(!kill(0 => $engines[0]), 'and the first is gone');
+    unlink("$rootdir/.pve.oci.mtree.zst") or die $!;
+    eval { $compare->() };
+    like($@, qr/no record/, 'an error');
+    ok(!kill(0 => $engines[-1]), 'ends the engine');
+    eval { $compare->() };
+    is(scalar(@engines), 4, 'the next call has another one');
+    PVE::OCI::RootUpdate::apply_update('record', $rootdir, \%options);
+    kill(KILL => $engines[-1]);
+    eval { $compare->() };
+    like($@, qr/worker was killed by SIGKILL/, 'one that was killed between two calls');
+    is($compare->()->{comparison}->{changed}, 0, 'and the call after that');
+    $session->end();
+    ok(!kill(0 => $engines[-1]), 'nothing is left');
+    PVE::LXC::OCI::Update::on_rootfs(
+        'update', $rootdir,
+        { mode => 'embedded', archive => $IMAGE }
+    );
+    is(scalar(@engines), 7, 'an update starts one');
+    PVE::LXC::OCI::Update::on_rootfs('rollback', $rootdir, { mode => 'embedded' });
+    is(scalar(@engines), 8, 'so does a rollback');
+    ok(!kill(0 => $engines[-1]), 'nothing is left');
 };
 
 subtest 'no virtual machine' => sub {

@@ -167,16 +167,23 @@ subtest 'requests of pve-oci-class-data' => sub {
     is(system(@command), 0, 'it has run');
     my @requests = map { decode_json($_) } split(/\0/, slurp("$DIRECTORY/requests"));
     cmp_ok(scalar(@requests), '>=', 8, 'requests');
-    my %seen;
-    for my $request (grep { !$seen{ $_->{method} }++ } @requests) {
-        my @handles = (opened($IMAGE));
-        push @handles, new_tree() if $request->{parameters}->{uidMap};
+    my $tree;
+    for my $request (@requests) {
+        my ($method, $parameters) = $request->@{qw(method parameters)};
+        # each call finds what the one before has made
+        $tree = new_tree() if $method =~ /ParseAndExtractImage/;
+        my %object = (archive => sub { opened($IMAGE) }, rootDirectory => sub { $tree });
+        my @handles;
+        for my $object (qw(archive rootDirectory)) {
+            my $index = $parameters->{"${object}FileDescriptor"} // next;
+            $handles[$index] = $object{$object}->();
+        }
         # its image has an architecture of its own
-        delete $request->{parameters}->{selector}->{architecture}
-            if $request->{parameters}->{selector};
+        delete $parameters->{selector}->{architecture} if $parameters->{selector};
+        my $what = join(' ', $method, $parameters->{step} // ());
         is(
-            outcome($worker, $request->@{qw(method parameters)}, @handles),
-            undef, "$request->{method}: the worker takes it"
+            outcome($worker, $method, $parameters, @handles), undef,
+            "$what: the worker takes it"
         );
     }
 };

@@ -74,7 +74,8 @@ my sub call ($method, $parameters, $options, $call_options = {}) {
 
 my sub call_embedded ($method, $parameters, $options, $call_options) {
     require PVE::OCI::Embedded; # not above: most callers never need it
-    my $more = { map { $_ => $options->{$_} } grep { defined($options->{$_}) } qw(home java) };
+    my $more =
+        { map { $_ => $options->{$_} } grep { defined($options->{$_}) } qw(home java session) };
     return PVE::OCI::Embedded::call($method, $parameters, { $call_options->%*, $more->%* });
 }
 

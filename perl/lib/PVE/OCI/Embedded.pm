@@ -3,7 +3,7 @@ package PVE::OCI::Embedded;
 # Calls of io.pve.oci without a daemon. This process does what the daemon does for a worker: it
 # opens archive and rootfs, checks ID maps, reads the engine's replies, kills it, and cleans up
 # after a failure, with the daemon's error messages. PVE::OCI::JVM starts a new engine for each
-# call. Nothing here parses any part of an image.
+# call, unless the calls belong to a PVE::OCI::Session. Nothing here parses any part of an image.
 
 use v5.36;
 
@@ -156,13 +156,33 @@ my sub fail_without_answer ($error, $status, $lines) {
     );
 }
 
-# Runs one engine from its start to its end. The request is { method, parameters, handles }. Returns
-# the reply, or dies. $state->{mask} is the signal mask while waiting for replies; signals are
-# blocked before and after.
-my sub hold ($settings, $request, $on_reply, $state) {
+# What an engine was started with, as text.
+my sub settings_key ($settings) {
+    return join(
+        "\0", map { ("$_", ref($settings->{$_}) ? $settings->{$_}->@* : $settings->{$_} // '') }
+            sort keys $settings->%*
+    );
+}
+
+# Ends an engine that a session has kept.
+my sub end_kept ($engine) {
+    my $mask = PVE::OCI::JVM::block_signals();
+    local $SIG{CHLD} = 'DEFAULT';
+    my (undef, $lines) = end_engine($engine);
+    warn "pve-oci: $_\n" for $lines->@*;
+    PVE::OCI::JVM::restore_signals($mask);
+    return;
+}
+
+# Has one engine do one call. It is ended then, unless a session keeps it. The request is { method,
+# parameters, handles }. Returns the reply, or dies. $state->{mask} is the signal mask while waiting
+# for replies; signals are blocked before and after.
+my sub hold ($settings, $request, $on_reply, $state, $session = undef) {
+    my $key = $session ? settings_key($settings) : '';
     my $engine;
     my $reply = eval {
-        $engine = start_engine($settings);
+        $engine = $session->take($key) if $session;
+        $engine //= start_engine($settings);
         PVE::OCI::JVM::restore_signals($state->{mask}) if $state->{mask};
         # made while the engine starts, which takes longer
         my $connection = $engine->{connection};
@@ -181,6 +201,10 @@ my sub hold ($settings, $request, $on_reply, $state) {
     my $error = $@;
     PVE::OCI::JVM::block_signals();
     die $error if !$engine;
+    if (defined($reply) && $session) {
+        $session->keep($engine, $key, \&end_kept);
+        return $reply;
+    }
     my ($status, $lines) = end_engine($engine);
     if (defined($reply)) {
         warn "pve-oci: $_\n" for $lines->@*;
@@ -199,7 +223,8 @@ my sub clean ($settings, $request) {
     return;
 }
 
-my sub run ($settings, $request, $root, $on_reply) {
+my sub run ($settings, $request, $root, $options) {
+    my $on_reply = $options->{on_reply};
     my $state = { mask => PVE::OCI::JVM::block_signals() };
     # a caller's handler, or IGNORE, would take the engine's exit status away
     local $SIG{CHLD} = 'DEFAULT';
@@ -212,7 +237,7 @@ my sub run ($settings, $request, $root, $on_reply) {
         }
         $on_reply->($reply) if $on_reply && ($reply->{progress} || $reply->{config});
     };
-    my $reply = eval { hold($settings, $request, $listen, $state) };
+    my $reply = eval { hold($settings, $request, $listen, $state, $options->{session}) };
     my $error = $@;
     if (!defined($reply) && $root) {
         # whatever the engine replied, because an image may have taken it over
@@ -256,7 +281,7 @@ sub clean_root ($parameters, $existing) {
 }
 
 # As PVE::OCI::Varlink::call for the methods that work on an image or a root directory. Options:
-# descriptors, on_reply; java and home for PVE::OCI::JVM::settings.
+# descriptors, on_reply; session, a PVE::OCI::Session; java and home for PVE::OCI::JVM::settings.
 sub call ($method, $parameters, $call_options = {}) {
     PVE::OCI::Error::forget();
     my $traits = PVE::OCI::WorkerRequest::traits($method);
@@ -281,7 +306,7 @@ sub call ($method, $parameters, $call_options = {}) {
         $method, $archive, $root, $maps, $parameters, $limits,
     );
     $request->{only_looks} = $traits->{only_looks};
-    return run($settings, $request, $root, $call_options->{on_reply});
+    return run($settings, $request, $root, $call_options);
 }
 
 1;

@@ -6,10 +6,9 @@ package PVE::LXC::OCI::Update;
 
 use v5.36;
 
-use File::Temp ();
-
 use PVE::LXC::OCI::UpdateSteps;
 use PVE::OCI::Origin;
+use PVE::OCI::Session;
 use PVE::OCI::Varlink;
 
 my sub invalid ($message) { PVE::OCI::Varlink::fail('InvalidArgument', $message) }
@@ -74,6 +73,8 @@ my sub pull_and_update ($place, $options) {
     my $state = registry_state($place, $options);
     return { state => 'up to date', from => { referenceName => $state->{reference} } }
         if $state->{isCurrent};
+    # not above: few updates need it
+    require File::Temp;
     my $folder = File::Temp->newdir('pve-oci-update-XXXXXXXX', DIR => '/var/tmp');
     my $file = "$folder/image.tar";
     PVE::OCI::Registry::pull(
@@ -99,8 +100,10 @@ my $ACTIONS = {
 };
 
 my sub run ($place, $action, $options) {
+    my $session = $place->{session} = PVE::OCI::Session->new();
     my $reply = eval { $ACTIONS->{$action}->($place, $options) };
     my $error = $@;
+    $session->end();
     # messages from before an error help to understand it
     if (!defined($reply)) {
         warn "$_\n" for $place->{messages}->@*;

@@ -8,6 +8,7 @@ package PVE::LXC::OCI::UpdateSteps;
 #     messages   lines for the administrator are added here
 #     conf       the container's configuration; missing for a root file system without one
 #     write      takes a changed configuration
+#     session    a PVE::OCI::Session for the steps, if they are to share an engine
 #
 # Whatever is broken off here, by an error, a signal or a power cut, is put in order by the next
 # call for the same place: what was not switched is taken back, what was switched is finished.
@@ -52,7 +53,10 @@ my sub say_line ($place, $line) {
 }
 
 my sub engine_options ($place, $options) {
-    return { some($options, @CALL_OPTIONS), id_map => $place->{id_maps}->[0] };
+    return {
+        some($options, @CALL_OPTIONS), some($place, 'session'),
+        id_map => $place->{id_maps}->[0],
+    };
 }
 
 # A step needs no progress: it moves names.
