@@ -41,7 +41,7 @@ public class DecompressorBenchmark {
     public long inflate() throws IOException {
         long size = 0;
         Compression compression = Compression.detect(pieces.get(0).buffer().duplicate());
-        try (Decompressor decompressor = Decompressors.of(compression)) {
+        try (Decompressor decompressor = Decompressors.of(compression, Decompressor.DEFAULT_WINDOW_LOG_MAX)) {
             for (NativeBuffer piece : pieces) {
                 ByteBuffer in = piece.buffer().duplicate();
                 boolean mayHaveMore = true;

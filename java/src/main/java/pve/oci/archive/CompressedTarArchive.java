@@ -16,13 +16,15 @@ import pve.oci.tar.TarReader;
  */
 final class CompressedTarArchive extends IndexedArchive {
     private final Compression compression;
+    private final int zstdWindowLog;
     private @Nullable DecompressedFile stream;
 
     /** Takes the descriptor over. */
-    CompressedTarArchive(Fd fd, Compression compression) throws IOException {
+    CompressedTarArchive(Fd fd, Compression compression, int zstdWindowLog) throws IOException {
         super(fd);
         this.compression = compression;
-        try (DecompressedFile reading = new DecompressedFile(fd, compression)) {
+        this.zstdWindowLog = zstdWindowLog;
+        try (DecompressedFile reading = new DecompressedFile(fd, compression, zstdWindowLog)) {
             TarReader reader = TarReader.ofArchive(reading, TarLimits.DEFAULT);
             boolean goesOn = true;
             while (goesOn && reader.next()) {
@@ -36,7 +38,7 @@ final class CompressedTarArchive extends IndexedArchive {
         DecompressedFile reading = stream;
         if (reading == null || reading.position() > entry.offset()) {
             closeStream();
-            reading = new DecompressedFile(fd, compression);
+            reading = new DecompressedFile(fd, compression, zstdWindowLog);
             stream = reading;
         }
         reading.skipTo(entry.offset());

@@ -5,6 +5,7 @@ import java.nio.ByteBuffer;
 import pve.oci.compress.Compression;
 import pve.oci.compress.Decompressor;
 import pve.oci.compress.Decompressors;
+import pve.oci.compress.WindowLimitException;
 import pve.oci.linux.Fd;
 import pve.oci.linux.NativeBuffer;
 import pve.oci.oci.ImageException;
@@ -25,10 +26,13 @@ final class DecompressedFile implements TarSource, AutoCloseable {
     private long uncompressed;
     private boolean isAtEnd;
 
-    /** The caller keeps the descriptor and closes it. */
-    DecompressedFile(Fd fd, Compression compression) {
+    /**
+     * @param fd stays the caller's, who closes it
+     * @param zstdWindowLog binary logarithm of the largest window that a zstd frame may have
+     */
+    DecompressedFile(Fd fd, Compression compression, int zstdWindowLog) {
         this.fd = fd;
-        decompressor = Decompressors.of(compression);
+        decompressor = Decompressors.of(compression, zstdWindowLog);
         input.buffer().limit(0);
         output.buffer().limit(0);
     }
@@ -43,7 +47,7 @@ final class DecompressedFile implements TarSource, AutoCloseable {
         ByteBuffer out = output.buffer().clear();
         while (out.hasRemaining() && !isAtEnd) {
             ByteBuffer in = input.buffer();
-            decompressor.decompress(in, out);
+            decompress(in, out);
             if (out.hasRemaining() && !in.hasRemaining()) {
                 int length = FileBlob.readFully(fd, input.address(), input.size(), compressed);
                 compressed += length;
@@ -61,6 +65,14 @@ final class DecompressedFile implements TarSource, AutoCloseable {
                     .exceeded("archive decompresses to too many times its size");
         }
         return out.hasRemaining();
+    }
+
+    private void decompress(ByteBuffer in, ByteBuffer out) throws IOException {
+        try {
+            decompressor.decompress(in, out);
+        } catch (WindowLimitException e) {
+            throw ImageException.limit("zstdWindowLog", e.maximum()).cause(e).exceeded("archive: " + e.getMessage());
+        }
     }
 
     @Override

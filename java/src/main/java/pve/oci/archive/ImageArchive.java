@@ -8,7 +8,6 @@ import org.jspecify.annotations.Nullable;
 import pve.oci.compress.Compression;
 import pve.oci.compress.CorruptBlobException;
 import pve.oci.compress.UnsupportedCompressionException;
-import pve.oci.compress.WindowLimitException;
 import pve.oci.json.JsonLimits;
 import pve.oci.linux.Fd;
 import pve.oci.linux.FileStatus;
@@ -56,10 +55,11 @@ public final class ImageArchive implements AutoCloseable {
      * it.
      *
      * @param fd a regular file, or the directory of an image layout
+     * @param zstdWindowLog binary logarithm of the largest window that a zstd frame may have
      */
-    public static ImageArchive open(Fd fd, JsonLimits limits) throws IOException {
+    public static ImageArchive open(Fd fd, JsonLimits limits, int zstdWindowLog) throws IOException {
         try {
-            return new ImageArchive(files(fd), limits);
+            return new ImageArchive(files(fd, zstdWindowLog), limits);
         } catch (TarFormatException e) {
             fd.close();
             throw ImageException.of(ImageError.MALFORMED_ARCHIVE)
@@ -74,9 +74,6 @@ public final class ImageArchive implements AutoCloseable {
             throw ImageException.of(ImageError.MALFORMED_ARCHIVE)
                     .cause(e)
                     .message("not an image archive: " + e.getMessage());
-        } catch (WindowLimitException e) {
-            fd.close();
-            throw ImageException.limit("archiveWindowLog", e.maximum()).cause(e).exceeded("archive: " + e.getMessage());
         } catch (TarLimitException e) {
             fd.close();
             throw ImageException.limit(e.limit(), e.maximum()).cause(e).exceeded("archive: " + e.getMessage());
@@ -95,7 +92,7 @@ public final class ImageArchive implements AutoCloseable {
                         + (program == null ? "" : "; decompress it with '" + program + " -d' first"));
     }
 
-    private static ImageFiles files(Fd fd) throws IOException {
+    private static ImageFiles files(Fd fd, int zstdWindowLog) throws IOException {
         FileStatus status = new FileStatus().read(fd.number());
         if (status.isDirectory()) {
             return new LayoutDirectory(fd);
@@ -105,7 +102,9 @@ public final class ImageArchive implements AutoCloseable {
         int length = FileBlob.readFully(fd, start.address(), start.size(), 0);
         ByteBuffer first = start.buffer().position(0).limit(length);
         Compression compression = Compression.detect(first);
-        return compression == Compression.NONE ? new TarArchive(fd, size) : new CompressedTarArchive(fd, compression);
+        return compression == Compression.NONE
+                ? new TarArchive(fd, size)
+                : new CompressedTarArchive(fd, compression, zstdWindowLog);
     }
 
     /** Tells the format from the names of the files in it. */

@@ -6,11 +6,6 @@ import pve.oci.linux.IsaL;
 public final class Decompressors {
     private Decompressors() {}
 
-    /** A decompressor that takes zstd windows up to the default size. */
-    public static Decompressor of(Compression compression) {
-        return of(compression, Decompressor.DEFAULT_WINDOW_LOG_MAX);
-    }
-
     /**
      * A decompressor with the fastest library there is.
      *

@@ -126,7 +126,7 @@ enum Setting {
             10,
             31,
             27,
-            "window that a zstd frame may ask for; 27 are 128 MiB",
+            "window that a zstd frame, of a layer or of the archive, may ask for; 27 are 128 MiB",
             "zstdWindowLog"),
     MAXIMUM_JSON_SIZE(
             "maximum-json-size",

@@ -1,5 +1,6 @@
 package pve.oci.layer;
 
+import pve.oci.compress.Decompressor;
 import pve.oci.tar.TarLimits;
 
 /**
@@ -27,6 +28,13 @@ public record LayerLimits(
     /** A layer that decompresses to no more than this may have any ratio: files of zeros are legitimate. */
     public static final long RATIO_FREE_SIZE = 1L << 30;
 
-    public static final LayerLimits DEFAULT =
-            new LayerLimits(1L << 40, 10_000_000, 20_000_000, 5_000, 27, 0, 64 << 20, TarLimits.DEFAULT);
+    public static final LayerLimits DEFAULT = new LayerLimits(
+            1L << 40,
+            10_000_000,
+            20_000_000,
+            5_000,
+            Decompressor.DEFAULT_WINDOW_LOG_MAX,
+            0,
+            64 << 20,
+            TarLimits.DEFAULT);
 }

@@ -120,6 +120,10 @@ public final class JobRunner {
                 .message(String.valueOf(e.getMessage()));
     }
 
+    private ImageArchive openImage(Fd archive) throws IOException {
+        return ImageArchive.open(archive, request.jsonLimits(), request.limits().zstdWindowLog());
+    }
+
     private static Fd require(@Nullable Fd fd) {
         if (fd == null) {
             throw new IllegalArgumentException("a file descriptor is missing");
@@ -136,7 +140,7 @@ public final class JobRunner {
     private Map<String, @Nullable Object> detect(Fd archive) throws IOException {
         Map<String, @Nullable Object> reply = new LinkedHashMap<>();
         ImageArchive.Format format = ImageArchive.Format.UNKNOWN;
-        try (ImageArchive open = ImageArchive.open(archive, request.jsonLimits())) {
+        try (ImageArchive open = openImage(archive)) {
             format = open.format();
             String version = format == ImageArchive.Format.OCI_ARCHIVE ? open.layoutVersion() : null;
             if (version != null) {
@@ -153,7 +157,7 @@ public final class JobRunner {
     }
 
     private Map<String, @Nullable Object> inspect(Fd archive) throws IOException {
-        try (ImageArchive open = ImageArchive.open(archive, request.jsonLimits())) {
+        try (ImageArchive open = openImage(archive)) {
             var images = open.images();
             Image image = images.select(request.selector());
             Map<String, @Nullable Object> reply = new LinkedHashMap<>();
@@ -191,7 +195,7 @@ public final class JobRunner {
     }
 
     private Map<String, @Nullable Object> verify(Fd archive) throws IOException {
-        try (ImageArchive open = ImageArchive.open(archive, request.jsonLimits())) {
+        try (ImageArchive open = openImage(archive)) {
             Image image = open.images().select(request.selector());
             List<Layer> layers = image.layers();
             begin(Progress.JobPhase.VERIFYING, image);
@@ -220,7 +224,7 @@ public final class JobRunner {
         try (Rootfs rootfs = open(root)) {
             // sent before the first byte of the image is read, so no image can have taken this process over yet
             listener.accept(Map.of("existing", rootfs.existing().toJson()));
-            try (ImageArchive open = ImageArchive.open(archive, request.jsonLimits())) {
+            try (ImageArchive open = openImage(archive)) {
                 return extract(open, select(open), rootfs);
             }
         }
@@ -258,14 +262,14 @@ public final class JobRunner {
 
     private Map<String, @Nullable Object> stage(Fd archive, Fd mount) throws IOException {
         try (Fd root = UpdateJob.reopen(mount);
-                ImageArchive open = ImageArchive.open(archive, request.jsonLimits())) {
+                ImageArchive open = openImage(archive)) {
             return new UpdateJob(request, root, steps).stage(select(open), extractor(open));
         }
     }
 
     private Map<String, @Nullable Object> compareWithImage(Fd archive, Fd mount) throws IOException {
         try (Fd root = UpdateJob.reopen(mount);
-                ImageArchive open = ImageArchive.open(archive, request.jsonLimits())) {
+                ImageArchive open = openImage(archive)) {
             return new UpdateJob(request, root, steps).compareWithImage(select(open), extractor(open));
         }
     }

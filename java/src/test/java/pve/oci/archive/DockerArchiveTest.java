@@ -48,7 +48,7 @@ class DockerArchiveTest {
         Path file = Files.write(folder.resolve("archive"), archive);
         CString name = CString.of(file.toString().getBytes(UTF_8));
         Fd fd = new Fd(Libc.openat(AT_FDCWD, name.address(), Libc.O_RDONLY | Libc.O_CLOEXEC, 0));
-        try (ImageArchive open = ImageArchive.open(fd, JsonLimits.DEFAULT)) {
+        try (ImageArchive open = ImageArchive.open(fd, JsonLimits.DEFAULT, 27)) {
             assertThat(open.format()).isEqualTo(ImageArchive.Format.DOCKER_ARCHIVE);
             Image image = open.images().select(selector);
             for (Layer layer : image.layers()) {

@@ -77,7 +77,7 @@ class CompressionTest {
     @Test
     void plain_blob_is_copied() throws IOException {
         byte[] content = Blobs.content(10_000, 1);
-        assertThat(Blobs.decompress(Decompressors.of(Compression.NONE), content, 1000, 300))
+        assertThat(Blobs.decompress(Decompressors.of(Compression.NONE, 27), content, 1000, 300))
                 .isEqualTo(content);
     }
 }

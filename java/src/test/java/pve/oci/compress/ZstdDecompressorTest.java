@@ -20,7 +20,7 @@ class ZstdDecompressorTest {
     private static final byte[] TEXT = "a layer, more or less\n".repeat(500).getBytes(US_ASCII);
 
     private static Decompressor decompressor() {
-        return Decompressors.of(Compression.ZSTD);
+        return Decompressors.of(Compression.ZSTD, Decompressor.DEFAULT_WINDOW_LOG_MAX);
     }
 
     private static byte[] zstd(byte[] content) {
@@ -33,16 +33,6 @@ class ZstdDecompressorTest {
         byte[] frame = new byte[8 + size];
         System.arraycopy(new byte[] {0x5e, 0x2a, 0x4d, 0x18, (byte) size, (byte) (size >> 8)}, 0, frame, 0, 6);
         return frame;
-    }
-
-    /**
-     * A frame of one raw block, with a window descriptor instead of the content's size (zstd format,
-     * Window_Descriptor).
-     */
-    private static byte[] withWindowLog(byte[] content, int windowLog) {
-        int block = (content.length << 3) | 1;
-        byte[] header = {0x28, (byte) 0xb5, 0x2f, (byte) 0xfd, 0, (byte) ((windowLog - 10) << 3)};
-        return Blobs.concat(header, new byte[] {(byte) block, (byte) (block >> 8), (byte) (block >> 16)}, content);
     }
 
     private static AbstractThrowableAssert<?, ?> refused(byte[] blob) {
@@ -87,12 +77,13 @@ class ZstdDecompressorTest {
 
     @Test
     void window_of_128_mib() throws IOException {
-        assertThat(Blobs.decompress(decompressor(), withWindowLog(TEXT, 27))).isEqualTo(TEXT);
+        assertThat(Blobs.decompress(decompressor(), ZstdFrames.withWindowLog(TEXT, 27)))
+                .isEqualTo(TEXT);
     }
 
     @Test
     void refuses_larger_window_than_the_limit() throws IOException {
-        byte[] blob = withWindowLog(TEXT, 28);
+        byte[] blob = ZstdFrames.withWindowLog(TEXT, 28);
         assertThatThrownBy(() -> Blobs.decompress(decompressor(), blob))
                 .isInstanceOfSatisfying(
                         WindowLimitException.class, e -> assertThat(e.maximum()).isEqualTo(27))

@@ -19,6 +19,7 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import pve.oci.compress.ZstdFrames;
 import pve.oci.conformance.ImageBuilder;
 import pve.oci.linux.Fd;
 import pve.oci.oci.ImageError;
@@ -221,6 +222,24 @@ class JobRunnerTest {
                 Map.of("existing", Objects.requireNonNull(notices.get(0).get("existing"))));
 
         assertThat(root.shell("ls")).isEqualTo("mnt\n");
+    }
+
+    /** A frame that wants a window of 256 MiB, in an archive that is compressed as a whole. */
+    @Test
+    void a_zstd_window_of_the_archive_has_the_limit_of_layers() throws IOException {
+        byte[] content = ImageBuilder.build(IMAGE);
+        Path archive = Files.write(folder.resolve("large-window.tar.zst"), ZstdFrames.withWindowLog(content, 28));
+
+        assertThatThrownBy(() -> run("inspect", archive, Map.of()))
+                .isInstanceOfSatisfying(ImageException.class, e -> {
+                    assertThat(e.error()).isEqualTo(ImageError.LIMIT_EXCEEDED);
+                    assertThat(e.parameters()).containsEntry("limit", "zstdWindowLog");
+                    assertThat(e.parameters()).containsEntry("maximum", 27L);
+                })
+                .hasMessageContaining("window of a frame is too large")
+                .hasMessageEndingWith("the limit is 27 (zstdWindowLog)");
+        assertThat(run("inspect", archive, Map.of("limits", Map.of("zstdWindowLog", 28))))
+                .containsKey("config");
     }
 
     @Test
