@@ -37,7 +37,7 @@ final class DeferredWrites implements SlotSource.Helper, AutoCloseable {
     /** The first failure. After it no file is written any more: descriptors are closed and slots released. */
     private volatile @Nullable Failure failure;
 
-    /** A mistake in the program, or no memory. */
+    /** The first mistake in the program, or the first time that there was no memory. */
     private volatile @Nullable Throwable breakdown;
 
     /** A file that could not be written. */
@@ -197,12 +197,25 @@ final class DeferredWrites implements SlotSource.Helper, AutoCloseable {
                 file.write(fd, times);
             }
         } catch (ErrnoException e) {
-            failure = file.failure(e);
+            fail(file.failure(e));
         } catch (RuntimeException | Error e) {
             // to be reported by the thread that applies, not by the one that happens to help
-            breakdown = e;
+            breakDown(e);
         } finally {
             file.release();
+        }
+    }
+
+    /** Keeps the first failure: other threads may be in the middle of a file, which can fail too. */
+    private synchronized void fail(Failure reason) {
+        if (failure == null) {
+            failure = reason;
+        }
+    }
+
+    private synchronized void breakDown(Throwable reason) {
+        if (breakdown == null) {
+            breakdown = reason;
         }
     }
 

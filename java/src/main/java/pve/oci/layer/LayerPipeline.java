@@ -54,7 +54,7 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
     /** With two cores the reader and the caller do all the work, so they should not share one core. */
     private final boolean isOnTwoCores;
 
-    /** The error that ended one of the threads: a mistake in the program, or no memory. */
+    /** The error that ended the first of the threads: a mistake in the program, or no memory. */
     private volatile @Nullable Throwable breakdown;
 
     /** How many layers have been begun. */
@@ -113,7 +113,7 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
                     } catch (InterruptedException e) {
                         // closed in the middle: nobody waits for more
                     } catch (RuntimeException | Error e) {
-                        breakdown = e;
+                        breakDown(e);
                         lane.slots.breakDown();
                     }
                 },
@@ -121,6 +121,12 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
         thread.setDaemon(true);
         thread.start();
         threads.add(thread);
+    }
+
+    private synchronized void breakDown(Throwable reason) {
+        if (breakdown == null) {
+            breakdown = reason;
+        }
     }
 
     private interface Work {

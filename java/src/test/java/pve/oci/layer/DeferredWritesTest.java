@@ -6,6 +6,7 @@ import static pve.oci.rootfs.EntryPaths.path;
 
 import java.io.IOException;
 import java.nio.file.Files;
+import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -16,7 +17,10 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import pve.oci.archive.Layer;
+import pve.oci.linux.CString;
 import pve.oci.linux.Fd;
+import pve.oci.linux.Libc;
+import pve.oci.linux.Poll;
 import pve.oci.oci.Descriptor;
 import pve.oci.oci.Digest;
 import pve.oci.rootfs.FileMetadata;
@@ -34,6 +38,7 @@ class DeferredWritesTest {
     private static final int EBADF = 9;
     private static final int FILES = 1500;
     private static final String CONTENT = "content";
+    private static final int MORE_THAN_A_PIPE_HOLDS = 128 << 10;
 
     private final TemporaryRoot root;
     private final Rootfs rootfs;
@@ -159,6 +164,43 @@ class DeferredWritesTest {
             assertThat(source.freed).hasValue(1);
             assertThat(writes.failure()).isSameAs(failure);
         }
+    }
+
+    /** The write ends of two FIFOs, so that two threads are in the middle of a file at the same time. */
+    @Test
+    void tell_of_the_first_of_two_files_that_fail() throws IOException {
+        root.shell("mkfifo first second");
+        try (DeferredWrites writes = new DeferredWrites(3)) {
+            writes.begin(source);
+            try (Fd second = openFifo("second", Libc.O_RDONLY)) {
+                try (Fd first = openFifo("first", Libc.O_RDONLY)) {
+                    addUnwritable(writes, "first");
+                    addUnwritable(writes, "second");
+                    for (Fd reader : List.of(first, second)) {
+                        assertThat(Poll.await(reader.number(), Poll.POLLIN, 20_000))
+                                .isNotZero();
+                    }
+                }
+                while (writes.failure() == null) {
+                    Thread.onSpinWait();
+                }
+            }
+            writes.drain();
+            assertThat(writes.failure()).extracting(x -> x.entryPath()).isEqualTo("first");
+        }
+    }
+
+    /** A file whose writing begins, and ends with EPIPE when the FIFO's reader is closed. */
+    private void addUnwritable(DeferredWrites writes, String name) throws IOException {
+        Fd writer = openFifo(name, Libc.O_WRONLY);
+        add(writes, name, new FileMetadata(0644, 0, 0, 0, 0), writer, MORE_THAN_A_PIPE_HOLDS);
+        writes.flush();
+    }
+
+    private Fd openFifo(String name, int access) throws IOException {
+        int flags = access | Libc.O_CLOEXEC | (access == Libc.O_RDONLY ? Libc.O_NONBLOCK : 0);
+        String path = root.path(name).toString();
+        return new Fd(CString.lend(path, address -> Libc.openat(Libc.AT_FDCWD, address, flags, 0)));
     }
 
     @Test
