@@ -195,6 +195,8 @@ my sub send_all ($socket, $bytes) {
     return;
 }
 
+my $COUNTERS = join(',', map { qq("$_":0) } qw(bytesRead bytesTotal entriesWritten bytesWritten));
+
 subtest 'an engine that was taken over' => sub {
     my $detect = sub () {
         eval { PVE::OCI::detect_archive($IMAGE, { mode => 'embedded' }) };
@@ -215,7 +217,22 @@ subtest 'an engine that was taken over' => sub {
     my $log =
         '{"parameters":{"log":{"level":"info","message":"a line"}},"continues":true}' . "\0";
     $error = with_fake_engine(sub ($socket) { send_all($socket, $log x 20_000) }, $detect);
-    is(scalar(@warnings), 1000, 'many lines of the log: so many are shown');
+    is(scalar(@warnings), 100, 'many lines of the log: so many are shown');
+    is($error, "worker sends more than 100 events a second\n", 'and then it is ended');
+
+    my ($progress, $heard) =
+        (qq({"parameters":{"progress":{"phase":"parsing",$COUNTERS}},"continues":true}), 0);
+    $error = with_fake_engine(
+        sub ($socket) { send_all($socket, "$progress\0" x 20_000) },
+
+        sub () {
+            my $options = { mode => 'embedded', progress => sub { $heard++ } };
+            eval { PVE::OCI::verify_image($IMAGE, $options) };
+            $@;
+        },
+    );
+    is($error, "worker sends more than 100 events a second\n", 'much progress');
+    cmp_ok($heard, '<', 19_000, 'the caller hears of little of it');
 
     no warnings qw(once); ## no critic (ProhibitNoWarnings): a module's variable
     local $PVE::OCI::Embedded::END_PATIENCE = 1;

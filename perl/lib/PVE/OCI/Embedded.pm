@@ -29,7 +29,7 @@ use PVE::OCI::WorkerRequest;
 our $PATIENCE = 60;
 
 my $MAX_LOG_SIZE = 64 * 1024;
-my $MAX_LOG_LINES = 1000;
+my $MAX_LOG_LINES = 100; # as many as the daemon logs of a worker
 
 # Values of one reply. The images' own documents have at most maximum-json-values of them.
 my $MAX_VALUES = 200_000;

@@ -6,9 +6,16 @@ package PVE::OCI::WorkerReplies;
 
 use v5.36;
 
+use Time::HiRes qw(CLOCK_MONOTONIC clock_gettime);
+
 use PVE::OCI::EngineFiles;
 use PVE::OCI::Interface;
 use PVE::OCI::Text;
+
+# An engine sends about ten events a second, and may catch up after a delay. One that sends far more
+# has been taken over. The daemon has the same numbers, in service.WorkerConversation.
+my $EVENTS_PER_SECOND = 100;
+my $FIRST_EVENTS = 500;
 
 # The same tree, every string one clean line.
 my $cleaned;
@@ -19,6 +26,16 @@ $cleaned = sub ($value) {
     my $is_string = defined($value) && !ref($value) && $value =~ /[^0-9.eE+-]/;
     return $is_string ? PVE::OCI::Text::clean($value) : $value;
 };
+
+# Dies when there were too many events for the time since the start of the call.
+my sub count_event ($state) {
+    my $seconds = int(clock_gettime(CLOCK_MONOTONIC) - $state->{start});
+    return if ++$state->{events} <= $FIRST_EVENTS + $EVENTS_PER_SECOND * $seconds;
+    PVE::OCI::EngineFiles::fail(
+        'WorkerFailed',
+        "worker sends more than $EVENTS_PER_SECOND events a second"
+    );
+}
 
 my sub event_mismatch ($worker, $reply_type, $state, $event) {
     my $mismatch = PVE::OCI::Interface::mismatch($worker, $worker->{type}->{Event}, $event);
@@ -45,15 +62,16 @@ my sub require_accepted ($reply) {
 }
 
 # Returns a function for the "check" of a connection of PVE::OCI::Varlink: it takes a frame as a
-# hash and returns what is wrong with it, undef if nothing is. Of an error it makes the strings safe
-# to show. $method is the request's, one of io.pve.oci.worker.
+# hash and returns what is wrong with it, undef if nothing is. It makes the strings of an error safe
+# to show, and dies when there are too many events. $method is the request's, one of
+# io.pve.oci.worker.
 sub checker ($method) {
     my $worker = PVE::OCI::Interface::load('io.pve.oci.worker');
     my $public = PVE::OCI::Interface::load('io.pve.oci');
     my ($name) = $method =~ /(\w+)\z/;
     # CleanRootDirectory is the engine's alone
     my $reply_type = $public->{method}->{$name} // $worker->{method}->{$name};
-    my $state = {};
+    my $state = { start => clock_gettime(CLOCK_MONOTONIC), events => 0 };
     return sub ($reply) {
         my $continues = ref($reply->{continues}) && $reply->{continues};
         for my $member (sort keys $reply->%*) {
@@ -71,7 +89,10 @@ sub checker ($method) {
             $reply->{parameters} = $cleaned->($reply->{parameters}) if !defined($mismatch);
             return $mismatch;
         }
-        return event_mismatch($worker, $reply_type, $state, $reply->{parameters}) if $continues;
+        if ($continues) {
+            count_event($state);
+            return event_mismatch($worker, $reply_type, $state, $reply->{parameters});
+        }
         return PVE::OCI::Interface::mismatch($public, $reply_type, $reply->{parameters});
     };
 }
