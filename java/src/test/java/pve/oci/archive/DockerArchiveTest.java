@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Collections;
 import java.util.HexFormat;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -32,16 +33,17 @@ class DockerArchiveTest {
     }
 
     private static byte[] config(int layers) {
-        String diffId = "\"sha256:" + hash(LAYER) + "\"";
-        return ("{\"architecture\":\"amd64\",\"os\":\"linux\",\"rootfs\":{\"type\":\"layers\",\"diff_ids\":["
-                        + String.join(",", java.util.Collections.nCopies(layers, diffId)) + "]}}")
-                .getBytes(UTF_8);
+        String diffIds = String.join("\", \"", Collections.nCopies(layers, "sha256:" + hash(LAYER)));
+        String list = layers == 0 ? "" : '"' + diffIds + '"';
+        return """
+                {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [%s]}}
+                """.formatted(list).getBytes(UTF_8);
     }
 
     private static byte[] manifest(String config, String tag, String... layers) {
-        return ("[{\"Config\":\"" + config + "\",\"RepoTags\":[\"" + tag + "\"],\"Layers\":[\""
-                        + String.join("\",\"", layers) + "\"]}]")
-                .getBytes(UTF_8);
+        return """
+                [{"Config": "%s", "RepoTags": ["%s"], "Layers": ["%s"]}]
+                """.formatted(config, tag, String.join("\", \"", layers)).getBytes(UTF_8);
     }
 
     private Image select(byte[] archive, Selector selector) throws IOException {
@@ -108,13 +110,10 @@ class DockerArchiveTest {
 
     @Test
     void picks_an_image_by_its_name() throws IOException {
-        byte[] archive = new TarBuilder()
-                .file("c", config(0))
-                .file(
-                        "manifest.json",
-                        "[{\"Config\":\"no\",\"RepoTags\":[\"x:1\"]},{\"Config\":\"c\",\"RepoTags\":[\"y:1\","
-                                + "\"y:2\"]}]")
-                .build();
+        byte[] archive =
+                new TarBuilder().file("c", config(0)).file("manifest.json", """
+                        [{"Config": "no", "RepoTags": ["x:1"]},
+                        {"Config": "c", "RepoTags": ["y:1", "y:2"]}]""").build();
 
         assertThat(select(archive, new Selector("y:2", "amd64", null, null)).layers())
                 .isEmpty();

@@ -20,7 +20,6 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
-import org.junit.jupiter.params.provider.ValueSource;
 import pve.oci.varlink.TestClient;
 import pve.oci.varlink.Tree;
 
@@ -45,17 +44,15 @@ class DaemonFaultTest {
     }
 
     @ParameterizedTest
-    @CsvSource(
-            delimiter = '|',
-            value = {
-                "die                                                    | was killed by SIGKILL",
-                "exit 3                                                 | left with exit status 3",
-                "sleep 30000                                            | no sign of life",
-                "say nonsense                                           | no valid reply",
-                "say {\"parameters\":{\"format\":\"x\"}}                | invalid reply: format",
-                "say {\"error\":\"io.pve.oci.Nope\",\"parameters\":{}}  | invalid reply: error",
-                "flood 40000000                                         | larger than the limit",
-            })
+    @CsvSource(delimiter = '|', textBlock = """
+            die                                                    | was killed by SIGKILL
+            exit 3                                                 | left with exit status 3
+            sleep 30000                                            | no sign of life
+            say nonsense                                           | no valid reply
+            say {"parameters":{"format":"x"}}                      | invalid reply: format
+            say {"error":"io.pve.oci.Nope","parameters":{}}        | invalid reply: error
+            flood 40000000                                         | larger than the limit
+            """)
     void worker_that_fails_is_an_error_and_the_next_job_is_fine(String step, String message) throws Exception {
         Map<String, @Nullable Object> reply = daemon.detect(step);
         assertThat(Tree.at(reply, "error")).isEqualTo("io.pve.oci.WorkerFailed");
@@ -65,9 +62,9 @@ class DaemonFaultTest {
 
     @Test
     void errors_of_the_worker_pass() throws Exception {
-        Map<String, @Nullable Object> reply =
-                daemon.detect("say {\"error\":\"io.pve.oci.BlobNotFound\",\"parameters\":{\"digest\":\"sha256:a\","
-                        + "\"message\":\"a line\"}}");
+        Map<String, @Nullable Object> reply = daemon.detect("""
+                        say {"error": "io.pve.oci.BlobNotFound", "parameters": {"digest": "sha256:a", \
+                        "message": "a line"}}""");
         assertThat(reply)
                 .isEqualTo(Map.of(
                         "error",
@@ -93,14 +90,13 @@ class DaemonFaultTest {
 
     /** Whatever the worker says, and also when it says in order that it has failed. */
     @ParameterizedTest
-    @ValueSource(
-            strings = {
-                "say {\"error\":\"io.pve.oci.BlobNotFound\",\"parameters\":{\"digest\":\"d\",\"message\":\"m\"}}",
-                "say {\"parameters\":{}}",
-                "say {\"parameters\":{\"result\":null,\"config\":{}}}",
-                "say {\"continues\":true}",
-                "die"
-            })
+    @CsvSource(delimiter = '|', textBlock = """
+            say {"error": "io.pve.oci.BlobNotFound", "parameters": {"digest": "d", "message": "m"}}
+            say {"parameters": {}}
+            say {"parameters": {"result": null, "config": {}}}
+            say {"continues": true}
+            die
+            """)
     void a_fresh_worker_cleans_and_the_root_directory_is_given_back(String lastWord) throws Exception {
         Path root = daemon.root();
         Files.setPosixFilePermissions(root, PosixFilePermissions.fromString("rwxr-x---"));
@@ -120,7 +116,8 @@ class DaemonFaultTest {
     /** It costs a client memory, so a worker cannot send it again and again. */
     @Test
     void the_configuration_comes_early_and_once() throws Exception {
-        String config = "say {\"parameters\":{\"config\":{\"User\":\"a\"}},\"continues\":true}";
+        String config = """
+                say {"parameters": {"config": {"User": "a"}}, "continues": true}""";
         Path archive = daemon.archive(config, config, "sleep 30000");
         try (TestClient client = daemon.connect()) {
             client.send(TestClient.more(EXTRACT, DaemonFixture.extraction(archive, daemon.root())));

@@ -102,7 +102,8 @@ class DaemonTest {
         for (int i = 0; i < 3; i++) {
             daemon.detect(FakeReplies.DETECTED);
             daemon.detect("die");
-            daemon.detect("say {}", "say {\"error\":\"x\"}");
+            daemon.detect("say {}", """
+                    say {"error": "x"}""");
         }
         Thread.sleep(200);
         assertThat(descriptors()).isLessThanOrEqualTo(before);

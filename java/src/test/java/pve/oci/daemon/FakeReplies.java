@@ -23,23 +23,22 @@ final class FakeReplies {
             "warningsCount",
             0);
 
-    static final String DETECTED = "say {\"parameters\":{\"format\":\"ociArchive\",\"layoutVersion\":\"1.0.0\"}}";
+    static final String DETECTED = """
+            say {"parameters": {"format": "ociArchive", "layoutVersion": "1.0.0"}}""";
 
     private FakeReplies() {}
 
     static String progress(int entries) {
-        return "{\"parameters\":{\"progress\":{\"phase\":\"extracting\",\"bytesRead\":1,\"bytesTotal\":2,"
-                + "\"entriesWritten\":" + entries + ",\"bytesWritten\":4}},\"continues\":true}";
+        return """
+                {"continues": true, "parameters": {"progress": {"phase": "extracting", "bytesRead": 1, \
+                "bytesTotal": 2, "entriesWritten": %d, "bytesWritten": 4}}}""".formatted(entries);
     }
 
     /** What a worker says that it has found in the root directory: names of directories. */
     static String existing(String... names) {
-        return "say {\"parameters\":{\"existing\":["
-                + String.join(
-                        ",",
-                        List.of(names).stream()
-                                .map(n -> "{\"path\":\"" + n + "\",\"isDirectory\":false}")
-                                .toList())
-                + "]},\"continues\":true}";
+        List<String> entries = List.of(names).stream().map("""
+                        {"path": "%s", "isDirectory": false}"""::formatted).toList();
+        return """
+                say {"continues": true, "parameters": {"existing": [%s]}}""".formatted(String.join(",", entries));
     }
 }

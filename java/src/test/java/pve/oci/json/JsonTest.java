@@ -35,33 +35,30 @@ class JsonTest {
     }
 
     @ParameterizedTest
-    @CsvSource(
-            delimiter = '|',
-            quoteCharacter = '`',
-            value = {
-                "{\"a\":1,\"a\":2}|Duplicate field 'a'",
-                "{\"a\":{\"b\":1,\"b\":2}}|Duplicate field 'b'",
-                "{} x|Unrecognized token",
-                "{}{}|more after its end",
-                "`   `|JSON is empty",
-                "[1,]|Unexpected character",
-                "[01]|Leading zeroes",
-                "[+1]|plus sign",
-                "[.5]|Unexpected character",
-                "[NaN]|NaN",
-                "[1e999]|out of the range",
-                "[-2.5e308]|out of the range",
-                "['a']|Unexpected character",
-                "{a:1}|Unexpected character",
-                "[1 /* x */]|comment",
-                "[\"\\ud800\"]|half of a surrogate pair",
-                "[\"\\udc00\\ud800\"]|half of a surrogate pair",
-                "{\"\\ud800\":1}|surrogate pair",
-                "[\"a|end-of-input",
-                "[1|end-of-input",
-                "{\"a\"|end-of-input",
-                "`\ufeff{}`|Unexpected character",
-            })
+    @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
+            {"a":1,"a":2}|Duplicate field 'a'
+            {"a":{"b":1,"b":2}}|Duplicate field 'b'
+            {} x|Unrecognized token
+            {}{}|more after its end
+            `   `|JSON is empty
+            [1,]|Unexpected character
+            [01]|Leading zeroes
+            [+1]|plus sign
+            [.5]|Unexpected character
+            [NaN]|NaN
+            [1e999]|out of the range
+            [-2.5e308]|out of the range
+            ['a']|Unexpected character
+            {a:1}|Unexpected character
+            [1 /* x */]|comment
+            ["\\ud800"]|half of a surrogate pair
+            ["\\udc00\\ud800"]|half of a surrogate pair
+            {"\\ud800":1}|surrogate pair
+            ["a|end-of-input
+            [1|end-of-input
+            {"a"|end-of-input
+            `\ufeff{}`|Unexpected character
+            """)
     void refuses_what_is_not_exactly_one_value(String text, String reason) {
         assertThatThrownBy(() -> parse(text))
                 .isInstanceOf(JsonFormatException.class)
@@ -70,7 +67,9 @@ class JsonTest {
 
     @Test
     void takes_a_surrogate_pair_for_one_character() throws JsonFormatException {
-        assertThat(parse("\"\\ud83d\\ude00\"")).isEqualTo("\ud83d\ude00");
+        assertThat(parse("""
+                "\\ud83d\\ude00"
+                """)).isEqualTo("\ud83d\ude00");
     }
 
     @ParameterizedTest
@@ -82,14 +81,12 @@ class JsonTest {
     }
 
     @ParameterizedTest
-    @CsvSource(
-            delimiter = '|',
-            value = {
-                "[[[[1]]]]|JSON nests too deep: the limit is 3",
-                "[1,2,3,4,5,6,7,8,9,0]|JSON holds too many values: the limit is 10",
-                "[\"01234567890123456789012345678901234567890123456789012345678901234567890123456789"
-                        + "01234567890123456789\"]|JSON is too large: the limit is 100",
-            })
+    @CsvSource(delimiter = '|', textBlock = """
+            [[[[1]]]]|JSON nests too deep: the limit is 3
+            [1,2,3,4,5,6,7,8,9,0]|JSON holds too many values: the limit is 10
+            ["01234567890123456789012345678901234567890123456789\
+            01234567890123456789012345678901234567890123456789"]|JSON is too large: the limit is 100
+            """)
     void refuses_what_is_beyond_the_limits(String text, String reason) {
         assertThatThrownBy(() -> Json.parse(text.getBytes(UTF_8), SMALL))
                 .isInstanceOf(JsonFormatException.class)

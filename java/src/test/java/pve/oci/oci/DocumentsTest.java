@@ -14,8 +14,10 @@ import pve.oci.json.JsonLimits;
 /** Index, manifest, config, layout and docker's manifest, as far as the conformance cases do not show them. */
 class DocumentsTest {
     private static final String DIGEST = "sha256:" + "0".repeat(64);
-    private static final String DESCRIPTOR =
-            "{\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\",\"digest\":\"" + DIGEST + "\",\"size\":3";
+
+    /** Without its closing brace, so that a test can add members. */
+    private static final String DESCRIPTOR = """
+            {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": "DIGEST", "size": 3""";
 
     private static byte[] bytes(String json) {
         return json.replace("DESCRIPTOR", DESCRIPTOR).replace("DIGEST", DIGEST).getBytes(UTF_8);
@@ -36,19 +38,16 @@ class DocumentsTest {
     }
 
     @ParameterizedTest
-    @CsvSource(
-            delimiter = '|',
-            quoteCharacter = '`',
-            value = {
-                "{\"manifests\":[DESCRIPTOR,\"platform\":[]}]}|/manifests/0/platform",
-                "{\"manifests\":[DESCRIPTOR,\"platform\":{\"architecture\":1}}]}|/manifests/0/platform/architecture",
-                "{\"manifests\":[DESCRIPTOR},{}]}|/manifests/1/mediaType",
-                "{\"manifests\":[[]]}|/manifests",
-                "{\"mediaType\":1,\"manifests\":[]}|/mediaType",
-                "{\"schemaVersion\":1,\"manifests\":[]}|/schemaVersion",
-                "{\"schemaVersion\":\"2\",\"manifests\":[]}|/schemaVersion",
-                "{\"config\":{},\"manifests\":[]}|/config",
-            })
+    @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
+            {"manifests":[DESCRIPTOR,"platform":[]}]}|/manifests/0/platform
+            {"manifests":[DESCRIPTOR,"platform":{"architecture":1}}]}|/manifests/0/platform/architecture
+            {"manifests":[DESCRIPTOR},{}]}|/manifests/1/mediaType
+            {"manifests":[[]]}|/manifests
+            {"mediaType":1,"manifests":[]}|/mediaType
+            {"schemaVersion":1,"manifests":[]}|/schemaVersion
+            {"schemaVersion":"2","manifests":[]}|/schemaVersion
+            {"config":{},"manifests":[]}|/config
+            """)
     void names_the_place_in_an_index(String json, String pointer) {
         assertThatThrownBy(() -> Index.parse(bytes(json), JsonLimits.DEFAULT))
                 .isInstanceOfSatisfying(
@@ -102,7 +101,8 @@ class DocumentsTest {
     @ParameterizedTest
     @CsvSource({"1.0.0, true", "1.1.0, true", "1, false", "2.0.0, false", "10.0, false", "'', false"})
     void reads_layouts_of_version_one(String version, boolean isRead) {
-        byte[] json = bytes("{\"imageLayoutVersion\":\"" + version + "\"}");
+        byte[] json = bytes("""
+                {"imageLayoutVersion": "%s"}""".formatted(version));
         if (isRead) {
             assertThat(Objects.requireNonNull(catchNothing(json)).version()).isEqualTo(version);
         } else {
@@ -120,16 +120,13 @@ class DocumentsTest {
     }
 
     @ParameterizedTest
-    @CsvSource(
-            delimiter = '|',
-            quoteCharacter = '`',
-            value = {
-                "{}|not an array",
-                "[1]|array of objects",
-                "[{}]|missing Config at /0/Config",
-                "[{\"Config\":\"c\",\"Layers\":[1]}]|array of strings at /0/Layers",
-                "[{\"Config\":\"c\",\"RepoTags\":{}}]|array at /0/RepoTags",
-            })
+    @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
+            {}|not an array
+            [1]|array of objects
+            [{}]|missing Config at /0/Config
+            [{"Config":"c","Layers":[1]}]|array of strings at /0/Layers
+            [{"Config":"c","RepoTags":{}}]|array at /0/RepoTags
+            """)
     void refuses_a_docker_manifest_of_other_types(String json, String reason) {
         assertThatThrownBy(() -> DockerManifest.parse(bytes(json), JsonLimits.DEFAULT))
                 .isInstanceOf(ImageFormatException.class)

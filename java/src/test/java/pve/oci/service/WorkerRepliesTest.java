@@ -27,46 +27,44 @@ class WorkerRepliesTest {
     }
 
     @ParameterizedTest
-    @ValueSource(
-            strings = {
-                "",
-                "{",
-                "[]",
-                "null",
-                "\"reply\"",
-                "\377\376",
-                "{\"parameters\":[]}",
-                "{\"parameters\":{}}",
-                "{\"parameters\":{\"format\":\"mine\"}}",
-                "{\"parameters\":{\"format\":1}}",
-                "{\"parameters\":{\"format\":\"tar\",\"more\":1}}",
-                "{\"parameters\":{\"format\":\"tar\",\"format\":\"tar\"}}",
-                "{\"error\":1}",
-                "{\"error\":\"org.varlink.service.MethodNotFound\",\"parameters\":{\"method\":\"a\"}}",
-                "{\"error\":\"io.pve.oci.Nope\",\"parameters\":{\"message\":\"a\"}}",
-                "{\"error\":\"io.pve.oci.PermissionDenied\"}",
-                "{\"error\":\"io.pve.oci.PermissionDenied\",\"parameters\":{\"message\":1}}",
-                "{\"error\":\"io.pve.oci.PermissionDenied\",\"parameters\":{\"message\":\"a\",\"x\":1}}",
-                "{\"continues\":true,\"parameters\":{\"progress\":{}}}",
-                "{\"continues\":true,\"parameters\":{\"progress\":{\"phase\":\"x\",\"bytesRead\":1,\"bytesTotal\":1,"
-                        + "\"entriesWritten\":1,\"bytesWritten\":1}}}",
-                "{\"continues\":true,\"parameters\":{\"progress\":{\"phase\":\"parsing\",\"bytesRead\":1e400,"
-                        + "\"bytesTotal\":1,\"entriesWritten\":1,\"bytesWritten\":1}}}",
-                "{\"continues\":true,\"parameters\":{\"existing\":\"a\"}}",
-                "{\"continues\":true,\"parameters\":{\"existing\":[1]}}",
-                "{\"continues\":true,\"parameters\":{\"existing\":[{\"path\":\"a\"}]}}",
-                "{\"continues\":true,\"parameters\":{\"log\":{\"level\":1}}}",
-                "{\"continues\":true,\"parameters\":{\"log\":{\"level\":\"err\",\"message\":\"a\"}}}",
-                "{\"continues\":true,\"parameters\":{\"ready\":1}}",
-                "{\"continues\":true,\"parameters\":{\"ready\":true,\"pid\":1}}",
-                "{\"continues\":true,\"parameters\":{\"format\":\"tar\"}}",
-                "{\"continues\":true,\"parameters\":{}}",
-                "{\"continues\":true}",
-                "{\"continues\":1,\"parameters\":{\"format\":\"tar\"}}",
-                "{\"continues\":false,\"parameters\":{\"format\":\"tar\"}}",
-                "{\"parameters\":{\"format\":\"tar\"},\"upgraded\":true}",
-                "{\"error\":\"org.varlink.service.InvalidParameter\",\"parameters\":{\"parameter\":\"uidMap\"}}",
-            })
+    @ValueSource(strings = {"", "\377\376"})
+    @CsvSource(delimiter = '|', textBlock = """
+            {
+            []
+            null
+            "reply"
+            {"parameters":[]}
+            {"parameters":{}}
+            {"parameters":{"format":"mine"}}
+            {"parameters":{"format":1}}
+            {"parameters":{"format":"tar","more":1}}
+            {"parameters":{"format":"tar","format":"tar"}}
+            {"error":1}
+            {"error":"org.varlink.service.MethodNotFound","parameters":{"method":"a"}}
+            {"error":"io.pve.oci.Nope","parameters":{"message":"a"}}
+            {"error":"io.pve.oci.PermissionDenied"}
+            {"error":"io.pve.oci.PermissionDenied","parameters":{"message":1}}
+            {"error":"io.pve.oci.PermissionDenied","parameters":{"message":"a","x":1}}
+            {"continues":true,"parameters":{"progress":{}}}
+            {"continues":true,"parameters":{"progress":{"phase":"x","bytesRead":1,"bytesTotal":1,\
+            "entriesWritten":1,"bytesWritten":1}}}
+            {"continues":true,"parameters":{"progress":{"phase":"parsing","bytesRead":1e400,"bytesTotal":1,\
+            "entriesWritten":1,"bytesWritten":1}}}
+            {"continues":true,"parameters":{"existing":"a"}}
+            {"continues":true,"parameters":{"existing":[1]}}
+            {"continues":true,"parameters":{"existing":[{"path":"a"}]}}
+            {"continues":true,"parameters":{"log":{"level":1}}}
+            {"continues":true,"parameters":{"log":{"level":"err","message":"a"}}}
+            {"continues":true,"parameters":{"ready":1}}
+            {"continues":true,"parameters":{"ready":true,"pid":1}}
+            {"continues":true,"parameters":{"format":"tar"}}
+            {"continues":true,"parameters":{}}
+            {"continues":true}
+            {"continues":1,"parameters":{"format":"tar"}}
+            {"continues":false,"parameters":{"format":"tar"}}
+            {"parameters":{"format":"tar"},"upgraded":true}
+            {"error":"org.varlink.service.InvalidParameter","parameters":{"parameter":"uidMap"}}
+            """)
     void refuses(String json) {
         assertThatThrownBy(() -> read(json))
                 .isInstanceOfSatisfying(
@@ -76,12 +74,19 @@ class WorkerRepliesTest {
     /** Nothing that is kept takes more of the daemon's heap than there is. */
     @Test
     void refuses_what_takes_too_much_memory() {
-        String deep = "{\"a\":".repeat(70) + "0" + "}".repeat(70);
-        for (String json : List.of(
-                "{\"continues\":true,\"parameters\":{\"log\":{\"level\":\"info\",\"message\":\"" + "x".repeat(300 << 10)
-                        + "\"}}}",
-                "{\"continues\":true,\"parameters\":{\"existing\":[" + (deep + ",").repeat(2000) + "0]}}",
-                "{\"parameters\":{\"" + "x".repeat(7 << 20) + "\":0}}")) {
+        String deep = """
+                {"a":""".repeat(70) + "0" + "}".repeat(70);
+        List<String> frames = List.of(
+                """
+                {"continues": true, "parameters": {"log": {"level": "info", "message": "TEXT"}}}
+                """.replace("TEXT", "x".repeat(300 << 10)),
+                """
+                {"continues": true, "parameters": {"existing": [ENTRIES 0]}}
+                """.replace("ENTRIES", (deep + ",").repeat(2000)),
+                """
+                {"parameters": {"NAME": 0}}
+                """.replace("NAME", "x".repeat(7 << 20)));
+        for (String json : frames) {
             assertThatThrownBy(() -> read(json))
                     .isInstanceOfSatisfying(
                             VarlinkException.class,
@@ -124,7 +129,9 @@ class WorkerRepliesTest {
             DetectArchive        | "config": {}
             """)
     void an_early_configuration_comes_alone_and_where_it_is_expected(String method, String members) {
-        String frame = "{\"continues\": true, \"parameters\": {" + members + "}}";
+        String frame = """
+                {"continues": true, "parameters": {%s}}
+                """.formatted(members);
         assertThatThrownBy(() -> new WorkerReplies(IDL)
                         .read(
                                 frame.getBytes(StandardCharsets.UTF_8),
@@ -183,7 +190,9 @@ class WorkerRepliesTest {
             "rawConfig": 1
             """)
     void a_configuration_is_valid_json_all_the_same(String member) {
-        String frame = "{\"parameters\": {\"format\": \"tar\", " + member + "}}";
+        String frame = """
+                {"parameters": {"format": "tar", %s}}
+                """.formatted(member);
         assertThatThrownBy(() -> read(frame)).isInstanceOf(VarlinkException.class);
     }
 }

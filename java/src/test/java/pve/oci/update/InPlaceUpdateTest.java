@@ -368,9 +368,11 @@ class InPlaceUpdateTest {
                 "mkdir -m 777 .pve.oci.update",
                 "mkdir -m 700 .pve.oci.update; chown 9 .pve.oci.update",
                 "mkdir -m 700 .pve.oci.update; echo nonsense >.pve.oci.update/journal",
-                "mkdir -m 700 .pve.oci.update; echo '{\"phase\":\"in\",\"kept\":[],\"directories\":[7]}'"
-                        + " >.pve.oci.update/journal",
-                "mkdir -m 700 .pve.oci.update; mkdir .pve.oci.update/journal");
+                "mkdir -m 700 .pve.oci.update; mkdir .pve.oci.update/journal",
+                """
+                mkdir -m 700 .pve.oci.update
+                echo '{"phase": "in", "kept": [], "directories": [7]}' >.pve.oci.update/journal
+                """);
         for (String trap : traps) {
             root.shell(trap);
             assertThatThrownBy(() -> update().phase()).as(trap).isInstanceOf(IOException.class);
@@ -381,9 +383,13 @@ class InPlaceUpdateTest {
 
     @Test
     void a_journal_that_names_paths_outside_reaches_none() throws IOException {
-        root.shell("mkdir -m 700 -p .pve.oci.update/new; echo '{\"phase\":\"in\",\"kept\":[],\"directories\":"
-                + "[{\"path\":\"../../../../../tmp\",\"before\":{\"mode\":511,\"uid\":0,\"gid\":0,\"seconds\":0,"
-                + "\"nanos\":0,\"extended\":{}}}]}' >.pve.oci.update/journal");
+        root.shell("""
+                mkdir -m 700 -p .pve.oci.update/new
+                cat >.pve.oci.update/journal <<'END'
+                {"phase": "in", "kept": [], "directories": [{"path": "../../../../../tmp",
+                "before": {"mode": 511, "uid": 0, "gid": 0, "seconds": 0, "nanos": 0, "extended": {}}}]}
+                END
+                """);
 
         assertThatThrownBy(() -> update().commit()).isInstanceOf(IOException.class);
     }

@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -165,26 +166,32 @@ class VarlinkServerTest {
         assertThat(Tree.at(client.receive(), "error")).isEqualTo("org.varlink.service.MethodNotImplemented");
     }
 
-    static List<String> brokenFrames() {
-        return List.of(
-                "\0",
-                "\0\0\0\0\0\0\0\0\0\0",
-                "{\0",
-                "nonsense\0",
-                "[]\0",
-                "\"text\"\0",
-                "null\0",
-                "{}\0",
-                "{\"method\":3}\0",
-                "{\"method\":\"a.b.C\",\"parameters\":[]}\0",
-                "{\"method\":\"a.b.C\",\"more\":1}\0",
-                "{\"method\":\"a.b.C\"} {}\0",
-                "{\"method\":\"a.b.C\",\"method\":\"a.b.D\"}\0",
-                "{\"method\":\"a.b.C\",\"parameters\":" + "[".repeat(10_000) + "\0",
-                "{\"method\":\"a.b.C\",\"parameters\":{\"a\":" + "[".repeat(200) + "]".repeat(200) + "}}\0",
-                "{\"method\":\"a.b.C\",\"parameters\":{\"a\":[" + "0,".repeat(30_000) + "0]}}\0",
-                "{\"method\":\"" + "x".repeat(2 * MAXIMUM_FRAME),
-                "x".repeat(MAXIMUM_FRAME + 1) + "\0");
+    /** One frame a line; ARRAYS, DEEP and MANY stand for what is too long to be written here. */
+    static Stream<String> brokenFrames() {
+        Stream<String> frames = """
+
+                {
+                nonsense
+                []
+                "text"
+                null
+                {}
+                {"method": 3}
+                {"method": "a.b.C", "parameters": []}
+                {"method": "a.b.C", "more": 1}
+                {"method": "a.b.C"} {}
+                {"method": "a.b.C", "method": "a.b.D"}
+                {"method": "a.b.C", "parameters": ARRAYS
+                {"method": "a.b.C", "parameters": {"a": DEEP}}
+                {"method": "a.b.C", "parameters": {"a": [MANY]}}
+                """.lines().map(line -> line.replace("ARRAYS", "[".repeat(10_000))
+                        .replace("DEEP", "[".repeat(200) + "]".repeat(200))
+                        .replace("MANY", "0,".repeat(30_000) + "0")
+                + "\0");
+        Stream<String> others =
+                Stream.of("\0".repeat(10), """
+                {"method": \"""" + "x".repeat(2 * MAXIMUM_FRAME), "x".repeat(MAXIMUM_FRAME + 1) + "\0");
+        return Stream.concat(frames, others);
     }
 
     @ParameterizedTest
@@ -206,21 +213,27 @@ class VarlinkServerTest {
 
     @Test
     void ends_quietly_at_an_unfinished_frame() throws Exception {
-        client.sendRaw("{\"method\":");
+        client.sendRaw("""
+                {"method":""");
         client.close();
         thread.join(5_000);
         assertThat(ended).containsExactly("served");
     }
 
+    /** The frame of a call, with its NUL. */
+    private static String echoFrame(String text) {
+        return """
+                {"method": "org.example.test.Echo", "parameters": {"text": "%s"}}\0""".formatted(text);
+    }
+
     @Test
     void takes_a_frame_byte_by_byte_and_one_of_the_largest_size() throws Exception {
-        for (char c : "{\"method\":\"org.example.test.Echo\",\"parameters\":{\"text\":\"a\"}}\0".toCharArray()) {
+        for (char c : echoFrame("a").toCharArray()) {
             client.sendRaw(String.valueOf(c));
         }
         assertThat(Tree.at(client.receive(), "parameters", "text")).isEqualTo("a");
-        String head = "{\"method\":\"org.example.test.Echo\",\"parameters\":{\"text\":\"";
-        String text = "y".repeat(MAXIMUM_FRAME - head.length() - 3);
-        client.sendRaw(head + text + "\"}}\0");
+        String text = "y".repeat(MAXIMUM_FRAME + 1 - echoFrame("").length());
+        client.sendRaw(echoFrame(text));
         assertThat(Tree.at(client.receive(), "parameters", "text")).isEqualTo(text);
     }
 
@@ -228,7 +241,7 @@ class VarlinkServerTest {
     void answers_pipelined_calls_in_order() throws Exception {
         StringBuilder calls = new StringBuilder();
         for (int i = 0; i < 300; i++) {
-            calls.append("{\"method\":\"org.example.test.Echo\",\"parameters\":{\"text\":\"" + i + "\"}}\0");
+            calls.append(echoFrame(String.valueOf(i)));
         }
         client.sendRaw(calls.toString());
         for (int i = 0; i < 300; i++) {

@@ -123,8 +123,8 @@ class JobRunnerTest {
     @Test
     void verifies_every_blob() throws IOException {
         assertThat((List<?>) run("verify", IMAGE, Map.of()).get("verified")).hasSize(4);
-        String damaged = IMAGE.substring(0, IMAGE.length() - 1)
-                + ",\"outer\":{\"files\":{\"#1\":{\"layer\":[[\"file\",\"b\",\"3\"]]}}}}";
+        String damaged = IMAGE.substring(0, IMAGE.length() - 1) + """
+                , "outer": {"files": {"#1": {"layer": [["file", "b", "3"]]}}}}""";
         assertThatThrownBy(() -> run("verify", damaged, Map.of()))
                 .isInstanceOfSatisfying(
                         ImageException.class, e -> assertThat(e.error()).isEqualTo(ImageError.DIGEST_MISMATCH));
@@ -269,8 +269,9 @@ class JobRunnerTest {
     @Timeout(value = 20, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
     void does_not_wait_for_a_fifo_in_a_layout_directory() throws IOException {
         Path layout = Files.createDirectory(folder.resolve("layout"));
-        root.shell("mkfifo " + layout + "/index.json; echo '{\"imageLayoutVersion\":\"1.0.0\"}' >" + layout
-                + "/oci-layout");
+        Files.writeString(layout.resolve("oci-layout"), """
+                {"imageLayoutVersion": "1.0.0"}""");
+        root.shell("mkfifo " + layout + "/index.json");
 
         assertThatThrownBy(() -> run("inspect", layout, Map.of())).hasMessageContaining("index.json");
     }
