@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.Consumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -18,6 +19,13 @@ final class Connections {
     private static final int MAXIMUM = 256;
     private static final int MAXIMUM_OF_OTHERS = 32;
     private static final int MAXIMUM_OF_UID = 16;
+
+    /**
+     * After each connection of others than root. One that is closed at once leaves a lock of the JVM's behind, which
+     * stays for two seconds (bin/pve-ocid): a few thousand of them a second are enough.
+     */
+    private static final long PAUSE_NANOS = 200_000;
+
     private static final long COMPLAINT_NANOS = TimeUnit.SECONDS.toNanos(10);
     private static final Logger LOG = LoggerFactory.getLogger(Connections.class);
 
@@ -55,6 +63,9 @@ final class Connections {
         } catch (IOException e) {
             connection.close();
             return;
+        }
+        if (uid != 0) {
+            LockSupport.parkNanos(PAUSE_NANOS);
         }
         if (!hasRoomFor(uid)) {
             complain(uid);
