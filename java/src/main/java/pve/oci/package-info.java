@@ -1,6 +1,6 @@
 /**
- * OCI images as container templates for Proxmox VE. ARCHITECTURE.md has the picture of the processes and the table of
- * who may depend on whom.
+ * OCI images as container templates for Proxmox VE. ARCHITECTURE.md has a picture of the processes and the table of
+ * packages: which may use which.
  */
 @NullMarked
 package pve.oci;

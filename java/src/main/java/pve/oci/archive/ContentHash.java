@@ -34,7 +34,7 @@ public final class ContentHash implements AutoCloseable {
         }
     }
 
-    /** The first bytes of the memory, whatever its buffer's position. */
+    /** Adds the first bytes of the memory, whatever its buffer's position. */
     public void update(NativeBuffer memory, int size) {
         if (openSsl != null) {
             openSsl.update(memory.address(), size);
@@ -44,7 +44,7 @@ public final class ContentHash implements AutoCloseable {
         }
     }
 
-    /** Ends the computation. */
+    /** Ends the computation; returns the digest of all that was added. */
     public Digest finish() {
         int length = algorithm.equals("sha512") ? 64 : 32;
         byte[] bytes = openSsl != null ? openSsl.finish(length) : jdk != null ? jdk.digest() : new byte[0];

@@ -32,7 +32,7 @@ public record Image(
     /** Overlay file systems stop at 128 or 500; the bound keeps the list itself small. */
     private static final int MAXIMUM_LAYERS = 4000;
 
-    /** Names of other images in a message. */
+    /** How many names of other images a message lists. */
     private static final int MAXIMUM_NAMED = 10;
 
     /**

@@ -4,9 +4,9 @@ import java.io.IOException;
 import org.jspecify.annotations.Nullable;
 import pve.oci.linux.Fd;
 
-/** A tar archive whose names are known: what a plain and a compressed one have in common. */
+/** A tar archive with an index of its names: what a plain and a compressed archive have in common. */
 abstract class IndexedArchive implements ImageFiles {
-    /** The archive; this object's. */
+    /** The archive's descriptor, which this object owns. */
     final Fd fd;
 
     final TarIndex index = new TarIndex();

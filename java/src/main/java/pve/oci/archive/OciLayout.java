@@ -23,10 +23,10 @@ import pve.oci.oci.Platform;
 final class OciLayout implements ImageSource {
     private static final int MAXIMUM_DEPTH = 8;
 
-    /** Descriptors looked at in all indexes together. */
+    /** How many descriptors are looked at in all indexes together. */
     private static final int MAXIMUM_DESCRIPTORS = 10_000;
 
-    /** Manifests read for a list. */
+    /** How many manifests are read for a list. */
     private static final int MAXIMUM_LISTED = 100;
 
     private final ImageFiles files;
@@ -156,7 +156,10 @@ final class OciLayout implements ImageSource {
         }
     }
 
-    /** The first that fits; a plain variant before another, and one that says nothing of its platform last. */
+    /**
+     * Chooses the first that fits. A plain variant comes before others, and one that does not state its platform comes
+     * last.
+     */
     private @Nullable Candidate choose(List<Candidate> candidates, Selector selector) throws IOException {
         Candidate other = null;
         Candidate silent = null;

@@ -11,9 +11,14 @@ import pve.oci.tar.TarLimits;
 import pve.oci.tar.TarReader;
 import pve.oci.tar.TarSource;
 
-/** An uncompressed archive: indexed from header to header, its blobs left out and read where they are. */
+/**
+ * An uncompressed archive. It is indexed from header to header without reading blobs, which are read where they lie.
+ */
 final class TarArchive extends IndexedArchive {
-    /** So much is read at a time: small documents with their headers, and little of a blob that is left out. */
+    /**
+     * Bytes that are read at a time: enough for small documents with their headers, and not much of a blob that is
+     * skipped.
+     */
     private static final int PIECE_SIZE = 16 << 10;
 
     private static final int BLOCK = 512;
@@ -48,7 +53,7 @@ final class TarArchive extends IndexedArchive {
         return new FileBlob(fd, entry.offset(), entry.size(), false);
     }
 
-    /** The archive in pieces that are multiples of tar's block size; leaves out what the reader skips. */
+    /** The archive in pieces that are multiples of tar's block size. What the reader skips is not read. */
     private static final class ArchiveBytes implements TarSource {
         private final Fd fd;
         private final NativeBuffer memory = NativeBuffer.allocate(PIECE_SIZE);

@@ -15,16 +15,16 @@ final class TarIndex {
     /** An image of 10,000 layers has that many blobs. */
     static final int MAXIMUM_ENTRIES = 20_000;
 
-    /** Longer than any name that is asked for, so that all of them together do not weigh on the heap. */
+    /** Longer names are left out, so that they cannot fill the heap. No image has files with such names. */
     private static final int LONGEST_NAME = 1000;
 
-    /** An archive that begins with this many other entries is no image archive, whatever its size. */
+    /** An archive that begins with this many entries of other names is no image archive, however large it is. */
     private static final int FOREIGN_ENTRIES = 1000;
 
     /** The number of links that the kernel follows in one path. */
     private static final int MAXIMUM_LINKS = 40;
 
-    /** Components looked up for all names together: links can make long paths of short ones. */
+    /** How many components are looked up for all names together: links can make long paths of short ones. */
     private static final int MAXIMUM_STEPS = 1_000_000;
 
     private final Map<String, IndexEntry> entries = new HashMap<>();

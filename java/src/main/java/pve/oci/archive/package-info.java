@@ -1,6 +1,6 @@
 /**
- * Image archives: where the files of an image layout are, whatever container they are in, and which image of them is
- * wanted. Reads JSON documents; blobs of layers are only opened for {@code layer}.
+ * Image archives: finds their files, whatever form the archive has, and chooses the image that is wanted. Reads JSON
+ * documents; blobs of layers are only opened, for {@code layer} to read.
  */
 @NullMarked
 package pve.oci.archive;

@@ -4,8 +4,8 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 
 /**
- * gzip: all members one after the other, as estargz and pigz write them. Zeros after the last one are passed over, as
- * gzip(1) does; anything else there is an error, since it may be a member that was damaged.
+ * Decompresses gzip: all members one after the other, as estargz and pigz write them. Zeros after the last member are
+ * skipped, as gzip(1) does. Anything else there is an error, because it may be a damaged member.
  */
 final class GzipDecompressor implements Decompressor {
     private enum State {

@@ -2,7 +2,7 @@ package pve.oci.compress;
 
 import java.nio.ByteBuffer;
 
-/** Decompresses the members of a gzip file from behind their headers on; one of two implementations. */
+/** Decompresses members of a gzip file, whose headers have been read already. There are two implementations. */
 interface GzipMember extends AutoCloseable {
     /** Begins with the next member. */
     void reset();

@@ -3,7 +3,7 @@ package pve.oci.compress;
 import java.nio.ByteBuffer;
 import pve.oci.linux.IsaL;
 
-/** Members by libisal, which checks the trailer too. */
+/** Decompresses members with libisal, which also checks the trailer. */
 final class IsaLMember implements GzipMember {
     private final IsaL isal = new IsaL();
 

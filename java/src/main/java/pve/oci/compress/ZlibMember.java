@@ -5,7 +5,7 @@ import java.util.zip.CRC32;
 import java.util.zip.DataFormatException;
 import java.util.zip.Inflater;
 
-/** Members by the JDK's zlib, where libisal is not installed. */
+/** Decompresses members with the JDK's zlib, where libisal is not installed. */
 final class ZlibMember implements GzipMember {
     private static final int TRAILER_SIZE = 8;
     private static final ByteBuffer NO_INPUT = ByteBuffer.allocate(0);

@@ -6,7 +6,9 @@ import com.github.luben.zstd.ZstdException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 
-/** zstd: all frames one after the other, skippable ones passed over, as zstd:chunked and pzstd write them. */
+/**
+ * Decompresses zstd: all frames one after the other. Skippable frames, which zstd:chunked and pzstd write, are skipped.
+ */
 final class ZstdDecompressor implements Decompressor {
     private final int windowLogMax;
     private final ZstdDecompressCtx context;

@@ -14,8 +14,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * The settings in force: the defaults, above them the file's, above them those of the command line. Does not change; a
- * reload makes another one.
+ * The settings in force. Settings of the command line take precedence over those of the file, and these over the
+ * defaults. An object does not change; a reload makes another one.
  */
 final class Configuration {
     static final Path DEFAULT_FILE = Path.of("/etc/pve-ocid.conf");
@@ -38,7 +38,7 @@ final class Configuration {
     }
 
     /**
-     * Reads the file and lays the command line's values over it. Only the default file may be missing.
+     * Reads the file; values of the command line take precedence. Only the default file may be missing.
      *
      * @throws ConfigurationException with the file's name and the line's number
      */
@@ -122,7 +122,9 @@ final class Configuration {
         return value(setting) != 0;
     }
 
-    /** The limits of the engine that are not its own defaults, by their names in a worker's options. */
+    /**
+     * The limits that differ from the engine's own defaults, by their names in the type Limits of io.pve.oci.worker.
+     */
     Map<String, Long> workerOptions() {
         Map<String, Long> options = new LinkedHashMap<>();
         values.forEach((setting, value) -> {

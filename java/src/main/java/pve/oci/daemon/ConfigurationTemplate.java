@@ -21,7 +21,7 @@ final class ConfigurationTemplate {
                     "%n%s%n#%s =%s%n",
                     wrapped("# ", text, "# "),
                     setting.key,
-                    // the file is made on another machine than the one that it is for
+                    // the file may be made on another machine than the one that it is for
                     setting.isOfMachine() ? "" : " " + setting.format(setting.defaultValue)));
         }
         return file.toString();
@@ -45,7 +45,7 @@ final class ConfigurationTemplate {
         return pod.toString();
     }
 
-    /** Two columns: options, and what they are for with the default. */
+    /** Two columns: the option, and what it is for with its default. */
     static String asHelp() {
         StringBuilder help = new StringBuilder();
         for (Setting setting : Setting.values()) {

@@ -12,8 +12,8 @@ import pve.oci.linux.ChannelSocket;
 import pve.oci.varlink.VarlinkServer;
 
 /**
- * The clients' connections: one thread each, and not too many of them. Users other than root can ask for little, and
- * have few: a thread takes 120 KiB. Most are root's, whatever the others do.
+ * The clients' connections. Each has a thread, which takes 120 KiB, so their number is limited. Users other than root,
+ * who can ask for little, get few of them; the rest is always there for root.
  */
 final class Connections {
     private static final int MAXIMUM = 256;
@@ -39,7 +39,7 @@ final class Connections {
     private long complainedNanos = System.nanoTime() - COMPLAINT_NANOS;
 
     /**
-     * As many as may send the largest frame at once, so that all of these take a quarter of the heap.
+     * Allows so many connections that their frames, if all send the largest at once, take a quarter of the heap.
      *
      * @param server serves a connection until its end, and closes it
      */
@@ -78,7 +78,7 @@ final class Connections {
         try {
             thread.start();
         } catch (OutOfMemoryError e) {
-            // there is no memory for a thread, or the limit on threads is reached: others go on
+            // there is no memory for a thread, or the limit on threads is reached: other connections go on
             open.remove(connection);
             connection.close();
             LOG.error("connection refused uid={} reason=\"{}\"", uid, e.getMessage());
@@ -122,7 +122,7 @@ final class Connections {
         return (System.nanoTime() - endedNanos) / 1_000_000;
     }
 
-    /** Takes no more calls, lets the replies of those at hand go out, and ends what is left. */
+    /** Takes no more calls, lets replies that are on their way be sent, then ends what is left. */
     void shutDown(long graceMillis) throws InterruptedException {
         open.keySet().forEach(ChannelSocket::shutdownReceiving);
         long deadline = System.nanoTime() + graceMillis * 1_000_000;

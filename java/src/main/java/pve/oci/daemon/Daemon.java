@@ -31,7 +31,7 @@ final class Daemon {
      */
     private static final long BUSY_MILLIS = 10_000;
 
-    /** How long after its last client the daemon keeps memory that the next client would need again. */
+    /** How long the daemon keeps, after its last client has left, memory that the next client would need again. */
     private static final long TIDY_MILLIS = 10_000;
 
     private static final Logger LOG = LoggerFactory.getLogger(Daemon.class);
@@ -82,10 +82,10 @@ final class Daemon {
         }
     }
 
-    /** For jobs that begin after it. Called from another thread. */
+    /** Sets the settings for jobs that begin from now on. Called from another thread. */
     void reload(ServiceSettings settings, WorkerPool.Limits limits, long idleExit) {
         service.reload(settings);
-        // spares were started with the limits of before
+        // spare workers were started with the old limits
         workers.dropAll();
         workers.setLimits(limits);
         workers.prepare(IdMaps.DEFAULT);
@@ -97,7 +97,7 @@ final class Daemon {
         }
     }
 
-    /** 0: never. */
+    /** @param millis 0: never */
     void setIdleExit(long millis) {
         idleExitMillis = millis;
     }
@@ -114,7 +114,7 @@ final class Daemon {
                 .set(1, woken.number(), Poll.POLLIN)
                 .set(2, gate.number(), Poll.POLLIN)
                 .await(3, waitingMillis());
-        gate.look();
+        gate.refresh();
         woken.receive(new byte[16], 0, 16, null);
         workers.dropUnused();
         if (millisUntilTidy() == 0) {

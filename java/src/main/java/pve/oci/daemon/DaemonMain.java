@@ -50,7 +50,7 @@ public final class DaemonMain {
 
     private static int print(String text) {
         System.out.print(text);
-        // flushes; a PrintStream throws nothing
+        // checkError() flushes; a PrintStream throws no exceptions
         if (System.out.checkError()) {
             System.err.println("pve-ocid: cannot write to standard output");
             return EXIT_FAILURE;
@@ -91,8 +91,8 @@ public final class DaemonMain {
     }
 
     /**
-     * Clients that wait at systemd's socket see that nobody serves them. Otherwise systemd would start us again for
-     * them at once, until it gave up the socket.
+     * Accepts and closes the connections that wait at systemd's socket, so that these clients see that nobody serves
+     * them. Otherwise systemd would start us for them again and again, until it gave up the socket.
      */
     private static void turnAwayWhoeverWaits() {
         try {
@@ -124,7 +124,7 @@ public final class DaemonMain {
                 options.launcher(libraries), home, libraries, javaHome, options.workerOptions(), window::get);
         WorkerStarter starter = new WorkerStarter(launcher, SocketFile.listen(runtime.toString()));
         WorkerPool workers = new WorkerPool(starter, new WarmUp(idl, new WarmUpImage()), limits(configuration));
-        // before everything that a first client need not wait for: its worker's JVM starts beside the rest
+        // first, because starting the worker's JVM takes longest: it starts beside all that follows
         workers.prepare(IdMaps.DEFAULT);
         List<Path> protectedPaths = List.of(Path.of("/"), home, libraries, javaHome, runtime);
         Daemon daemon = new Daemon(

@@ -5,7 +5,7 @@ import java.lang.reflect.Proxy;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** SIGHUP, which would end the JVM otherwise. */
+/** Handles SIGHUP, which would end the JVM otherwise. */
 final class HangupSignal {
     private static final Logger LOG = LoggerFactory.getLogger(HangupSignal.class);
 
@@ -23,7 +23,7 @@ final class HangupSignal {
             default -> "reload";
         };
         try {
-            // by reflection, because javac warns of this class wherever it is named; every JDK has it (JEP 260)
+            // by reflection, because javac warns about each use of this class; every JDK has it (JEP 260)
             Class<?> signal = Class.forName("sun.misc.Signal");
             Class<?> handlerType = Class.forName("sun.misc.SignalHandler");
             Object proxy =

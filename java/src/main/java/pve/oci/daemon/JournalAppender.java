@@ -17,9 +17,9 @@ import org.newsclub.net.unix.AFUNIXSocketAddress;
 import org.slf4j.event.KeyValuePair;
 
 /**
- * Standard error; but an event with fields goes to journald by its own protocol, so that the fields can be searched
- * for, if journald is what reads standard error. Everything else stays on standard error: journald finds the unit of
- * what comes by its own protocol by the sender's process, which may be gone by then.
+ * Writes to standard error. If journald reads that, an event with fields goes to journald by journald's own protocol
+ * instead, so that its fields can be searched for. All other events stay on standard error: for a message of its own
+ * protocol, journald finds the unit by the sender's process, which may be gone by then.
  */
 final class JournalAppender extends ConsoleAppender<ILoggingEvent> {
     static final String PREFIX = "PVE_OCI_";
@@ -70,7 +70,10 @@ final class JournalAppender extends ConsoleAppender<ILoggingEvent> {
         }
     }
 
-    /** With its length, so that any value is possible: systemd.io/JOURNAL_NATIVE_PROTOCOL. */
+    /**
+     * Adds a field in the form that states its length, so that any value is possible
+     * (systemd.io/JOURNAL_NATIVE_PROTOCOL).
+     */
     private static void addField(ByteArrayOutputStream entry, String name, String value) {
         byte[] bytes = value.getBytes(StandardCharsets.UTF_8);
         ByteBuffer length = ByteBuffer.allocate(Long.BYTES).order(ByteOrder.LITTLE_ENDIAN);

@@ -11,9 +11,9 @@ import java.util.List;
 import pve.oci.text.Text;
 
 /**
- * Lines for journald: each starts with its priority, {@code <N>} (sd-daemon(3)); for a terminal with the program's name
- * instead. An event's message is one line, whatever is in it: a line break that came from a client or an image would
- * forge a line of ours. Only the frames of a stack trace make lines of their own.
+ * Writes log lines for journald: each starts with its priority, {@code <N>} (sd-daemon(3)). On a terminal it starts
+ * with the program's name instead. An event's message is always one line: with a line break of its own, a client or an
+ * image could forge a line of the log. Only the frames of a stack trace have lines of their own.
  */
 final class JournalEncoder extends EncoderBase<ILoggingEvent> {
     private final boolean isForTerminal;
@@ -32,7 +32,7 @@ final class JournalEncoder extends EncoderBase<ILoggingEvent> {
         return text.toString().getBytes(StandardCharsets.UTF_8);
     }
 
-    /** The event as lines that can be shown: the message, and what was thrown. */
+    /** The event as lines that are safe to show: the message, and the exception. */
     static List<String> lines(ILoggingEvent event) {
         List<String> lines = new ArrayList<>();
         lines.add(clean(event.getFormattedMessage()));

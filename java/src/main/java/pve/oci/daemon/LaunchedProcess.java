@@ -39,7 +39,7 @@ final class LaunchedProcess implements WorkerProcess {
         return launcher.isAlive();
     }
 
-    /** To be called when the worker is ready: its process is there, and will not be another one. */
+    /** To be called when the worker is ready: then the launcher's child is there, and can be found. */
     synchronized void ready() {
         // a launcher that is gone has been reaped: its number may be another process's by now
         if (child == null && launcher.isAlive()) {
@@ -65,7 +65,7 @@ final class LaunchedProcess implements WorkerProcess {
     private @Nullable Fd openChild() {
         for (long pid : children()) {
             Fd pidfd = Processes.pidfdOpen(pid);
-            // it is still our launcher's child, so the descriptor refers to it and not to a later process with its
+            // the process is still our launcher's child, so the descriptor does not refer to a later one with the same
             // number
             if (pidfd != null && children().contains(pid) && launcher.isAlive()) {
                 return pidfd;

@@ -11,7 +11,10 @@ import java.nio.file.Path;
 import java.util.regex.Pattern;
 import org.slf4j.LoggerFactory;
 
-/** The log: standard error. Found by logback as a service, so that there is no file to look for. */
+/**
+ * Sends the log to standard error. logback finds this class as a service, so there is no configuration file to look
+ * for.
+ */
 public final class LogConfigurator extends ContextAwareBase implements Configurator {
     private static final Path STANDARD_ERROR = Path.of("/proc/self/fd/2");
 

@@ -5,7 +5,7 @@ import java.util.function.Consumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** Reads the configuration again and puts it in force for jobs that begin from now on. A wrong one changes nothing. */
+/** Reads the configuration again, for jobs that begin from now on. If it has a mistake, nothing changes. */
 final class Reload implements Runnable {
     private static final Logger LOG = LoggerFactory.getLogger(Reload.class);
 

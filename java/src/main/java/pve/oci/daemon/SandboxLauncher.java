@@ -58,10 +58,10 @@ record SandboxLauncher(
     }
 
     /**
-     * Memory that a worker may write, by RLIMIT_DATA: heap, direct memory, the windows of two zstd decompressors (two
-     * layers are read at a time), and what the JVM itself takes. On four processors that is 90 MiB beside the windows,
-     * the heap's first 24 MiB and 21 threads included (t/85-worker-memory.t); the rest of its 256 MiB is for compiled
-     * code, and for the stacks of as many threads as there may be.
+     * How much memory a worker may write (RLIMIT_DATA): heap, direct memory, the windows of two zstd decompressors (two
+     * layers are read at a time), and the JVM itself. On four processors a worker takes 90 MiB beside the windows, with
+     * the heap's first 24 MiB and 21 threads (t/85-worker-memory.t). Most of the JVM's 256 MiB are for compiled code
+     * and for the stacks of further threads.
      */
     private long dataLimit() {
         return HEAP + DIRECT_MEMORY + 2 * zstdWindow.getAsLong() + JVM_MEMORY;
@@ -74,8 +74,8 @@ record SandboxLauncher(
                 // for slots (up to 128 MiB with the largest read-ahead) and for the bookkeeping of layers with millions
                 // of entries
                 "-XX:MaxDirectMemorySize=" + DIRECT_MEMORY,
-                // not more, because killing the worker takes longer with more memory in use, and that happens before
-                // the reply
+                // not more: the more memory is in use, the longer killing the worker takes, and that happens before the
+                // reply
                 "-Xms24m",
                 "-Xmn12m",
                 // compiler threads get a lower priority than the job
@@ -100,7 +100,8 @@ record SandboxLauncher(
             options.add("-XX:CICompilerCount=1");
         }
         if (Runtime.version().feature() >= 24) {
-            // the JVM warns about native libraries; its other option against that disables the class-data archive
+            // otherwise the JVM warns about native libraries; its other option against that disables the class-data
+            // archive
             options.add("--illegal-native-access=allow");
         }
         options.addAll(extraOptions);

@@ -6,9 +6,9 @@ import pve.oci.json.JsonLimits;
 import pve.oci.service.ServiceSettings;
 
 /**
- * What an administrator may set, in {@code /etc/pve-ocid.conf} or by an option of the same name. Parsing, the file's
- * template and its manual page are made from this table. The engine, which is
- * another program, has the same defaults.
+ * The settings that an administrator has, in {@code /etc/pve-ocid.conf} or as options of the same names. Parser,
+ * template of the file and manual page are made from this table. The engine has the same defaults; ConfigurationTest
+ * compares them.
  */
 enum Setting {
     JOBS(
@@ -35,7 +35,7 @@ enum Setting {
     HANG(
             "hang",
             Unit.SECONDS,
-            // a worker that works says so every four seconds
+            // a worker sends a sign of life every four seconds
             10,
             86_400,
             ServiceSettings.DEFAULT_HANG_MILLIS / 1000,
@@ -207,7 +207,7 @@ enum Setting {
     final long defaultValue;
     final String description;
 
-    /** Name among the options of a request to a worker, or null for what concerns the daemon only. */
+    /** Name in the type Limits of io.pve.oci.worker, or null for a setting that concerns the daemon only. */
     final @Nullable String workerOption;
 
     Setting(String key, Unit unit, long minimum, long maximum, long defaultValue, String description) {
@@ -261,7 +261,7 @@ enum Setting {
                 return value;
             }
         } catch (NumberFormatException | ArithmeticException e) {
-            // said below
+            // the exception below says what is wrong
         }
         throw new ValueException(key + " is a number from " + format(minimum) + " to " + format(maximum)
                 + (unit == Unit.BYTES ? " (K, M, G or T may follow it), not: " : ", not: ")

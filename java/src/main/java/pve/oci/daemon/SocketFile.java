@@ -49,7 +49,7 @@ record SocketFile(
             Files.deleteIfExists(hidden);
             Files.createDirectory(hidden, mode("rwx------"));
             bind(bound, hidden.resolve("s"), file);
-            // a channel accepts only while the file has the name that it bound, so another one accepts
+            // a channel accepts only while the file has the name that it was bound to, so a duplicate of it accepts
             FileDescriptorCast cast = FileDescriptorCast.duplicating(bound.getFileDescriptor());
             return of(cast.as(AFUNIXServerSocketChannel.class), bound, file.toString());
         } catch (IOException e) {
@@ -65,7 +65,7 @@ record SocketFile(
         try {
             Files.deleteIfExists(file);
         } catch (IOException e) {
-            // what is said is why it cannot be made
+            // the error to report is why the socket cannot be made
         }
     }
 
@@ -149,7 +149,7 @@ record SocketFile(
         }
     }
 
-    /** Of the socket; null when it has none, as an abstract one. */
+    /** The path of the socket's file; null when it has none, as an abstract socket. */
     @Nullable
     String file() throws IOException {
         if (bound != null) {
@@ -169,7 +169,7 @@ record SocketFile(
     @Override
     public void close() {
         if (bound == null) {
-            // junixsocket's close is a shutdown(2) first, and systemd goes on listening on the same socket
+            // junixsocket's close begins with shutdown(2), which would end systemd's listening on the same socket too
             return;
         }
         try {

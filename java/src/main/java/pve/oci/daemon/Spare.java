@@ -31,7 +31,7 @@ final class Spare implements Runnable {
     }
 
     private static final int LOW_PRIORITY = 10;
-    private static final long LOOK_MILLIS = 50;
+    private static final long POLL_MILLIS = 50;
     private static final Logger LOG = LoggerFactory.getLogger(Spare.class);
 
     private final WorkerStarter starter;
@@ -134,7 +134,7 @@ final class Spare implements Runnable {
         while (state != SpareState.GONE && !isWanted && isInBurst.getAsBoolean()) {
             state = SpareState.WAITING;
             try {
-                wait(LOOK_MILLIS);
+                wait(POLL_MILLIS);
             } catch (InterruptedException e) {
                 Thread.currentThread().interrupt();
                 throw new IOException("the daemon is being stopped", e);
@@ -142,7 +142,7 @@ final class Spare implements Runnable {
         }
     }
 
-    /** False when there is no time for it any more. */
+    /** Enters the state; returns false when the worker is wanted, or gone. */
     private synchronized boolean enter(SpareState next) {
         if (state == SpareState.GONE || isWanted) {
             return false;
@@ -204,7 +204,7 @@ final class Spare implements Runnable {
         }
     }
 
-    /** It has no worker and will have none. */
+    /** Gives up: this spare has no worker, and will have none. */
     void fail(Throwable e) {
         Worker failed;
         synchronized (this) {
@@ -245,12 +245,12 @@ final class Spare implements Runnable {
         return claimed;
     }
 
-    /** Whether it can be had at once. */
+    /** Whether its worker can be had at once. */
     synchronized boolean isWaiting() {
         return state == SpareState.WAITING;
     }
 
-    /** Whether it can be claimed with a prospect of success: its worker lives, as far as one can see. */
+    /** Whether it makes sense to claim it: as far as can be seen, its worker lives or is still being started. */
     synchronized boolean isUsable() {
         if (state != SpareState.WAITING || worker == null) {
             return state != SpareState.GONE;
@@ -280,7 +280,10 @@ final class Spare implements Runnable {
         }
     }
 
-    /** Killing a process takes milliseconds as a rule, and longer where its disk does not answer. */
+    /**
+     * Ends a worker in a thread of its own: killing a process takes milliseconds, but longer when its disk does not
+     * answer.
+     */
     private static void endAside(Worker ending) {
         ending.process().kill();
         Thread thread = new Thread(ending::close, "worker-end");
@@ -288,7 +291,7 @@ final class Spare implements Runnable {
         try {
             thread.start();
         } catch (OutOfMemoryError e) {
-            // no more threads: then it is waited for
+            // there can be no more threads, so this one waits
             ending.close();
         }
     }

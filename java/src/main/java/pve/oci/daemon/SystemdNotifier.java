@@ -65,8 +65,8 @@ final class SystemdNotifier {
     }
 
     /**
-     * Tells that we are alive, when it is time to. While there are no clients systemd is told not to expect it: a
-     * daemon that waits must not be woken for that.
+     * Tells systemd that the daemon is alive, when it is time to. While there are no clients, systemd is told not to
+     * expect this: a daemon that waits must not have to wake up for it.
      */
     void tellAlive(boolean hasClients) {
         if (watchdogUSec <= 0) {
@@ -84,7 +84,10 @@ final class SystemdNotifier {
         }
     }
 
-    /** How often systemd wants to hear of us now: half of its patience, as sd_watchdog_enabled(3) asks; -1: never. */
+    /**
+     * How often to send a sign of life now: after half of systemd's timeout, as sd_watchdog_enabled(3) recommends; -1:
+     * never.
+     */
     long watchdogMillis() {
         return isWatched && watchdogUSec > 0 ? Math.max(1, watchdogUSec / 2000) : -1;
     }

@@ -34,7 +34,7 @@ final class WarmUp {
      */
     void run(Worker worker, BooleanSupplier mayGoOn) throws IOException {
         if (worker.maps().onlyReads()) {
-            return; // it cannot extract
+            return; // such workers never extract
         }
         long started = System.nanoTime();
         int runs = 0;

@@ -29,8 +29,9 @@ final class WarmUpImage {
     private static final int MFD_CLOEXEC = 1;
 
     /**
-     * Native once and for all: what is opened for every worker some 20 times would only be freed by the collector. Made
-     * when it is needed: that takes 100 ms, for which the first client of a new daemon does not wait.
+     * The image in native memory, made once. It is opened some 20 times for each worker, and with a buffer for each
+     * time only the garbage collector would free them. It is made when it is first needed: this takes 100 ms, which the
+     * first client of a new daemon should not have to wait for.
      */
     private @Nullable NativeBuffer archive;
 

@@ -23,8 +23,8 @@ final class WorkerPool implements WorkerSource, AutoCloseable {
     record Limits(int maximumSpares, long idleMillis) {}
 
     /**
-     * Jobs that begin within that time of each other are a burst: then the next worker starts beside the job, and waits
-     * without being warmed up. Otherwise both would only take processor time from the job.
+     * Jobs that begin within this time of each other are a burst. In a burst the next worker starts beside the job, and
+     * is not warmed up, which would take processor time from the job.
      */
     private static final long BURST_NANOS = TimeUnit.MILLISECONDS.toNanos(300);
 
@@ -35,7 +35,7 @@ final class WorkerPool implements WorkerSource, AutoCloseable {
     private static final int MAXIMUM_OF_A_BURST =
             Math.min(3, Runtime.getRuntime().availableProcessors());
 
-    /** The spares for one pair of maps, and what is known of the demand for them. */
+    /** The spares for one pair of maps, and how much they are in demand. */
     private static final class Stock {
         final Deque<Spare> spares = new ArrayDeque<>();
         volatile long usedNanos = System.nanoTime();
@@ -92,7 +92,7 @@ final class WorkerPool implements WorkerSource, AutoCloseable {
         return worker;
     }
 
-    /** One that waits, or else the one that was started first. */
+    /** Picks a spare that waits, or else the one that was started first. */
     private static @Nullable Spare pick(Stock stock) {
         stock.spares.removeIf(spare -> {
             boolean isUsable = spare.isUsable();

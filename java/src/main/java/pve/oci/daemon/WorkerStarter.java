@@ -26,14 +26,17 @@ import pve.oci.varlink.FrameChannel;
 final class WorkerStarter implements AutoCloseable {
     private static final long CONNECT_MILLIS = 10_000;
 
-    /** A launcher connects as its first act, which takes it a few milliseconds. */
+    /**
+     * How long others wait for a launcher to connect. Connecting is the first thing that it does, and takes a few
+     * milliseconds.
+     */
     private static final long TURN_MILLIS = 300;
 
     /** If it has not connected after this time, another launcher is started: what delayed the first may be over. */
     private static final long NEXT_LAUNCHER_MILLIS = 700;
 
     private static final int MAXIMUM_LAUNCHERS = 4;
-    private static final long LOOK_MILLIS = 50;
+    private static final long POLL_MILLIS = 50;
     private static final long CLOSE_MILLIS = 2_000;
     private static final Logger LOG = LoggerFactory.getLogger(WorkerStarter.class);
 
@@ -73,7 +76,7 @@ final class WorkerStarter implements AutoCloseable {
     private final ExecutorService threads = Executors.newCachedThreadPool(task -> new Thread(task, "worker-starter"));
     private final Semaphore turn = new Semaphore(1, true);
 
-    /** The launchers that have not connected yet by their pids. Its lock is held too while one is started. */
+    /** The launchers that have not connected yet, by their pids. Its lock is also held while one is started. */
     private final Map<Long, CompletableFuture<ChannelSocket>> expected = new HashMap<>();
 
     private volatile boolean closing;
@@ -85,8 +88,8 @@ final class WorkerStarter implements AutoCloseable {
     }
 
     /**
-     * The worker when it has connected; it is not ready yet. Whoever cancels this has it ended, at whatever stage it
-     * is: a start that nobody waits for leaves no process.
+     * Starts a worker. The future has it when it has connected, and is not ready yet. Cancelling the future ends the
+     * worker at whatever stage it is, so that no process is left.
      */
     CompletableFuture<Worker> start(IdMaps maps) {
         Start start = new Start(maps);
@@ -175,12 +178,12 @@ final class WorkerStarter implements AutoCloseable {
             if (start.takesAnother()) {
                 execute(start);
             }
-            Poll.await(listener.number(), Poll.POLLIN, LOOK_MILLIS);
+            Poll.await(listener.number(), Poll.POLLIN, POLL_MILLIS);
         }
         throw new IOException("launcher did not connect within " + CONNECT_MILLIS / 1000 + " s");
     }
 
-    /** Each of the threads that wait here may get another one's connection. */
+    /** Accepts all connections. Each of the threads that wait may accept the connection that another one waits for. */
     private void acceptAll() throws IOException {
         synchronized (expected) {
             for (ChannelSocket next = listener.accept(); next != null; next = listener.accept()) {
@@ -193,7 +196,7 @@ final class WorkerStarter implements AutoCloseable {
         }
     }
 
-    /** 0: it cannot be told. */
+    /** The pid of the process that has connected; 0 if it cannot be found out. */
     private static long pidOf(ChannelSocket connection) {
         try {
             return connection.peer().pid();
@@ -202,7 +205,7 @@ final class WorkerStarter implements AutoCloseable {
         }
     }
 
-    /** It may have connected meanwhile. */
+    /** Closes the connection, if the launcher has connected meanwhile. */
     private static void forget(CompletableFuture<ChannelSocket> connecting) {
         connecting.cancel(false);
         if (!connecting.isCancelled()) {

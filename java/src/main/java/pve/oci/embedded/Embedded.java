@@ -13,7 +13,7 @@ public final class Embedded {
     /**
      * Does one job after the other. The parent ends the process when it has no more of them.
      *
-     * @param arguments the number of jobs, after which the process ends: class-data archives are made so
+     * @param arguments how many jobs to do; without it there is no limit. bin/pve-oci-class-data passes it
      */
     public static void main(String[] arguments) throws IOException {
         WorkerMain.serve(arguments.length == 0 ? Integer.MAX_VALUE : Integer.parseInt(arguments[0]));

@@ -1,4 +1,4 @@
-/** The engine inside of the calling Perl process: the worker's code, without a daemon. */
+/** The engine in a child of the calling Perl process: the worker's code, without a daemon. */
 @NullMarked
 package pve.oci.embedded;
 

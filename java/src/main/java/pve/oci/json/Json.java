@@ -97,9 +97,9 @@ public final class Json {
     }
 
     /**
-     * The same for a document of which parts are only passed on. Members with these names in the outermost object's
-     * objects are read as JSON, but no more is kept of them than their type: an object is empty, and so is a string. Of
-     * the others no string is longer than 256 Ki characters.
+     * Like {@link #parseObject(byte[], JsonLimits)}, for a document of which parts are only passed on. Members with
+     * these names in the outermost object's objects are read as JSON, but no more is kept of them than their type: an
+     * object is empty, and so is a string. Of the others no string is longer than 256 Ki characters.
      */
     public static Map<String, @Nullable Object> parseObject(byte[] utf8, JsonLimits limits, Set<String> notKept)
             throws JsonFormatException {
@@ -167,10 +167,10 @@ public final class Json {
     private static final class Reader {
         private static final int NOT_KEPT_DEPTH = 2;
 
-        /** A member of a map, or an item of a list: the object and what refers to it. */
+        /** Bytes of the heap for a member of a map or an item of a list, with what refers to it. */
         private static final int VALUE_SIZE = 100;
 
-        /** An empty map or list with its first table. */
+        /** Bytes of the heap for a map or list with its first table. */
         private static final int CONTAINER_SIZE = 100;
 
         private final JsonParser parser;

@@ -29,7 +29,7 @@ final class CurrentEntry {
         return layer;
     }
 
-    /** Takes the entry's name over. */
+    /** Begins with an entry: takes over its name, cleaned. */
     void enter(byte[] name, int length) throws ImageException {
         isAtEntry = false;
         set(path, name, length, "name");
@@ -53,17 +53,17 @@ final class CurrentEntry {
         }
     }
 
-    /** A system call failed. */
+    /** The error for a system call that failed. */
     ImageException failed(ErrnoException e) {
         return failed(layer(), path.toString(), e);
     }
 
-    /** A system call failed, for a reason that its name does not tell. */
+    /** The error for a system call that failed, for a reason that its name does not tell. */
     ImageException failed(ErrnoException e, String reason) {
         return failed(layer(), path.toString(), e, reason + ": " + e.getMessage());
     }
 
-    /** A system call failed for an entry that may have been an earlier one. */
+    /** The error for a system call that failed for this entry, which may be an earlier one than the current. */
     static ImageException failed(Layer layer, String entryPath, ErrnoException e) {
         return failed(layer, entryPath, e, String.valueOf(e.getMessage()));
     }
@@ -91,12 +91,12 @@ final class CurrentEntry {
                 .message(layer + ", entry " + entryPath + ": " + reason);
     }
 
-    /** A limit is exceeded, by the entry or by the layer as a whole. */
+    /** The error for a limit that the entry, or the layer as a whole, exceeds. */
     ImageException limit(String name, long maximum, String what) {
         return limit(name, maximum).exceeded(prefix() + what);
     }
 
-    /** One of the tar reader's limits. */
+    /** The error for one of the tar reader's limits. */
     ImageException limit(TarLimitException e) {
         return limit(e.limit(), e.maximum()).cause(e).exceeded(prefix() + e.getMessage());
     }

@@ -60,7 +60,7 @@ final class DeferredWrites implements SlotSource.Helper, AutoCloseable {
         }
     }
 
-    /** The files that come now have their content in slots of that source. */
+    /** From now on the content of files lies in slots of this source. */
     void begin(SlotSource source) {
         if (slots != source) {
             source.use(this);

@@ -19,7 +19,7 @@ final class DirectoryTimes {
         directories.add(path, path.length, directory.device(), directory.inode(), metadata.seconds(), metadata.nanos());
     }
 
-    /** Sets the times and forgets them. A directory that the layer itself replaced later on has no time to be set. */
+    /** Sets the times and forgets them. A directory that the layer itself has replaced later is left out. */
     void apply(Rootfs rootfs) throws IOException {
         directories.takeAll((path, numbers) -> {
             Directory directory = rootfs.findDirectory(path);

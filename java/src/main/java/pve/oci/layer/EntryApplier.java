@@ -18,7 +18,7 @@ import pve.oci.tar.TarReader;
 import pve.oci.tar.Xattr;
 import pve.oci.text.Text;
 
-/** Makes one entry of a layer that is no whiteout: the rules of the image-spec's layer.md for each type. */
+/** Makes one entry of a layer that is no whiteout, by the rules of the image-spec's layer.md for its type. */
 final class EntryApplier {
     private static final byte[] ACL_ACCESS = Whiteout.ascii("system.posix_acl_access");
     private static final byte[] ACL_DEFAULT = Whiteout.ascii("system.posix_acl_default");
@@ -61,7 +61,7 @@ final class EntryApplier {
             throw current.refused("the root directory cannot be replaced by another type of entry");
         }
         if (type == EntryType.HARD_LINK) {
-            // layer.md: the header of a link says nothing of the file
+            // layer.md: owner, mode and time in the header of a hard link do not count
             link(entry);
             return;
         }
@@ -169,8 +169,8 @@ final class EntryApplier {
     }
 
     /**
-     * Makes a hard link. A link to itself is refused: one name in one directory, whatever paths lead there. If the name
-     * is already one of the same file it stays, because replacing it would give the same result (layer.md, Applying:
+     * Makes a hard link. A link to itself is refused, by whatever paths it leads to its own name. If the name is
+     * already a link to that file, it stays, because replacing it would give the same result (layer.md, Applying:
      * remove, then recreate).
      */
     private void link(String target) throws IOException {

@@ -3,7 +3,7 @@ package pve.oci.layer;
 import org.jspecify.annotations.Nullable;
 import pve.oci.tar.TarEntry;
 
-/** Checks that an entry's owner has an id outside the container. */
+/** Checks that the container's ID map holds an entry's owner. */
 final class EntryOwner {
     private final MappedIds uids;
     private final MappedIds gids;

@@ -18,8 +18,8 @@ import pve.oci.tar.TarLimitException;
 import pve.oci.tar.TarReader;
 
 /**
- * Applies the entries of layers to a {@link Rootfs}, one layer after the other: the rules of the image-spec's layer.md.
- * Refusals and failures come out as {@link ImageException}s that name layer and entry.
+ * Applies the entries of layers to a {@link Rootfs}, one layer after the other, by the rules of the image-spec's
+ * layer.md. What is refused, or fails, is an {@link ImageException} that names layer and entry.
  */
 public final class LayerApplier implements AutoCloseable {
     private final Rootfs rootfs;
@@ -34,7 +34,7 @@ public final class LayerApplier implements AutoCloseable {
     private long entries;
     private final StoredBytes stored = new StoredBytes();
 
-    /** Content of whiteouts: it is not written, but decompressed like any other. */
+    /** Bytes of content of whiteouts, which is not written, but decompressed like any other. */
     private long ignoredBytes;
 
     /**
@@ -76,7 +76,7 @@ public final class LayerApplier implements AutoCloseable {
     /**
      * Applies the layer that the pipeline gives next, to its end. The content is verified by the caller.
      *
-     * @throws WhiteoutOrderException in the pass ALL, when it has to be two
+     * @throws WhiteoutOrderException in the pass ALL, when the layer needs two passes
      */
     public void apply(Layer layer, LayerPipeline source, Pass thisPass) throws IOException {
         pass = thisPass;
@@ -178,7 +178,7 @@ public final class LayerApplier implements AutoCloseable {
         }
     }
 
-    /** How many bytes may still be written, or passed over. */
+    /** How many bytes may still be written or skipped. */
     private long allowance() {
         return limits.maximumSize() - progress.bytesWritten() - stored.counted() - ignoredBytes;
     }

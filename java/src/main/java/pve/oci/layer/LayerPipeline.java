@@ -14,17 +14,17 @@ import pve.oci.oci.ImageException;
 import pve.oci.tar.TarSource;
 
 /**
- * Turns layers into streams of uncompressed bytes and verifies them on the way. Three stages pass slots of native
- * memory on. The reader, a thread, reads and decompresses the blobs, one layer after the other without a pause. The
- * hasher computes the digests of the blobs and of their content. The caller applies the content; this object is its
- * {@link TarSource}. With one or two cores the hasher has no thread: the other two compute digests, and write files,
- * when they would otherwise wait for each other. With four cores a second reader works on the layer after the one that
- * is being applied. Nothing is read twice, and the memory does not grow with the image.
+ * Turns layers into streams of uncompressed bytes and verifies them on the way. Three stages pass on slots of native
+ * memory. The reader, a thread, reads and decompresses the blobs, one layer after the other without a pause. The hasher
+ * computes the digests of the blobs and of their content. The caller applies the content; this object is its {@link
+ * TarSource}. With one or two cores the hasher has no thread: the other two compute digests, and write files, when they
+ * would otherwise wait for each other. With four cores a second reader works on the layer after the one that is being
+ * applied. Nothing is read twice, and the memory does not grow with the image.
  */
 public final class LayerPipeline implements TarSource, AutoCloseable {
     private static final ByteBuffer NOTHING = ByteBuffer.allocateDirect(0);
 
-    /** Slots of the only reader: with more of them it would not be faster. */
+    /** Slots for a single reader. With more of them it would not be faster. */
     private static final int SLOTS_OF_ONE_READER = 16;
 
     private static final int MINIMUM_SLOTS = 4;
@@ -163,7 +163,7 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
         }
     }
 
-    /** Goes on to the next layer, whose bytes this source then gives. Layers come in order, each to its end. */
+    /** Goes on to the next layer, whose bytes this source then gives. Each layer has to be read to its end first. */
     public void beginLayer() {
         isAtEnd = false;
         slots = lanes.get(begun % lanes.size()).slots;
@@ -178,7 +178,7 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
         Slot slot = current;
         if (slot != null) {
             if (slot.isLast) {
-                // kept until its digest was compared
+                // the slot is kept until its digest has been compared
                 isAtEnd = true;
                 return false;
             }
@@ -186,7 +186,7 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
             slot.release();
         }
         if (writes != null) {
-            // the slots of files that wait to be written are needed
+            // files that wait to be written occupy slots, which are needed now
             writes.flush();
         }
         slot = take();
@@ -294,7 +294,7 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
     }
 
     /**
-     * Stops the threads; what they hold is closed when this returns. Whoever retained a slot must have released it: its
+     * Stops the threads; what they hold is closed when this returns. All slots must have been released, because their
      * memory is used again.
      */
     @Override

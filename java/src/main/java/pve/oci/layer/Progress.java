@@ -7,7 +7,7 @@ import org.jspecify.annotations.Nullable;
 
 /** How far a job has come. Each thread at work writes its own counters; the one that reports reads them. */
 public final class Progress {
-    /** As the interface has it. */
+    /** The interface's Progress.phase. */
     public enum JobPhase {
         PARSING("parsing"),
         VERIFYING("verifying"),
@@ -37,14 +37,14 @@ public final class Progress {
         phase = next;
     }
 
-    /** The extraction starts again, and so do the counters; what is shown still only grows. */
+    /** The extraction begins again, and so do the counters. The progress that is shown never goes back. */
     public void restart(long bytes) {
         entriesShown = entriesWritten.getAndSet(0);
         bytesShown = bytesWritten.getAndSet(0);
         bytesTotal = bytesRead.get() + bytes;
     }
 
-    /** The archive is being opened: nothing is counted yet, and other limits bound what that takes. */
+    /** Whether the archive is being opened. Nothing is counted then; other limits bound how long it takes. */
     public boolean isParsing() {
         return phase == JobPhase.PARSING;
     }

@@ -49,9 +49,9 @@ final class SlotQueues {
         freeBlob = new Free(Slot.BLOB_MEMORY, BLOB_SLOTS, Math.min(ready, BLOB_SLOTS));
     }
 
-    /** Something that a thread can wait for. */
+    /** A supply that a thread can wait for. */
     private interface SlotSupply<T> {
-        /** The next one; null when there is none now. */
+        /** Takes the next one; null when there is none now. */
         @Nullable
         T poll();
     }

@@ -4,7 +4,7 @@ package pve.oci.layer;
 interface SlotSource {
     /** Work for threads that would otherwise wait for slots. It keeps slots occupied until it is done. */
     interface Helper extends SlotQueues.Chore {
-        /** It has threads of its own: nobody needs to help. */
+        /** Whether it has threads of its own, so that nobody needs to help. */
         boolean hasThreads();
 
         /** Hands over the collected work, so that the slots it occupies become free. */

@@ -7,7 +7,7 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import pve.oci.archive.Layer;
 
-/** What was left out of the image: the first are listed, all are counted. */
+/** Warnings about what was left out of the image. All are counted, the first ones are listed. */
 public final class Warnings {
     public static final int LISTED = 100;
 

@@ -1,6 +1,6 @@
 /**
- * Applies an image's layers in one pass that reads, hashes, decompresses and extracts them, by the rules of the
- * image-spec's layer.md and with the guarantees of SECURITY.md.
+ * Applies an image's layers by the rules of the image-spec's layer.md. One pass reads, decompresses, hashes and
+ * extracts them. SECURITY.md says what is guaranteed.
  */
 @NullMarked
 package pve.oci.layer;

@@ -13,10 +13,10 @@ import org.newsclub.net.unix.ConnectionResetSocketException;
 import org.newsclub.net.unix.FileDescriptorCast;
 
 /**
- * A connection that junixsocket made or accepted. Bytes are read from its channel, which never has a buffer for
- * descriptors. What may bring descriptors is read by {@link UnixSocket}, by the number of the same socket. So is
- * everything sent: a channel closes itself when it is written to and the peer is gone, while others still wait for the
- * socket by its number.
+ * A connection that junixsocket made or accepted. Bytes without descriptors are read from its channel, which never has
+ * a buffer for descriptors. Messages that may bring descriptors are read by {@link UnixSocket}, by the number of the
+ * same socket. Everything is sent that way too: a channel closes itself when it is written to and the peer is gone,
+ * while other code still waits for the socket by its number.
  */
 public final class ChannelSocket extends UnixSocket {
     private final AFUNIXSocketChannel channel;
@@ -113,7 +113,7 @@ public final class ChannelSocket extends UnixSocket {
                         channel.shutdownOutput();
                     }
                 } catch (IOException e) {
-                    // the peer was faster
+                    // the peer has ended it already
                 }
             }
         }

@@ -3,14 +3,14 @@ package pve.oci.linux;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Keeps descriptors of strangers away from a listening socket. Those that come with a message before its connection is
- * accepted are in the kernel's queue already, and whoever reads the message, or closes the socket, drops them: that can
- * be the last close(2) of a file, which waits where its owner wants it to, such as a TCP socket with SO_LINGER. So
- * where others than root may connect, the kernel has to refuse descriptors until {@link
- * ChannelSocket#acceptDescriptors}. It cannot before Linux 6.16.
+ * Keeps descriptors of users other than root away from a listening socket. A client can send them before its connection
+ * is accepted, and then they lie in the kernel's queue. Whoever reads the message, or closes the socket, drops them,
+ * and that may be the last close(2) of a file. Its owner can make this close wait, for example with a TCP socket and
+ * SO_LINGER. So where users other than root may connect, the kernel has to refuse descriptors until {@link
+ * ChannelSocket#acceptDescriptors}. Before Linux 6.16 it cannot do so.
  *
- * <p>Who may connect is the mode of the socket's file, which may be changed at any time: the owner of this object waits
- * for {@link #number} and calls {@link #look}.
+ * <p>The mode of the socket's file says who may connect, and it may change at any time. So the owner of this object
+ * waits until {@link #number} can be read, and then calls {@link #refresh}.
  */
 public final class DescriptorGate implements AutoCloseable {
     private static final int IN_ATTRIB = 0x4;
@@ -28,7 +28,7 @@ public final class DescriptorGate implements AutoCloseable {
         this.listener = listener;
         this.path = path;
         this.changes = path == null ? null : watch(path);
-        look();
+        refresh();
     }
 
     private static @Nullable Fd watch(String path) {
@@ -42,7 +42,7 @@ public final class DescriptorGate implements AutoCloseable {
                 throw e;
             }
         } catch (ErrnoException e) {
-            // then it is looked at when somebody connects
+            // then the mode is looked at when somebody connects
             return null;
         }
     }
@@ -52,14 +52,14 @@ public final class DescriptorGate implements AutoCloseable {
         return changes == null ? -1 : changes.number();
     }
 
-    /** Takes in who may connect now. */
-    public void look() {
+    /** Reads the mode of the socket's file, and has descriptors refused or let pass accordingly. */
+    public void refresh() {
         try {
             while (changes != null && Libc.read(changes.number(), events.address(), EVENTS_SIZE) > 0) {
-                // what has changed is looked at below
+                // the events are only read away: what they are about is looked at below
             }
         } catch (ErrnoException e) {
-            // EAGAIN: nothing has
+            // EAGAIN: there are no events
         }
         Sockets.passDescriptors(listener, isForRoot());
     }

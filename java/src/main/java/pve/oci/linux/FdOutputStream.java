@@ -23,7 +23,7 @@ public final class FdOutputStream extends OutputStream {
         while (at < offset + length) {
             int count = Math.min(buffer.size(), offset + length - at);
             buffer.buffer().put(0, bytes, at, count);
-            // a short write is gone on with
+            // write(2) may write less than it was given
             at += (int) Libc.write(fd.number(), buffer.address(), count);
         }
     }

@@ -9,19 +9,19 @@ public final class FileStatus {
 
     private final NativeBuffer memory = NativeBuffer.allocate(SIZE);
 
-    /** Of the open file; works for O_PATH descriptors too. */
+    /** Reads the status of an open file; works for O_PATH descriptors too. */
     public FileStatus read(int fd) throws ErrnoException {
         Libc.statx(fd, CString.EMPTY, Libc.AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_MNT_ID, memory.address());
         return this;
     }
 
-    /** Of a name in a directory; a symbolic link is not followed. */
+    /** Reads the status of a name in a directory; a symbolic link is not followed. */
     public FileStatus read(int dirfd, long name) throws ErrnoException {
         Libc.statx(dirfd, name, Libc.AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS | STATX_MNT_ID, memory.address());
         return this;
     }
 
-    /** Another file system, or part of one, is mounted here. */
+    /** Whether another file system, or part of one, is mounted here. */
     public boolean isMountRoot() {
         return (memory.buffer().getLong(8) & STATX_ATTR_MOUNT_ROOT) != 0;
     }

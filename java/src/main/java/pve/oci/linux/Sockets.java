@@ -23,8 +23,8 @@ final class Sockets {
     }
 
     /**
-     * {@code setsockopt(sockfd, SOL_SOCKET, SO_PASSRIGHTS, ...)}; a kernel that does not know it has nothing to say. A
-     * connection begins with what its listener has.
+     * {@code setsockopt(sockfd, SOL_SOCKET, SO_PASSRIGHTS, ...)}; a kernel that does not know the option is no error. A
+     * connection takes over the setting of its listener.
      */
     static void passDescriptors(int socket, boolean passes) {
         NativeBuffer value = NativeBuffer.allocate(4);

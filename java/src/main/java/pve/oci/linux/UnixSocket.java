@@ -25,7 +25,8 @@ public abstract class UnixSocket implements AutoCloseable {
     static final int BUFFER_SIZE = 64 << 10;
 
     /**
-     * Held for a call only: were it each socket's own, the collector would free the memory of hundreds of them late.
+     * Lent for one call. If each socket had its own, the garbage collector would free those of hundreds of sockets
+     * late.
      */
     private static final NativeBufferPool DATA = new NativeBufferPool(BUFFER_SIZE);
 
@@ -109,7 +110,7 @@ public abstract class UnixSocket implements AutoCloseable {
             int before = received.size();
             message.takeDescriptors(received);
             if ((message.flags() & MSG_CTRUNC) != 0) {
-                // what did fit must not stay open
+                // those that did fit must not stay open
                 received.subList(before, received.size()).forEach(Fd::close);
                 received.subList(before, received.size()).clear();
                 throw new IOException("message brings more than " + MAXIMUM_DESCRIPTORS

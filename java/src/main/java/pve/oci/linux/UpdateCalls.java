@@ -4,8 +4,8 @@ import com.sun.jna.Native;
 import com.sun.jna.NativeLibrary;
 
 /**
- * System calls that only records and updates need, beside {@link Libc}: each bound function costs time when its class
- * is loaded, and most workers never load this one.
+ * System calls that only records and updates need. They are not in {@link Libc}, because binding a function takes time
+ * when its class is loaded, and most workers never load this class.
  */
 public final class UpdateCalls {
     private UpdateCalls() {}

@@ -40,7 +40,7 @@ final class AttributeDigest implements AutoCloseable {
         Libc.fchdir(directory.number());
     }
 
-    /** Of a name in the directory that was entered; null where there are none. */
+    /** The digest for a name in the directory that was entered; null when it has no such attributes. */
     @Nullable
     String of(byte[] file) throws ErrnoException {
         long address = name.set(file, 0, file.length);
@@ -83,7 +83,10 @@ final class AttributeDigest implements AutoCloseable {
         long run() throws ErrnoException;
     }
 
-    /** A file system without attributes, or an attribute that is gone meanwhile: none. */
+    /**
+     * Calls the function. If the file system has no attributes, or somebody has removed this one meanwhile, there is
+     * none.
+     */
     private static int read(AttributeCall call) throws ErrnoException {
         try {
             return (int) call.run();

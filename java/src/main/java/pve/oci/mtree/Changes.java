@@ -8,7 +8,7 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import pve.oci.text.Text;
 
-/** What differs between a tree and its record: all are counted, the first are listed. */
+/** The differences between a tree and its record. All are counted, the first ones are listed. */
 public final class Changes {
     /** Most changes that are listed; the rest is only counted. */
     public static final int MAXIMUM_LISTED = 10_000;
@@ -25,7 +25,7 @@ public final class Changes {
     private long expected;
     private long compared;
 
-    /** @param kept paths whose changes are of no concern: volumes, and what an update is to keep */
+    /** @param kept paths whose changes do not matter: volumes, and what an update is to keep */
     public Changes(PathSet kept) {
         this(kept, new PathSet(List.of()), true);
     }
@@ -35,7 +35,7 @@ public final class Changes {
         return new Changes(kept, new PathSet(List.of()), false);
     }
 
-    /** @param made directories that are made for a container where its image has not got them */
+    /** @param made directories that were made for the container because its image lacks them */
     public Changes(PathSet kept, PathSet made) {
         this(kept, made, true);
     }
@@ -66,7 +66,7 @@ public final class Changes {
 
     void removed(TreeEntry entry) {
         String path = PathSet.text(entry.path());
-        // what a mounted volume hides is still there; its directory came before what is in it
+        // a mounted volume only hides it; the mount point comes before what lies below it
         boolean isUnseen = isBelowMountPoint(path) || (!looksIntoKept && kept.covers(path));
         if (!isUnseen && note(entry, "removed", List.of())) {
             removed++;
@@ -89,7 +89,7 @@ public final class Changes {
         mountPoints.add(PathSet.text(entry.path()));
     }
 
-    /** Whether it counts as somebody's change. */
+    /** Notes a change; returns whether it counts as somebody's. */
     private boolean note(TreeEntry entry, String kind, List<String> differences) {
         String path = PathSet.text(entry.path());
         String reason = null;
@@ -134,7 +134,7 @@ public final class Changes {
         listed.add(json);
     }
 
-    /** Nothing was changed by anybody. */
+    /** Whether nobody has changed anything. */
     public boolean isEmpty() {
         return added + changed + removed == 0;
     }
@@ -149,7 +149,7 @@ public final class Changes {
         return mountPoints;
     }
 
-    /** What Proxmox VE has written, as far as it differs from the image. */
+    /** Files that Proxmox VE has written, if they differ from the image's. */
     public List<String> hostFiles() {
         return hostFiles;
     }

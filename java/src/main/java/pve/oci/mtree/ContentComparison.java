@@ -29,7 +29,9 @@ final class ContentComparison {
         this.steps = steps;
     }
 
-    /** Whether the files differ. One that cannot be read, or is no file any more, does. */
+    /**
+     * Whether the two files of this path differ. A file that cannot be read, or is no regular file any more, differs.
+     */
     boolean differs(byte[] path) throws IOException {
         try (Fd wanted = opener.file(image, path);
                 Fd present = opener.file(tree, path)) {

@@ -28,7 +28,7 @@ enum Expected {
             "etc/ssh/ssh_host_rsa_key",
             "etc/ssh/ssh_host_rsa_key.pub",
             "root/.ssh/authorized_keys"),
-    /** Made anew at any time; an update does not keep it. */
+    /** Programs make it again when it is missing; an update does not keep it. */
     TEMPORARY(
             "dev",
             "proc",
@@ -55,7 +55,7 @@ enum Expected {
         return HOST.paths.isAbove(path);
     }
 
-    /** What the change of this path is expected for; null: it is somebody's change. */
+    /** Why a change of this path is expected; null when it is not, so that it counts as somebody's change. */
     static @Nullable Expected of(String path) {
         for (Expected expected : values()) {
             if (expected.paths.covers(path)) {

@@ -31,7 +31,7 @@ final class NameList {
         return bytes.length + starts.length * 4;
     }
 
-    /** The names in their order, each as a range of {@link #get}'s argument. */
+    /** The sorted order of the names: arguments for {@link #get}. */
     int[] order() {
         int[] order = new int[count];
         for (int i = 0; i < count; i++) {

@@ -8,7 +8,10 @@ import java.util.TreeSet;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/** Paths in a root file system, without a leading slash, as bytes in ISO 8859-1; what lies below one belongs to it. */
+/**
+ * A set of paths in a root file system. They have no leading slash, and each character is one byte (ISO 8859-1). A path
+ * stands for itself and for all that lies below it.
+ */
 public final class PathSet {
     private static final Pattern ESCAPE = Pattern.compile("\\\\x([0-9a-f]{2})");
 
@@ -30,29 +33,29 @@ public final class PathSet {
         }
     }
 
-    /** The path is in the set, or lies below one that is. */
+    /** Whether the path is in the set, or lies below one that is. */
     public boolean covers(String path) {
         String floor = paths.floor(path + "/");
         return floor != null && (path + "/").startsWith(floor);
     }
 
-    /** Something of the set lies below this path. */
+    /** Whether a path of the set lies below this one. */
     public boolean isAbove(String path) {
         String next = paths.higher(path + "/");
         return next != null && next.startsWith(path + "/");
     }
 
-    /** The path itself is in the set. */
+    /** Whether the path itself is in the set. */
     public boolean contains(String path) {
         return paths.contains(path + "/");
     }
 
-    /** In order, without those that another one covers. */
+    /** The paths in order, without those that another one covers. */
     public Iterable<String> paths() {
         return paths.stream().map(x -> x.substring(0, x.length() - 1)).toList();
     }
 
-    /** A path as the interface has it: characters, and \xNN for bytes that are none or are not shown. */
+    /** Reads a path in the form of the interface: characters, and \xNN for bytes that are no UTF-8 or not shown. */
     public static String unescaped(String path) {
         ByteArrayOutputStream bytes = new ByteArrayOutputStream();
         Matcher matcher = ESCAPE.matcher(path);
@@ -66,12 +69,12 @@ public final class PathSet {
         return text(bytes.toByteArray());
     }
 
-    /** A path's bytes as this class has them. */
+    /** Turns bytes into a path in the form of this class. */
     public static String text(byte[] path) {
         return new String(path, StandardCharsets.ISO_8859_1);
     }
 
-    /** The bytes of such a path. */
+    /** Turns such a path back into bytes. */
     public static byte[] bytes(String path) {
         return path.getBytes(StandardCharsets.ISO_8859_1);
     }

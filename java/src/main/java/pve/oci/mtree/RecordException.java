@@ -21,7 +21,7 @@ public final class RecordException extends IOException {
         return new RecordException("the record " + TreeRecord.NAME + " is damaged: line " + line + " " + reason, false);
     }
 
-    /** There is none at all, rather than one that cannot be read. */
+    /** Whether there is no record at all. */
     public boolean isMissing() {
         return isMissing;
     }

@@ -68,13 +68,16 @@ record TreeEntry(
         return Integer.compare(a[at] == '/' ? 0 : a[at] & 0xff, b[at] == '/' ? 0 : b[at] & 0xff);
     }
 
-    /** Names of what differs, in the keywords of mtree(5); a directory's time follows from what is done in it. */
+    /**
+     * The attributes that differ, by their keywords of mtree(5). Times of directories are left out, because every
+     * change in a directory sets its time.
+     */
     List<String> differences(TreeEntry other) {
         if (type() != other.type()) {
             return List.of("type");
         }
         List<String> names = new java.util.ArrayList<>();
-        // a link has the mode of nobody's choice
+        // nobody chooses the mode of a link
         add(names, "mode", type() != Libc.S_IFLNK && mode != other.mode);
         add(names, "uid", uid != other.uid);
         add(names, "gid", gid != other.gid);

@@ -24,7 +24,7 @@ import pve.oci.rootfs.TreeRemoval;
  * there, not what was intended.
  */
 public final class TreeRecord {
-    /** Of the file, in the root directory. */
+    /** The name of the file, in the root directory. */
     public static final String NAME = ".pve.oci.mtree.zst";
 
     /** An image has no more entries than this by default; a record with more is not one of ours. */
@@ -48,7 +48,7 @@ public final class TreeRecord {
         try {
             writeFile(root, steps);
         } finally {
-            // the record is no reason for the root directory to have another time than the image's
+            // writing the record must not change the time of the root directory
             Libc.futimens(root.number(), new Timespec().set(seconds, nanos));
         }
     }
@@ -78,8 +78,8 @@ public final class TreeRecord {
     }
 
     /**
-     * Compares the tree with what an image has just made elsewhere, contents too. The tree's own record, which the
-     * container's root may have changed, is not asked.
+     * Compares the tree with what an image has just made elsewhere, contents too. The tree's own record is not used,
+     * because the container's root may have changed it.
      *
      * @param image root directory of what the image made; a record is written there
      */
@@ -98,7 +98,7 @@ public final class TreeRecord {
         }
     }
 
-    /** For a tree without a record: its mount points, and the files of the host that are there. */
+    /** For a tree without a record: finds its mount points and the files that the host has written. */
     public static void findMountPoints(Fd root, Changes changes, Steps steps) throws IOException {
         new TreeWalk(root, steps).run((entry, isMountPoint) -> {
             if (isMountPoint) {
@@ -134,7 +134,7 @@ public final class TreeRecord {
         }
     }
 
-    /** Goes through two sequences in the same order. */
+    /** Goes through tree and record side by side; both have the same order. */
     private static final class Merge {
         private final MtreeReader record;
         private final Changes changes;
@@ -177,7 +177,7 @@ public final class TreeRecord {
             return all;
         }
 
-        /** What the record has before this entry is no longer there. */
+        /** Notes that entries which the record has before this one are no longer in the tree. */
         private int skipTo(TreeEntry entry) throws IOException {
             while (recorded != null) {
                 int order = recorded.compareTo(entry);

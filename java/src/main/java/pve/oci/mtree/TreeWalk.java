@@ -26,7 +26,7 @@ import pve.oci.rootfs.Steps;
  * ever opened. Other volumes that are mounted below are told of, and not entered.
  */
 final class TreeWalk {
-    /** Names held at once, of a directory and of those above it. */
+    /** Bytes of names held at once, of a directory and of those above it. */
     private static final long MAXIMUM_NAMES_SIZE = 128 << 20;
 
     private static final byte[] LOST_AND_FOUND = "lost+found".getBytes(StandardCharsets.US_ASCII);
@@ -38,7 +38,7 @@ final class TreeWalk {
          * Called once for each entry, in the order of {@link TreeEntry#compareTo}.
          *
          * @param isMountPoint another volume is mounted there; the entry says nothing of the tree itself
-         * @return false: what is below is of no interest
+         * @return whether to visit what is below
          */
         boolean visit(TreeEntry entry, boolean isMountPoint) throws IOException;
     }
@@ -66,7 +66,7 @@ final class TreeWalk {
     private final NativeBuffer link = NativeBuffer.allocate(EntryPath.PATH_MAX);
     private long namesSize;
 
-    /** @param steps are taken for each entry */
+    /** @param steps count one for each entry */
     TreeWalk(Fd root, Steps steps) {
         this.root = root;
         this.steps = steps;
@@ -137,7 +137,10 @@ final class TreeWalk {
         }
     }
 
-    /** What this program keeps in the root directory is not the image's, and lost+found is the file system's. */
+    /**
+     * Whether a name in the root directory is not the image's: a file of this program, or lost+found of the file
+     * system.
+     */
     private static boolean isReserved(byte[] bytes) {
         boolean isOurs = bytes.length > RESERVED.length
                 && Arrays.equals(bytes, 0, RESERVED.length, RESERVED, 0, RESERVED.length);
@@ -171,7 +174,7 @@ final class TreeWalk {
         try {
             return opener.directory(root, path);
         } catch (ErrnoException e) {
-            // of an owner outside the ID map, as lost+found may be: nobody in the container can have written in it
+            // its owner is outside the ID map, as lost+found's may be: nobody in the container can have written in it
             if (e.errno() == Errno.EACCES) {
                 return null;
             }

@@ -127,7 +127,7 @@ final class DirectoryCache implements AutoCloseable {
         directory.close();
     }
 
-    /** Closes all; the cache can be used on. */
+    /** Closes all directories. The cache can still be used. */
     @Override
     public void close() {
         directories.values().forEach(Directory::close);

@@ -102,7 +102,7 @@ public final class EntryPath {
         return Arrays.copyOfRange(bytes, start, end);
     }
 
-    /** Both have the same last component. */
+    /** Whether both have the same last component. */
     boolean hasNameOf(EntryPath other) {
         return Arrays.equals(bytes, nameStart, length, other.bytes, other.nameStart, other.length);
     }
@@ -112,12 +112,12 @@ public final class EntryPath {
         return Arrays.copyOfRange(bytes, nameStart, length);
     }
 
-    /** The entry is the root directory itself. */
+    /** Whether the entry is the root directory itself. */
     public boolean isRoot() {
         return length == 0;
     }
 
-    /** Both name the same entry, symbolic links on the way not considered. */
+    /** Whether both name the same entry, without regard to symbolic links. */
     public boolean isSame(EntryPath other) {
         return Arrays.equals(bytes, 0, length, other.bytes, 0, other.length);
     }
@@ -128,7 +128,7 @@ public final class EntryPath {
         length -= prefixLength;
     }
 
-    /** For messages. */
+    /** The path for messages, with odd bytes escaped. */
     @Override
     public String toString() {
         return length == 0 ? "./" : Text.name(bytes, length);

@@ -11,7 +11,7 @@ import pve.oci.linux.Timespec;
  * @param mode permissions, without the type
  */
 public record FileMetadata(int mode, int uid, int gid, long seconds, int nanos) {
-    /** Sets all of it on a new file that was made with this mode, by root of the map, and then written. */
+    /** Sets all of it on a new file, which root of the map has made with {@link #modeWithoutSetId} and written. */
     public void apply(Fd fd, Timespec times, boolean inheritsGroup) throws ErrnoException {
         setOwnerAndMode(fd, inheritsGroup, false);
         setTime(fd, times);
@@ -38,7 +38,10 @@ public record FileMetadata(int mode, int uid, int gid, long seconds, int nanos) 
         Libc.futimens(fd.number(), times.set(seconds, nanos));
     }
 
-    /** The mode to make it with: nobody may run it as its owner before the owner is set. */
+    /**
+     * The mode to make the file with. It has no set-ID bits, so that nobody can run the file with the rights of root of
+     * the map before its owner is set.
+     */
     int modeWithoutSetId() {
         return mode & ~Libc.S_SET_ID & Libc.S_PERMISSIONS;
     }

@@ -7,8 +7,8 @@ import pve.oci.linux.Fd;
 import pve.oci.linux.Libc;
 
 /**
- * Tells what the current layer has made from what lower layers have. A whiteout leaves the layer's own entries alone
- * (layer.md, Whiteouts), and what was there before the extraction.
+ * Knows which entries the current layer has made; all others are of lower layers. A whiteout removes neither the
+ * layer's own entries (layer.md, Whiteouts) nor what was there before the extraction.
  */
 final class LayerEntries implements TreeRemoval.Survivors {
     private static final int IMPLIED_MODE = 0755;
@@ -20,7 +20,7 @@ final class LayerEntries implements TreeRemoval.Survivors {
     private final WhiteoutOrder order = new WhiteoutOrder();
     private final OmittedEntries omitted = new OmittedEntries();
 
-    /** Symbolic links of lower layers whose place the layer has an entry of its own for. */
+    /** Symbolic links of lower layers that an entry of this layer will replace. */
     private final LongSet toBeReplaced = new LongSet();
 
     private boolean isBase = true;

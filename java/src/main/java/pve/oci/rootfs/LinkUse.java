@@ -24,12 +24,12 @@ final class LinkUse {
         return links.length == 0;
     }
 
-    /** One of the symbolic links is in the set. */
+    /** Whether one of the symbolic links is in the set. */
     boolean hasLinkOf(LongSet set) {
         return containsOneOf(set, links);
     }
 
-    /** One of the directories that were left again is in the set. */
+    /** Whether one of the directories that were left again is in the set. */
     boolean hasLeftOneOf(LongSet set) {
         return containsOneOf(set, left);
     }
@@ -43,7 +43,7 @@ final class LinkUse {
         return false;
     }
 
-    /** Adds links and directories to one set, but those of the other. */
+    /** Adds the links and directories to a set, except for those that are in the other set. */
     void addTo(LongSet set, LongSet except) {
         addTo(set, except, links);
         addTo(set, except, left);

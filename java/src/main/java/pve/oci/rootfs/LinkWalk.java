@@ -25,8 +25,8 @@ import pve.oci.linux.NativeBuffer;
  * given to the kernel: it shortens the way that was walked so far, which is opened again from the root; at the root it
  * changes nothing. So a race can make the walk fail or find another directory of this root, and that is all.
  *
- * <p>Why it ends soon: the kernel walks as many components at once as there is no link in, which is found by trying
- * fewer; the number of links is bounded as in the kernel; and all components count as {@link Steps}.
+ * <p>Why it ends soon: the kernel walks all components before the next link at once, and how many these are is found by
+ * trying; the number of links is bounded as in the kernel; and all components count as {@link Steps}.
  */
 final class LinkWalk {
     /** include/linux/namei.h: MAXSYMLINKS */
@@ -97,7 +97,7 @@ final class LinkWalk {
         }
     }
 
-    /** Goes to the directory above; the root's is the root. */
+    /** Goes to the directory above. Above the root is the root itself. */
     private Fd leave(Directory root, Fd current) throws IOException {
         components.remove();
         if (!way.isEmpty()) {

@@ -3,7 +3,10 @@ package pve.oci.rootfs;
 import java.io.IOException;
 import pve.oci.text.Text;
 
-/** An image would replace what was there before the extraction: a mount point, or something in one. */
+/**
+ * An entry of the image would replace something that was there before the extraction: a mount point, or something below
+ * one.
+ */
 public final class ProtectedEntryException extends IOException {
     private static final long serialVersionUID = 1;
 

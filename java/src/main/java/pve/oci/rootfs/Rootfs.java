@@ -37,7 +37,7 @@ public final class Rootfs implements AutoCloseable {
     private final Timespec times = new Timespec();
     private final Steps steps;
 
-    /** Takes the descriptor over. Refuses a directory that holds more than {@link ExistingEntries} lets pass. */
+    /** Takes the descriptor over. Refuses a directory that {@link ExistingWalk} refuses. */
     public Rootfs(Fd root, Steps steps) throws IOException {
         this(root, reopen(root), steps, ExistingWalk::read);
     }
@@ -68,12 +68,12 @@ public final class Rootfs implements AutoCloseable {
         }
     }
 
-    /** A rootfs that another process left behind, only to be taken back by {@link #undo}. */
+    /** A root file system that another process has left behind. {@link #undo} is all that may be called. */
     public static Rootfs abandoned(Fd root, List<?> existing, Steps steps) throws IOException {
         return new Rootfs(root, reopen(root), steps, fd -> ExistingMatch.ofJson(fd, existing));
     }
 
-    /** Opens the mount for reading: its own descriptor is O_PATH, by which attributes cannot be read. */
+    /** Opens the mount for reading. Its own descriptor is one of O_PATH, which cannot be used to read attributes. */
     private static Fd reopen(Fd root) throws ErrnoException {
         return CString.lend(".", self -> Fd.openDirectory(root, self));
     }
@@ -131,7 +131,7 @@ public final class Rootfs implements AutoCloseable {
     }
 
     /**
-     * A new regular file in place of whatever had the name; open for writing. Set-ID bits come with {@link
+     * Makes a regular file in place of whatever had the name, and opens it for writing. Set-ID bits come with {@link
      * #finishFile}.
      */
     public Fd createFile(Directory parent, EntryPath path, FileMetadata metadata) throws IOException {
@@ -148,7 +148,9 @@ public final class Rootfs implements AutoCloseable {
         return new Fd(fd);
     }
 
-    /** Owner and mode of a file that was created and written. Attributes are set after this, and the time at last. */
+    /**
+     * Sets owner and mode of a file that was made and written. Attributes are set after this, and the time comes last.
+     */
     public void finishFile(Directory parent, Fd fd, FileMetadata metadata) throws IOException {
         metadata.setOwnerAndMode(fd, parent.inherits(), parent.inheritsAcl());
         if (parent.inheritsAcl()) {
@@ -164,14 +166,15 @@ public final class Rootfs implements AutoCloseable {
         extended.set(fd, attribute, value);
     }
 
-    /** For what cannot be opened: FIFOs, device nodes, symbolic links. */
+    /** Sets an attribute of an entry that cannot be opened: a FIFO, a device node, a symbolic link. */
     public void setAttribute(Directory parent, EntryPath path, byte[] attribute, byte[] value) throws IOException {
         extended.set(parent, path.name(), attribute, value);
     }
 
     /**
-     * A directory with this mode and owner, and none of the attributes that it may have had. One that is there is kept
-     * with what it holds (layer.md, Applying: attributes MUST be replaced); anything else of the name is replaced.
+     * Makes a directory with this owner and mode, without extended attributes. A directory that is there already keeps
+     * what it holds, and only its attributes are replaced (layer.md, Applying: attributes MUST be replaced). Anything
+     * else of that name is removed first.
      *
      * @param hasDefaultAcl the caller is going to set a default ACL, which new entries in it would take over
      * @return the directory, open until another entry is looked up
@@ -246,7 +249,7 @@ public final class Rootfs implements AutoCloseable {
         setEntryTime(parent, path, metadata);
     }
 
-    /** Not followed: the entry was made a moment ago, and nobody else is here. */
+    /** Does not follow links. The name still leads to the entry that was just made, because nobody else writes here. */
     private void setOwner(Directory parent, EntryPath path, FileMetadata metadata) throws ErrnoException {
         if (metadata.uid() != 0 || metadata.gid() != 0 || parent.inherits()) {
             Libc.fchownat(parent.number(), nameOf(path), metadata.uid(), metadata.gid(), Libc.AT_SYMLINK_NOFOLLOW);
@@ -270,7 +273,7 @@ public final class Rootfs implements AutoCloseable {
         return true;
     }
 
-    /** A further name of a file; symbolic links themselves can be linked to. */
+    /** Gives a file another name. If the target is a symbolic link, the link itself gets the other name. */
     public void makeHardLink(Directory parent, EntryPath path, Directory targetParent, EntryPath targetPath)
             throws IOException {
         long to = targetOf(targetPath);
@@ -304,7 +307,7 @@ public final class Rootfs implements AutoCloseable {
         }
     }
 
-    /** Both paths lead to one name in one directory. */
+    /** Whether both paths lead to the same name in the same directory. */
     public boolean isSameEntry(@Nullable Directory parent, EntryPath path, Directory otherParent, EntryPath other) {
         return parent != null && parent.isSame(otherParent) && path.hasNameOf(other);
     }
@@ -314,7 +317,7 @@ public final class Rootfs implements AutoCloseable {
         return removal.typeOf(parent, path.name());
     }
 
-    /** A FIFO or a device node. */
+    /** Makes a FIFO or a device node. */
     public void makeNode(Directory parent, EntryPath path, int type, long device, FileMetadata metadata)
             throws IOException {
         int mode = type | metadata.mode();
@@ -326,7 +329,7 @@ public final class Rootfs implements AutoCloseable {
         }
         setOwner(parent, path, metadata);
         if ((mode & Libc.S_SET_ID) != 0 || parent.inherits()) {
-            // not followed: it was made above and nobody else is here
+            // this follows links, but the node was made above, and nobody else writes here
             Libc.fchmodat(parent.number(), nameOf(path), metadata.mode(), 0);
         }
         if (parent.inheritsAcl()) {
@@ -336,7 +339,7 @@ public final class Rootfs implements AutoCloseable {
         setEntryTime(parent, path, metadata);
     }
 
-    /** Time of an entry that is not open: link, FIFO, device node. */
+    /** Sets the time of an entry that is not open: a link, FIFO or device node. */
     private void setEntryTime(Directory parent, EntryPath path, FileMetadata metadata) throws IOException {
         long time = times.set(metadata.seconds(), metadata.nanos());
         Libc.utimensat(parent.number(), nameOf(path), time, Libc.AT_SYMLINK_NOFOLLOW);
@@ -371,7 +374,7 @@ public final class Rootfs implements AutoCloseable {
 
     /**
      * Removes all that was made, and gives directories that were there before their attributes back. The extraction can
-     * begin anew.
+     * then begin again.
      */
     public void undo() throws IOException {
         cache.close();

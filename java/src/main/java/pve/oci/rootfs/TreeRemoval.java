@@ -24,7 +24,7 @@ public final class TreeRemoval {
     interface Survivors {
         boolean survives(long device, long inode, byte[] name) throws IOException;
 
-        /** A directory that is not itself to stay, but holds something that does. */
+        /** Called for a directory that would be removed, but holds something that stays. */
         default void keptForChildren(Fd parent, byte[] name) throws IOException {}
 
         /** Whether nothing on that mount may be removed, whatever it is. */
@@ -66,19 +66,21 @@ public final class TreeRemoval {
         return linksRemoved;
     }
 
-    /** One directory on the way down: its identity, its name in the one above, and what is still to be seen in it. */
+    /**
+     * One directory on the way down: its identity, its name in the one above, and what is still to be visited in it.
+     */
     private static final class RemovalLevel {
         final long device;
         final long inode;
         final byte[] nameInParent;
         final boolean stays;
 
-        /** Subdirectories found and not yet seen; of a large directory not all at a time. */
+        /** Subdirectories that were found and not visited yet. A large directory's are not found all at once. */
         final Deque<byte[]> subdirectories = new ArrayDeque<>();
 
         boolean isListed;
 
-        /** Subdirectories that were seen and are still there; kept as long as the listing has to be gone on with. */
+        /** Subdirectories that were visited and are still there; needed until the listing is complete. */
         @Nullable
         LongSet seen;
 
@@ -94,7 +96,7 @@ public final class TreeRemoval {
         }
     }
 
-    /** Removes all that is on one mount. */
+    /** For removing all that is on one mount. */
     public static TreeRemoval ofMount(Fd directory, Steps steps) throws IOException {
         long mountId = new FileStatus().read(directory.number()).mountId();
         return new TreeRemoval(
@@ -123,7 +125,7 @@ public final class TreeRemoval {
         }
     }
 
-    /** Removes a name of a directory, whatever it is; it and all below is gone but for survivors. */
+    /** Removes an entry, whatever it is, with all that lies below it, except for survivors. */
     void remove(Fd parent, byte[] target) throws IOException {
         try {
             Libc.unlinkat(parent.number(), name.set(target), 0);
@@ -176,7 +178,7 @@ public final class TreeRemoval {
         }
     }
 
-    /** The next subdirectory to see; null when there is none. */
+    /** The next subdirectory to visit; null when there is none. */
     private byte @Nullable [] next(Fd fd, RemovalLevel level) throws IOException {
         if (level.subdirectories.isEmpty() && !level.isListed) {
             Libc.lseek(fd.number(), 0, SEEK_SET);

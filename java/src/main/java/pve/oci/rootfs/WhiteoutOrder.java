@@ -2,9 +2,9 @@ package pve.oci.rootfs;
 
 /**
  * Notices when the result of a layer would depend on the place of a whiteout in it, while entries and whiteouts are
- * applied as they come. Correct is what comes out when all whiteouts find the tree of the lower layers, and the entries
- * are made after them. What differs from that has to do with symbolic links, because only they let a path lead out of a
- * directory that a whiteout or an entry has taken away.
+ * applied as they come. The correct result is this: all whiteouts are applied to the tree of the lower layers first,
+ * and the entries are made after that. Only symbolic links can make a difference, because only they let a path lead out
+ * of a directory that a whiteout or an entry has taken away.
  */
 final class WhiteoutOrder {
     /**
@@ -12,7 +12,7 @@ final class WhiteoutOrder {
      */
     private final LongSet entriesUsed = new LongSet();
 
-    /** Entries that are gone, and directories whose children are; symbolic links were among what they held. */
+    /** Entries that were removed, and directories whose children were; symbolic links were among what was removed. */
     private final LongSet gone = new LongSet();
 
     private boolean isWatching;
@@ -23,7 +23,7 @@ final class WhiteoutOrder {
     /** Symbolic links were removed or replaced. */
     private boolean hasRemovedLinks;
 
-    /** Paths no longer tell what the layer's entries have made. */
+    /** Paths no longer show which entries the layer has made. */
     private boolean hasLostWay;
 
     void begin(boolean watches) {
@@ -100,14 +100,17 @@ final class WhiteoutOrder {
         }
     }
 
-    /** This entry, or the children of this directory, went, and symbolic links with them. */
+    /** This entry, or all children of this directory, were removed, and symbolic links with them. */
     void lostLinks(long key) {
         if (isWatching) {
             gone.add(key);
         }
     }
 
-    /** Paths of whiteouts may have led through what is gone: {@link #checkWay} has to be asked. */
+    /**
+     * Whether the paths of whiteouts may lead through something that was removed: then {@link #checkWay} has to be
+     * called.
+     */
     boolean hasLostLinks() {
         return !gone.isEmpty();
     }
@@ -119,7 +122,7 @@ final class WhiteoutOrder {
         }
     }
 
-    /** A whiteout's path passes an entry of a directory. */
+    /** Called for each entry on a whiteout's path. */
     void checkWay(Directory parent, byte[] name) throws WhiteoutOrderException {
         if (gone.contains(EntryKeys.key(parent, name))
                 || gone.contains(EntryKeys.key(parent.device(), parent.inode()))) {

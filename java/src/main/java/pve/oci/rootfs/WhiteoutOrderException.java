@@ -3,9 +3,9 @@ package pve.oci.rootfs;
 import java.io.IOException;
 
 /**
- * A whiteout came after an entry, or before one, that would have led elsewhere had the whiteouts of the layer been
- * applied first. What a layer gives must not depend on the place of a whiteout in it (layer.md, Whiteouts), so the
- * layer has to be applied anew, its whiteouts first.
+ * The order of entries and whiteouts in the layer has made a difference. What a layer gives must not depend on where
+ * its whiteouts stand (layer.md, Whiteouts), so everything has to be applied again, with the whiteouts of each layer
+ * before its entries.
  */
 public final class WhiteoutOrderException extends IOException {
     private static final long serialVersionUID = 1;

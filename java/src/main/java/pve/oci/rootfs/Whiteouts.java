@@ -33,7 +33,7 @@ public final class Whiteouts {
     /**
      * Applies a whiteout that comes between the layer's entries.
      *
-     * @throws WhiteoutOrderException when the result would be another than that of {@link #applyCollected}
+     * @throws WhiteoutOrderException when {@link #applyCollected} would give another result
      */
     public void apply(EntryPath path, Kind kind) throws IOException {
         if (layerEntries.isBaseLayer()) {
@@ -100,7 +100,7 @@ public final class Whiteouts {
         }
     }
 
-    /** Applies all whiteouts that were collected: first all their directories are found, then the entries go. */
+    /** Applies all whiteouts that were collected: first finds the directories of all of them, then removes entries. */
     public void applyCollected() throws IOException {
         PathList found = new PathList();
         collected.takeAll((path, numbers) -> {

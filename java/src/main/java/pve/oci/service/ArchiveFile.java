@@ -11,9 +11,9 @@ import pve.oci.varlink.ServerCall;
 import pve.oci.varlink.VarlinkException;
 
 /**
- * An image archive, opened for a worker: a file, or the directory of an OCI image layout. Either lies on a read-only
- * mount of its own. A descriptor for reading would not be enough: fchmod(2), fchown(2) and fsetxattr(2) need none that
- * is for writing, so a worker that is the host's root could give the file a set-id bit or a capability.
+ * An image archive, opened for a worker: a file, or the directory of an OCI image layout. It lies on a read-only mount
+ * of its own. A descriptor for reading would not protect it: fchmod(2), fchown(2) and fsetxattr(2) do not need one for
+ * writing, so a worker that is the host's root could give the file a set-ID bit or a capability.
  *
  * @param name as shown in messages
  */
@@ -35,7 +35,7 @@ record ArchiveFile(Fd fd, String name, boolean isDirectory, FileIdentity identit
         return open(call, "archiveFileDescriptor", passed, nameOf(passed));
     }
 
-    /** So that a message says which file it is about: the client may have been given it as standard input. */
+    /** The file's name, for messages: the client may not know it, for example when the file is its standard input. */
     private static String nameOf(Fd passed) throws VarlinkException {
         try {
             return Text.name(OpenFiles.nameOf(passed));
@@ -70,8 +70,8 @@ record ArchiveFile(Fd fd, String name, boolean isDirectory, FileIdentity identit
                 throw OciErrors.invalidArgument(
                         parameter, name + " is " + describe(type) + ": neither a regular file nor a directory");
             }
-            // opened through the mount: it is the mount of an open file that makes fchmod(2) and the like fail; and
-            // position, flags and locks are not the client's
+            // opened through the mount, because fchmod(2) and the like look at the mount that a file was opened
+            // through; and the new descriptor shares no position, flags or locks with the client's
             try (Fd mount = Mounts.cloneTree(fd, MOUNT_ATTRIBUTES)) {
                 return new ArchiveFile(OpenFiles.reopen(mount, Libc.O_RDONLY | Libc.O_NONBLOCK), name, false, identity);
             }

@@ -9,26 +9,26 @@ import pve.oci.varlink.VarlinkException;
 
 /** Waits for a worker that is being started. */
 final class AwaitedWorker {
-    private static final long LOOK_MILLIS = 10;
+    private static final long POLL_MILLIS = 10;
 
     private AwaitedWorker() {}
 
     /**
      * Returns the worker once it has been started.
      *
-     * @param waiting is asked again and again whether the worker is still wanted; if it throws, the waiting and the
-     *     worker end
+     * @param waiting called again and again while the worker starts; if it throws, the worker is not wanted any more,
+     *     and is ended
      */
     static Worker await(CompletableFuture<Worker> starting, JobSlots.Waiting waiting) throws VarlinkException {
         boolean isTaken = false;
         try {
             while (true) {
                 try {
-                    Worker worker = starting.get(LOOK_MILLIS, TimeUnit.MILLISECONDS);
+                    Worker worker = starting.get(POLL_MILLIS, TimeUnit.MILLISECONDS);
                     isTaken = true;
                     return worker;
                 } catch (TimeoutException e) {
-                    waiting.look();
+                    waiting.checkWanted();
                 }
             }
         } catch (ExecutionException e) {

@@ -14,15 +14,15 @@ import pve.oci.varlink.VarlinkException;
 
 /**
  * Cleans up after a failed job: a fresh worker, which has seen nothing of the image, removes what the job's worker has
- * made. If that worker says that it has cleaned up itself, it is not believed.
+ * made. What the job's worker says about that is not believed.
  *
- * <p>A client that is still there hears every few seconds that this goes on. If the client is gone, cleaning ends:
- * somebody may be about to unmount the root directory, and nothing may hold it. Cancelling the job once more ends it
- * too.
+ * <p>A client that is still there gets a sign of life every two seconds. If the client is gone, the cleaning ends:
+ * somebody may be about to unmount the root directory, and nothing may hold it open. Cancelling the job once more also
+ * ends the cleaning.
  */
 final class Cleaning {
     private static final long SIGN_OF_LIFE_MILLIS = 2_000;
-    private static final long LOOK_MILLIS = 100;
+    private static final long POLL_MILLIS = 100;
     private static final IdlType.Struct NOTHING = new IdlType.Struct(Map.of());
     private static final Logger LOG = LoggerFactory.getLogger(Cleaning.class);
 
@@ -81,7 +81,7 @@ final class Cleaning {
         });
     }
 
-    /** Sends the last progress again: a client waits for as long as it hears something. */
+    /** Sends the last progress again, because a client waits only as long as it hears something. */
     private void giveSignOfLife() {
         boolean isDue = System.nanoTime() - saidNanos >= TimeUnit.MILLISECONDS.toNanos(SIGN_OF_LIFE_MILLIS);
         if (isDue && call.wantsMore() && method.hasProgress()) {
@@ -113,7 +113,7 @@ final class Cleaning {
                 giveSignOfLife();
                 long left = Math.max(0, TimeUnit.NANOSECONDS.toMillis(deadline - System.nanoTime()));
                 ServerCall.Readiness readiness =
-                        WorkerConversation.Listener.super.await(fd, Math.min(left, LOOK_MILLIS));
+                        WorkerConversation.Listener.super.await(fd, Math.min(left, POLL_MILLIS));
                 if (readiness == ServerCall.Readiness.READY || left == 0) {
                     return readiness;
                 }

@@ -2,7 +2,7 @@ package pve.oci.service;
 
 import pve.oci.linux.FileStatus;
 
-/** A file, whatever names it has. */
+/** Identifies a file, whatever names it has. */
 record FileIdentity(long device, long inode) {
     static FileIdentity of(FileStatus status) {
         return new FileIdentity(status.device(), status.inode());

@@ -7,8 +7,8 @@ import java.util.stream.Collectors;
 import pve.oci.varlink.VarlinkException;
 
 /**
- * An ID map of a container's user namespace that has been checked. When root writes uid_map the kernel does not look at
- * /etc/subuid, so that check is made here.
+ * An ID map of a container's user namespace that has been checked. The kernel lets root write any map, so what root may
+ * map, by /etc/subuid, is checked here.
  *
  * @param ranges in the caller's order; empty: no user namespace
  */
@@ -28,7 +28,7 @@ public record IdMap(List<IdMapRange> ranges) {
     /**
      * Checks the ranges against each other and against what may be mapped.
      *
-     * @param parameter the name that errors bear
+     * @param parameter the call's parameter, which errors name
      */
     static IdMap checked(String parameter, List<IdMapRange> ranges, SubordinateIds allowed) throws VarlinkException {
         if (ranges.isEmpty()) {
@@ -81,7 +81,7 @@ public record IdMap(List<IdMapRange> ranges) {
         return ranges.isEmpty();
     }
 
-    /** The host's ID of the container's root; that of the host's root when there is no map. */
+    /** The host's ID of the container's root; 0, the host's root, when there is no map. */
     public long mappedRoot() {
         return ranges.stream()
                 .filter(range -> range.inside() == 0)

@@ -15,7 +15,7 @@ public record IdMaps(IdMap uid, IdMap gid, boolean onlyReads) {
     /** PVE's own map for unprivileged containers. */
     public static final IdMaps DEFAULT = new IdMaps(FIRST_CONTAINER, FIRST_CONTAINER, false);
 
-    /** For jobs without a root directory. Any map will do, as long as it does not have the host's root. */
+    /** For jobs without a root directory. Any map will do, as long as it does not hold the host's root. */
     static final IdMaps READING = new IdMaps(FIRST_CONTAINER, FIRST_CONTAINER, true);
 
     static IdMaps checked(List<IdMapRange> uid, List<IdMapRange> gid, ServiceSettings settings)

@@ -9,8 +9,8 @@ import pve.oci.varlink.VarlinkException;
 /**
  * One job from its start to the moment before its reply. It opens archive and root directory, waits for its turn and
  * its worker, and reads the worker's messages. It leaves no process and no descriptor behind, and after a failure no
- * file. A worker that has done its job has closed everything before it said so; it is killed before the reply, and
- * {@link #close} waits until it is gone. Any other worker is gone before.
+ * file. A worker that has done its job has closed everything before it said so. It is killed before the client gets the
+ * reply, and {@link #close} waits until it is gone. After a failure the worker is gone before {@link #run} ends.
  */
 final class ImageJob implements AutoCloseable {
 
@@ -63,7 +63,7 @@ final class ImageJob implements AutoCloseable {
         return hasTakenWorker;
     }
 
-    /** Extracts. After any failure the root directory is as it was before. */
+    /** Runs a job on a root directory. After any failure the directory is as it was before. */
     private WorkerReplies.Reply extract(@Nullable ArchiveFile archive, RootDirectory root) throws VarlinkException {
         boolean isDone = false;
         try {
@@ -124,7 +124,7 @@ final class ImageJob implements AutoCloseable {
         }
     }
 
-    /** While the job waits, its client may go, and others may cancel it. */
+    /** Called while the job waits: its client may go, and others may cancel it. */
     private void checkCancelled() throws VarlinkException {
         try {
             if (call.isPeerGone()) {

@@ -6,7 +6,7 @@ import org.jspecify.annotations.Nullable;
 import pve.oci.linux.PeerCredentials;
 import pve.oci.varlink.VarlinkException;
 
-/** A call that works on an image, as others see it: they may look at it, and cancel it. */
+/** A call that works on an image or a root directory, as other clients see it: they may list it and cancel it. */
 final class Job {
     private final String id;
     private final String method;
@@ -126,12 +126,12 @@ final class Job {
         worker = assigned;
     }
 
-    /** The job has failed, and a worker is wanted that cleans up. */
+    /** The job has failed. From now on it waits for a worker that cleans up. */
     synchronized void beginCleaning() {
         isCleaning = true;
     }
 
-    /** From now on the worker, which cleans up, dies when somebody does not want to wait for it. */
+    /** From now on this worker cleans up. It dies when the job is cancelled once more. */
     synchronized void assignCleaner(Worker assigned) {
         worker = assigned;
         if (isCleaningStopped) {

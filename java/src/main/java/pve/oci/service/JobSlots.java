@@ -9,21 +9,21 @@ import org.jspecify.annotations.Nullable;
 import pve.oci.varlink.VarlinkException;
 
 /**
- * Bounds how many jobs run at once. The rest waits; beyond a bound, new jobs are refused.
+ * Limits how many jobs run at once. Others wait; when too many wait, new jobs are refused.
  *
- * <p>However many jobs there are for one archive, another one's is not held up by them: the first archive's have three
- * quarters of the slots at most, and of those that wait the next is one whose archive has the fewest jobs running. Jobs
- * that are equal in this go in the order of arrival.
+ * <p>Jobs for one archive cannot hold up those for others, however many there are. They get at most three quarters of
+ * the slots, and the next slot goes to a waiting job whose archive has the fewest running jobs. Among equals, the first
+ * to arrive is next.
  */
 final class JobSlots {
-    private static final long LOOK_NANOS = 20_000_000;
+    private static final long POLL_NANOS = 20_000_000;
 
-    /** What a waiting job checks now and then. */
+    /** Called now and then while a job waits; throws when it must wait no longer. */
     interface Waiting {
-        void look() throws VarlinkException;
+        void checkWanted() throws VarlinkException;
     }
 
-    /** A place taken, or waited for. */
+    /** A job's place: a slot, or a place in the queue. */
     final class Turn {
         private final Object archive;
         private final Thread thread = Thread.currentThread();
@@ -32,7 +32,7 @@ final class JobSlots {
             this.archive = archive;
         }
 
-        /** Gives it to the next. */
+        /** Gives the slot back; the next job may have it. */
         void end() {
             synchronized (JobSlots.this) {
                 running--;
@@ -75,8 +75,8 @@ final class JobSlots {
         }
         try {
             while (!isTurnOf(turn)) {
-                LockSupport.parkNanos(LOOK_NANOS);
-                waiting.look();
+                LockSupport.parkNanos(POLL_NANOS);
+                waiting.checkWanted();
             }
             return turn;
         } finally {

@@ -43,7 +43,7 @@ final class JobTable {
         return jobs.size();
     }
 
-    /** What that peer may see: its own user's jobs; root sees all. */
+    /** The jobs that the peer may see: those of its own user; root sees all. */
     synchronized List<Job> visibleTo(PeerCredentials peer) {
         List<Job> visible = new ArrayList<>(jobs.values());
         visible.removeIf(job -> peer.uid() != 0 && job.peer().uid() != peer.uid());

@@ -12,8 +12,8 @@ import pve.oci.linux.Fd;
 import pve.oci.linux.FileStatus;
 
 /**
- * Where a directory is in its file system, whatever mount it was reached by: from a bind mount, ".." does not lead to
- * what is above its root.
+ * Where a directory lies in its file system, whatever mount it was reached by. Bind mounts make this necessary: at the
+ * root of one, ".." does not lead to the directory above.
  *
  * @param device as mountinfo has it
  * @param path from the file system's root on, each byte as the character of that number
@@ -45,7 +45,7 @@ record MountPlace(String device, String path) {
         return isThere ? new MountPlace(device, root + below.substring(mountPoint.length())) : null;
     }
 
-    /** So that "/" is a prefix like others. */
+    /** Without a slash at the end, so that "/" is a prefix like others. */
     private static String withoutEnd(String escaped) {
         Matcher matcher = ESCAPE.matcher(escaped.equals("/") ? "" : escaped);
         return matcher.replaceAll(

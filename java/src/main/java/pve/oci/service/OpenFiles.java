@@ -10,13 +10,13 @@ import pve.oci.text.Text;
 import pve.oci.varlink.ServerCall;
 import pve.oci.varlink.VarlinkException;
 
-/** Opens what a call names by path or by descriptor. */
+/** Opens the files and directories that a call names by path or by descriptor. */
 final class OpenFiles {
     private static final int PATH_SIZE = 4096;
 
     private OpenFiles() {}
 
-    /** Exactly one of the two must be given; a parameter that is missing is named by its path's name. */
+    /** Requires that exactly one of the two is given. If none is, the error names the path. */
     static void requireExactlyOne(
             String parameter, @Nullable String path, String descriptorParameter, @Nullable Long descriptor)
             throws VarlinkException {
@@ -49,7 +49,7 @@ final class OpenFiles {
         return new Fd(CString.lend(path, address -> Libc.openat(Libc.AT_FDCWD, address, flags, 0)));
     }
 
-    /** The descriptor that came with the call; the call closes it. */
+    /** The descriptor that came with the call. The call owns it. */
     static Fd descriptor(ServerCall call, String parameter, long index) throws VarlinkException {
         PeerRules.requireRoot(call.peer(), parameter);
         Fd descriptor = call.descriptor(index);

@@ -21,7 +21,9 @@ final class Parameters {
 
     private Parameters() {}
 
-    /** The server has held them against the interface, so what does not bind now is a number beyond 64 bits at most. */
+    /**
+     * The server has checked them against the interface, so binding can only fail for a number of more than 64 bits.
+     */
     static <T> T bind(ServerCall call, Class<T> type) throws VarlinkException {
         try {
             return MAPPER.convertValue(call.parameters(), type);

@@ -21,10 +21,10 @@ final class RootClaims {
     final class Claim implements AutoCloseable {
         private final String jobId;
 
-        /** The directory and those above it, up to the host's root. */
+        /** The directory and all directories above it, up to the host's root. */
         private final List<FileIdentity> way;
 
-        /** The same for directories that are reached by another mount. */
+        /** The place in the file system, to compare directories that were reached by different mounts. */
         private final @Nullable MountPlace place;
 
         private Claim(String jobId, List<FileIdentity> way, @Nullable MountPlace place) {
@@ -55,7 +55,7 @@ final class RootClaims {
     /**
      * Claims a directory.
      *
-     * @param directory as it was opened by its path: its parents are looked at
+     * @param directory as it was opened by its path, so that ".." leads to the directories above
      * @param name for the error
      */
     Claim claim(Fd directory, String name, String jobId) throws VarlinkException, ErrnoException {

@@ -24,9 +24,9 @@ import pve.oci.varlink.VarlinkException;
  * The directory that becomes a container's root. Workers get it as a detached mount: with a plain descriptor a worker
  * could leave the directory by {@code ..}.
  *
- * <p>What stands in it is recorded here, before any worker has it: a worker that an image has taken over would say what
- * suits the image. The record is what a fresh worker cleans up by after a failure, and what {@link #restore} gives
- * back.
+ * <p>This class records what stands in the directory before any worker gets it: a worker that an image has taken over
+ * would say what suits the image. After a failure, a fresh worker gets the record and removes everything else, and
+ * {@link #restore} gives directories their attributes back.
  */
 final class RootDirectory implements AutoCloseable {
     private static final long MOUNT_ATTRIBUTES =
@@ -35,7 +35,7 @@ final class RootDirectory implements AutoCloseable {
 
     private final Fd tree;
     private final String name;
-    /** Null for an update: what stands in it is a container's system. */
+    /** Null for an update, where a container's system stands in it. */
     private final @Nullable ExistingEntries existing;
 
     private final RootClaims.Claim claim;
@@ -89,7 +89,7 @@ final class RootDirectory implements AutoCloseable {
         } catch (IOException e) {
             throw OciErrors.invalidArgument(parameter, Text.clean(name) + " cannot be read: " + e.getMessage());
         } finally {
-            // both are the directory's own, if there is one
+            // if the directory has been opened, it owns both
             if (tree != null) {
                 tree.close();
             }
@@ -99,7 +99,7 @@ final class RootDirectory implements AutoCloseable {
         }
     }
 
-    /** The host's root, or a directory above the daemon's own files, whatever name it goes by. */
+    /** Refuses the host's root, and directories above the daemon's own files, by whatever path they are named. */
     private static void requireUnprotected(FileStatus root, String parameter, String name, List<Path> protectedPaths)
             throws VarlinkException {
         FileStatus other = new FileStatus();
@@ -123,12 +123,12 @@ final class RootDirectory implements AutoCloseable {
     }
 
     /**
-     * Makes root of the map the owner. The worker may write only where its own root is the owner: CAP_DAC_OVERRIDE ends
-     * at IDs that are not mapped.
+     * Makes the container's root the owner. Otherwise the worker could not write: CAP_DAC_OVERRIDE does not count for
+     * files whose owner its user namespace does not map (user_namespaces(7)).
      */
     void giveTo(IdMaps maps) throws VarlinkException {
         if (existing == null) {
-            // it must be the container's already: an update must not give it a directory that is not
+            // the directory must belong to the container already: an update must not give it another one
             return;
         }
         int uid = (int) maps.uid().mappedRoot();
@@ -144,8 +144,8 @@ final class RootDirectory implements AutoCloseable {
     }
 
     /**
-     * Gives the directory back after a failure: owner, mode, times and extended attributes (also ACLs) become what they
-     * were.
+     * Gives back after a failure what directories had before: owner, mode, times and extended attributes (ACLs among
+     * them).
      */
     void restore() {
         if (existing == null) {
@@ -154,12 +154,12 @@ final class RootDirectory implements AutoCloseable {
         try {
             AttributeRestore.restore(existing, tree);
         } catch (IOException e) {
-            // the client has to hear of the job's failure, not of this one
+            // the client gets the error of the job, not this one
             LOG.warn("root directory not given back root={} reason=\"{}\"", Text.clean(name), e.getMessage());
         }
     }
 
-    /** What stood in it when it was opened, before an extraction. */
+    /** What stood in it before the extraction. */
     ExistingEntries existing() {
         if (existing == null) {
             throw new IllegalStateException("of a container's system nothing is recorded");

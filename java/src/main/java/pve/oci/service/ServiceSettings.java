@@ -9,7 +9,7 @@ import java.util.Map;
  *
  * @param protectedPaths directories that no root directory may hold: the daemon's own files
  * @param hangMillis how long a worker may be silent
- * @param workerLimits limits of the engine, by their names among the options of a request to a worker
+ * @param workerLimits limits of the engine, by their names in the type Limits of io.pve.oci.worker
  */
 public record ServiceSettings(
         SubordinateIds subordinateUids,

@@ -52,7 +52,7 @@ public final class SubordinateIds {
         try {
             ranges.add(new SubordinateRange(Long.parseLong(first), Long.parseLong(count)));
         } catch (NumberFormatException e) {
-            // passed over
+            // a malformed line counts for nothing
         }
     }
 
@@ -62,7 +62,7 @@ public final class SubordinateIds {
                         .anyMatch(range -> first >= range.first() && first + count <= range.first() + range.count());
     }
 
-    /** For messages: the file. */
+    /** The file's name, for messages. */
     String origin() {
         return origin;
     }

@@ -9,8 +9,8 @@ import pve.oci.varlink.FrameChannel;
 /** A worker that is ready for a job: its process, and the connection to it. One thread owns it. */
 public final class Worker implements AutoCloseable {
     /**
-     * A frame holds at most a configuration, twice, and a few lists. While its memory grows it takes almost twice as
-     * much, which has to fit into the daemon's heap (bin/pve-ocid).
+     * Largest frame of a worker. It holds at most an image's configuration, twice, and a few lists. While it is being
+     * received it can take almost twice as much memory, which has to fit into the daemon's heap (bin/pve-ocid).
      */
     public static final int MAXIMUM_FRAME_SIZE = 13 << 20;
 
@@ -70,7 +70,7 @@ public final class Worker implements AutoCloseable {
     private void awaitEnd() throws IOException {
         long deadline = System.nanoTime() + GONE_MILLIS * 1_000_000;
         while (!channel.hasEnded() && System.nanoTime() < deadline) {
-            // whatever it still sends is dropped
+            // frames that it still sends are dropped
             Frame late = channel.receive(GONE_MILLIS);
             if (late != null) {
                 late.close();

@@ -13,7 +13,7 @@ import pve.oci.varlink.IdlType;
 import pve.oci.varlink.ServerCall;
 import pve.oci.varlink.VarlinkException;
 
-/** One request to a worker, and everything that it answers until its last reply. */
+/** Sends one request to a worker, and listens until its last reply. */
 public final class WorkerConversation {
     /**
      * How long sending a request may take. It fits into any socket's buffer, so a worker that does not take it is
@@ -85,7 +85,7 @@ public final class WorkerConversation {
     }
 
     /**
-     * Sends the request and listens until the end. The worker is left as it is.
+     * Sends the request and listens until the last reply. Neither kills nor closes the worker.
      *
      * @param reply what the last reply's parameters must be
      * @throws VarlinkException the worker's error, or WorkerFailed when it does not answer as it should
@@ -100,14 +100,14 @@ public final class WorkerConversation {
             worker.channel().send(Json.write(call), request.descriptors(), SEND_MILLIS);
             return listen(worker, reply, listener);
         } catch (OutOfMemoryError e) {
-            // the frame can be collected now; the worker that sent it is ended
+            // the frame is garbage by now, and the worker that sent it will be killed
             throw OciErrors.workerFailed("worker's reply takes more memory than there is");
         } catch (IOException e) {
             throw OciErrors.workerFailed("connection to the worker: " + Text.clean(String.valueOf(e.getMessage())));
         }
     }
 
-    /** Runs a request of which only the end matters. */
+    /** Runs a request without listening to its events. */
     public void runUnheard(Worker worker, WorkerRequest request, IdlType.Struct reply) throws VarlinkException {
         run(worker, request, reply, new Listener() {});
     }
@@ -152,7 +152,7 @@ public final class WorkerConversation {
         }
     }
 
-    /** Waits for the worker's next frame; the client's end is noticed too, however much the worker says. */
+    /** Waits for the worker's next frame. Also notices when the client leaves, however much the worker sends. */
     private void awaitNext(Worker worker, Listener listener, long timeoutMillis) throws VarlinkException, IOException {
         if (worker.channel().hasEnded()) {
             throw died(worker);

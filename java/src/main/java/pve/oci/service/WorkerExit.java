@@ -30,7 +30,9 @@ public record WorkerExit(@Nullable Integer status, @Nullable String signal) {
             Map.entry(25, "SIGXFSZ"),
             Map.entry(31, "SIGSYS"));
 
-    /** From a status as shells and launchers tell it: 128 and more is a signal. */
+    /**
+     * Reads an exit status in the form of shells and of the launcher: above 128 it is 128 and the number of a signal.
+     */
     public static WorkerExit ofStatus(int status) {
         return status > 128
                 ? new WorkerExit(null, SIGNALS.getOrDefault(status - 128, "signal " + (status - 128)))

@@ -1,13 +1,13 @@
 package pve.oci.service;
 
-/** The operating system's side of a worker. Any thread may call any method, at any time. */
+/** The process of a worker. Any thread may call any method, at any time. */
 public interface WorkerProcess {
     long pid();
 
-    /** SIGKILL to everything that belongs to the worker; returns at once. */
+    /** Sends SIGKILL to everything that belongs to the worker; returns at once. */
     void kill();
 
-    /** Waits until nothing of the worker is left; false after the timeout. */
+    /** Waits until nothing of the worker is left; returns false after the timeout. */
     boolean awaitGone(long timeoutMillis);
 
     /** How it ended; {@link WorkerExit#UNKNOWN} while it runs. */

@@ -17,12 +17,12 @@ import pve.oci.varlink.IdlType;
 import pve.oci.varlink.VarlinkException;
 
 /**
- * Reads what workers send. A worker has parsed an image that may be anybody's, so every frame is held against the
+ * Reads what workers send. A worker has parsed an image that may be anybody's. So every frame is checked against the
  * definitions of io.pve.oci.worker (events) and io.pve.oci (last replies and errors), and every text for errors and the
- * log is made one clean line.
+ * log becomes one clean line.
  *
- * <p>The bytes of a last reply go to the client unchanged. The configuration in it is checked to be JSON but not turned
- * into objects: those of a few large configurations would fill the daemon's heap.
+ * <p>The bytes of a last reply go to the client unchanged. The image's configuration in it must be valid JSON, but no
+ * objects are made of it: those of a few large configurations would fill the daemon's heap.
  */
 final class WorkerReplies {
     private static final int MAXIMUM_DEPTH = 80;
@@ -54,7 +54,7 @@ final class WorkerReplies {
             this.frame = frame;
         }
 
-        /** All of the message, as a client gets it. */
+        /** The whole message, as a client gets it. */
         byte[] frame() {
             return frame;
         }
@@ -62,7 +62,7 @@ final class WorkerReplies {
 
     record LogLine(boolean isProblem, String text) {}
 
-    /** The last one, after success. */
+    /** The last message, after success. */
     static final class Reply implements Message {
         private final Map<String, @Nullable Object> parameters;
         private final byte[] frame;
@@ -77,7 +77,7 @@ final class WorkerReplies {
             return parameters;
         }
 
-        /** All of it, as a client gets it. */
+        /** The whole message, as a client gets it. */
         byte[] frame() {
             return frame;
         }
@@ -203,7 +203,7 @@ final class WorkerReplies {
         return OciErrors.workerFailed("worker sent an invalid reply: " + Text.clean(where));
     }
 
-    /** The same tree, every string one clean line. */
+    /** Copies a tree of JSON values; each string in the copy is one clean line. */
     static Object cleaned(Object value) {
         if (value instanceof String text) {
             return Text.clean(text);

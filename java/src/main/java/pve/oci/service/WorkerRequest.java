@@ -16,7 +16,7 @@ import pve.oci.linux.Fd;
 public record WorkerRequest(String method, Map<String, @Nullable Object> parameters, List<Fd> descriptors) {
     private static final String PREFIX = "io.pve.oci.worker.";
 
-    /** For a method that works on an image or on a root directory. */
+    /** Makes the request for a method that works on an image or a root directory. */
     static WorkerRequest ofJob(
             ImageMethod method,
             @Nullable ArchiveFile archive,

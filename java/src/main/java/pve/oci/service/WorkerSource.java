@@ -5,8 +5,8 @@ import java.util.concurrent.CompletableFuture;
 /** Where workers come from. */
 public interface WorkerSource {
     /**
-     * A worker for one job: a spare one, or a new one. Whoever gets it closes it. The future fails with an IOException
-     * when no worker can be started.
+     * Returns a worker for one job: a spare one or a new one. The caller has to close it. The future fails with an
+     * IOException when no worker can be started.
      */
     CompletableFuture<Worker> take(IdMaps maps);
 

@@ -13,7 +13,7 @@ final class TarInput {
     private ByteBuffer buffer = EMPTY;
     private int position;
     private int limit;
-    // of the byte at buffer index 0 of the current buffer
+    // offset in the archive of index 0 of the current buffer
     private long bufferOffset;
     private boolean ended;
 

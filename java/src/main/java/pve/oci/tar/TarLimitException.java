@@ -11,7 +11,7 @@ public final class TarLimitException extends IOException {
     private final long offset;
 
     /**
-     * @param what says what is too large; the message does not tell the limit, its reader does
+     * @param what what is too large; whoever reports the exception adds the limit
      * @param limit name of the component of {@link TarLimits}
      * @param maximum the largest value that is accepted
      * @param offset of the header that asks for more, in the decompressed archive

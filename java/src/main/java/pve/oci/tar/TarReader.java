@@ -5,8 +5,8 @@ import java.nio.ByteBuffer;
 
 /**
  * Reads a tar archive from its first byte to its last, entry by entry. Extension headers (GNU L and K, PAX x) are
- * applied to the entry they belong to; PAX counts more than GNU, GNU more than the header block. A reader that threw is
- * of no more use.
+ * applied to the entry they belong to; PAX headers take precedence over GNU's, and those over the header block. After
+ * an exception the reader cannot be used any more.
  */
 public final class TarReader {
     private static final String CONTENT = "the content of an entry";

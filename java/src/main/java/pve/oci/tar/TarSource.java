@@ -19,11 +19,11 @@ public interface TarSource {
     ByteBuffer buffer();
 
     /**
-     * Leaves out bytes that follow the current buffer, without making them a buffer. For a source that can seek; one
-     * whose every byte must be seen, as a layer's for its diff ID, leaves out nothing.
+     * Skips bytes that follow the current buffer, if the source can seek. A source whose every byte must be seen, such
+     * as a layer's for its diff ID, skips nothing.
      *
-     * @param count the most that may be left out, at least 1
-     * @return how many were left out, a multiple of 512, and never more than the archive has
+     * @param count the most that may be skipped, at least 1
+     * @return how many were skipped: a multiple of 512, and never more than the archive has
      */
     default long skip(long count) throws IOException {
         return 0;

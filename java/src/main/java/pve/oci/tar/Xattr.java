@@ -4,7 +4,7 @@ import java.nio.charset.StandardCharsets;
 
 /** An extended attribute of an entry. Neither array may be changed. */
 public final class Xattr {
-    /** Name of an access control list that comes as text: it is no attribute as it is. */
+    /** Name of an access control list that comes as text. The kernel does not take it in this form. */
     public static final String ACL_ACCESS_TEXT = "SCHILY.acl.access";
 
     public static final String ACL_DEFAULT_TEXT = "SCHILY.acl.default";

@@ -12,16 +12,16 @@ import pve.oci.linux.Libc;
 import pve.oci.mtree.PathSet;
 
 /**
- * The folders in the root directory that belong to updates. They are opened without following links, and used only if
- * they are directories of root's own that nobody else can enter; anything else was planted, and is told of. A
- * container's root can still make such a folder and write a journal: that gets its own names moved around in its own
- * tree, which it can do anyway.
+ * The directories that updates keep in the root directory. They are opened without following links, and used only if
+ * root owns them and nobody else can enter them. Anything else was planted by somebody, and is an error. The
+ * container's root can still make such a directory and write a journal into it. All that this can do is to move names
+ * of its own tree around in that tree, which it can do anyway.
  */
 final class ControlDirectory {
-    /** An update at work: {@code new}, {@code old} and the journal. */
+    /** An update in progress. It holds {@code new}, {@code old} and the journal. */
     static final String UPDATE = ".pve.oci.update";
 
-    /** What the last update took out: {@code old} and the journal. */
+    /** The system before the last update. It holds {@code old} and the journal. */
     static final String PREVIOUS = ".pve.oci.previous";
 
     static final String NEW_TREE = "new";
@@ -32,15 +32,15 @@ final class ControlDirectory {
     private ControlDirectory() {}
 
     /**
-     * Whether a name in the root directory is never moved. lost+found belongs to the file system: the host's root owns
-     * it, and the container may not rename it.
+     * Whether updates never move this name in the root directory. lost+found belongs to the file system: the host's
+     * root owns it, and the container may not rename it.
      */
     static boolean isReserved(byte[] name) {
         String text = new String(name, StandardCharsets.ISO_8859_1);
         return text.equals(UPDATE) || text.equals(PREVIOUS) || text.equals("lost+found");
     }
 
-    /** The folder of that name; null if there is none. */
+    /** Opens the directory of that name; null if there is none. Any other file of that name is an UpdateException. */
     static @Nullable Fd find(Fd root, String name) throws IOException {
         Fd fd;
         try {
@@ -73,7 +73,7 @@ final class ControlDirectory {
         });
     }
 
-    /** Within one directory. */
+    /** Renames an entry within one directory. */
     static void rename(Fd directory, String from, String to) throws ErrnoException {
         CString.lend(
                 from,
@@ -89,7 +89,7 @@ final class ControlDirectory {
                 "/" + name + " was not made by an update: look at it, and remove it or move it away");
     }
 
-    /** A new folder, with mode 0700. */
+    /** Makes and opens a directory with mode 0700. */
     static Fd create(Fd root, String name) throws IOException {
         return createDirectory(root, name, 0700);
     }
@@ -98,7 +98,7 @@ final class ControlDirectory {
         makeDirectory(parent, PathSet.bytes(name), mode);
         Fd fd = open(parent, name);
         try {
-            // a default ACL or set-gid bit of the root directory is not meant for this
+            // a default ACL or the set-group-ID bit of the root directory may have given it another mode or group
             Libc.fchown(fd.number(), 0, 0);
             Libc.fchmod(fd.number(), mode);
             return fd;

@@ -21,8 +21,9 @@ import pve.oci.rootfs.Steps;
 import pve.oci.rootfs.TreeRemoval;
 
 /**
- * The steps of an update of one root file system: {@link #stage}, {@link #commit}, {@link #finish}; before that
- * {@link #abandon}, after it {@link #rollBack} or {@link #forget}. Each can be called again after it was broken off.
+ * Updates one root file system in three steps: {@link #stage}, {@link #commit}, {@link #finish}. As long as the trees
+ * have not been exchanged, {@link #abandon} takes everything back. After the last step there is {@link #rollBack} or
+ * {@link #forget}. A step that was interrupted can be called again.
  */
 public final class InPlaceUpdate {
     private final Fd root;
@@ -50,7 +51,7 @@ public final class InPlaceUpdate {
         void extract(Fd directory) throws IOException;
     }
 
-    /** How far an update has come that was begun and not finished; null if there is none. */
+    /** The phase of an update that was not finished; null if there is none. */
     public @Nullable Phase phase() throws IOException {
         try (Fd control = ControlDirectory.find(root, ControlDirectory.UPDATE)) {
             if (control == null) {
@@ -68,7 +69,7 @@ public final class InPlaceUpdate {
         }
     }
 
-    /** Bytes that the file system has room for, as it says itself. */
+    /** Bytes that are free in the file system (statfs(2), f_bavail). */
     public long availableSize() throws IOException {
         // struct statfs: f_type, f_bsize, f_blocks, f_bfree, f_bavail
         NativeBuffer buffer = NativeBuffer.allocate(256);
@@ -93,7 +94,7 @@ public final class InPlaceUpdate {
         }
     }
 
-    /** Which of these paths are there, without links on the way. */
+    /** Resolves links in these paths, and returns those that exist. */
     public PathSet resolve(List<String> asked) throws IOException {
         return new KeptPaths().resolve(root, asked);
     }
@@ -102,7 +103,7 @@ public final class InPlaceUpdate {
      * Puts the new tree beside the old one. After a failure everything is as it was.
      *
      * @param asked paths to be kept, as they were given
-     * @param others paths that are kept as they stand in the tree: mount points, files of the host
+     * @param others further paths to be kept, without links: mount points, files of the host
      */
     public void stage(List<String> asked, List<String> others, Extractor extractor) throws IOException {
         DirectoryAttributes before = rootAttributes();
@@ -142,7 +143,10 @@ public final class InPlaceUpdate {
         }
     }
 
-    /** Writes a record of the tree as it is now; of the new one while that is staged, because more was put into it. */
+    /**
+     * Writes the record anew, for the tree as it is now. While an update is staged this is the new tree, because the
+     * caller has put more files into it.
+     */
     public void record() throws IOException {
         if (phase() != Phase.STAGED) {
             TreeRecord.write(root, steps);
@@ -192,7 +196,10 @@ public final class InPlaceUpdate {
         return directories;
     }
 
-    /** Null if the new image has no such directory; a link or a file there excludes what is kept below it. */
+    /**
+     * Null if the new image has no such directory. If it has a link or a file in its place, nothing can be kept below:
+     * that is an error.
+     */
     private @Nullable DirectoryAttributes attributesInNewTree(Fd fresh, String path, ExtendedAttributes extended)
             throws IOException {
         try (Fd fd = opener.directory(fresh, PathSet.bytes(path))) {
@@ -209,7 +216,7 @@ public final class InPlaceUpdate {
         }
     }
 
-    /** Exchanges the trees; goes on where an earlier call was broken off. */
+    /** Exchanges the trees. Continues where an earlier call was interrupted. */
     public void commit() throws IOException {
         try (Fd control = requireUpdate()) {
             Journal journal = Journal.read(control);
@@ -230,7 +237,10 @@ public final class InPlaceUpdate {
         return control;
     }
 
-    /** After the switch: what of the new image was not used goes, and the old tree is what {@link #rollBack} finds. */
+    /**
+     * Ends an update whose trees have been exchanged: removes what was not used of the new image, and keeps the old
+     * tree for {@link #rollBack}.
+     */
     public void finish() throws IOException {
         Journal journal;
         try (Fd control = requireUpdate()) {
@@ -248,9 +258,9 @@ public final class InPlaceUpdate {
     }
 
     /**
-     * Takes back whatever was begun and not switched; a switch that is complete stays, and is told of.
+     * Takes an update back, unless the trees have been exchanged completely.
      *
-     * @return the phase that is left: null for none, or {@link Phase#SWITCHED}
+     * @return null when no update is left; {@link Phase#SWITCHED} when the trees have been exchanged, and so stay
      */
     public @Nullable Phase abandon() throws IOException {
         DirectoryAttributes before = null;
@@ -273,8 +283,8 @@ public final class InPlaceUpdate {
     }
 
     /**
-     * Takes the last update for one that is switched and not finished: {@link #rollBack} or {@link #finish} comes next.
-     * Who has more to do for either than to move names does it in between.
+     * Turns the last update into one that is not finished: its phase is {@link Phase#SWITCHED} again. {@link #rollBack}
+     * or {@link #finish} has to follow. A caller that does more than move names does it in between.
      */
     public void reopen() throws IOException {
         if (phase() != null) {
@@ -293,7 +303,7 @@ public final class InPlaceUpdate {
         rename(ControlDirectory.PREVIOUS, ControlDirectory.UPDATE);
     }
 
-    /** Back to the tree before the last update; what is kept stays as it is now. */
+    /** Brings back the tree before the last update. What is kept stays as it is now. */
     public void rollBack() throws IOException {
         reopen();
         try (Fd control = requireUpdate()) {
@@ -309,7 +319,10 @@ public final class InPlaceUpdate {
         abandon();
     }
 
-    /** A place that the new tree's names of one directory are moved to; those above it come first in the journal. */
+    /**
+     * Makes the directory that the new tree's names of one directory are moved back to. The journal lists parents
+     * first, so the directory above is there.
+     */
     private void makeNewPlace(Fd control, String path) throws IOException {
         int slash = path.lastIndexOf('/');
         String parent = path.isEmpty()
@@ -319,7 +332,7 @@ public final class InPlaceUpdate {
         try (Fd above = opener.directory(control, PathSet.bytes(parent))) {
             ControlDirectory.makeDirectory(above, PathSet.bytes(name), 0700);
         } catch (ErrnoException e) {
-            // an earlier call was broken off
+            // an earlier call has made it, and was interrupted
             if (e.errno() != Errno.EEXIST) {
                 throw e;
             }
@@ -349,7 +362,7 @@ public final class InPlaceUpdate {
         restoreRootTime(ofRoot);
     }
 
-    /** Removing and renaming in the root directory has set its time. */
+    /** Gives the root directory its time back, which removing and renaming in it have changed. */
     private void restoreRootTime(@Nullable DirectoryAttributes attributes) throws IOException {
         if (attributes != null) {
             try (Fd self = opener.directory(root, new byte[0])) {
@@ -361,7 +374,7 @@ public final class InPlaceUpdate {
     private void rename(String from, String to) throws IOException {
         beforeStep.run();
         ControlDirectory.rename(root, from, to);
-        // not the whole file system: that may hold gigabytes that others have written
+        // not syncfs(2): others may have written gigabytes to this file system
         UpdateCalls.fsync(root.number());
     }
 }

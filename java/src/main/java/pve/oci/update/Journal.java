@@ -24,11 +24,11 @@ import pve.oci.mtree.PathSet;
 import pve.oci.rootfs.EntryPath;
 
 /**
- * What has to be known to finish an update, or to take it back: which paths stay where they are, and the attributes of
- * the directories above them. It needs no list of names and no inode numbers: which step comes next is seen in the
- * tree, also in one that was restored from a backup.
+ * What is needed to finish an update, or to take it back: which paths stay where they are, and the attributes of the
+ * directories above them. It holds neither names nor inode numbers: the tree itself shows which step comes next, even a
+ * tree that was restored from a backup.
  *
- * @param kept paths that are never moved; each is there
+ * @param kept paths that are never moved; each exists
  * @param directories the root ("") and every directory above a kept path, parents first
  */
 record Journal(Phase phase, PathSet kept, Map<String, Kept> directories) {
@@ -46,7 +46,7 @@ record Journal(Phase phase, PathSet kept, Map<String, Kept> directories) {
         return new Journal(next, kept, directories);
     }
 
-    /** Replaces the journal; after this it is on the disk, whatever happens to the machine. */
+    /** Replaces the journal. When this returns, the new one is on the disk. */
     void write(Fd control) throws IOException {
         byte[] content = Json.write(toJson());
         if (content.length > MAXIMUM_SIZE) {
@@ -70,7 +70,7 @@ record Journal(Phase phase, PathSet kept, Map<String, Kept> directories) {
         UpdateCalls.fsync(control.number());
     }
 
-    /** The journal of a control directory; null if there is none, as before the new tree is complete. */
+    /** Reads the journal of a control directory. Null if there is none: then the new tree is not complete yet. */
     static @Nullable Journal read(Fd control) throws IOException {
         Fd fd;
         try {
@@ -87,7 +87,7 @@ record Journal(Phase phase, PathSet kept, Map<String, Kept> directories) {
             if (status.type() != Libc.S_IFREG || status.size() > MAXIMUM_SIZE) {
                 throw damaged();
             }
-            // it may grow meanwhile
+            // the file may have grown since its size was read
             return ofJson(Json.parseObject(stream.readNBytes(MAXIMUM_SIZE), LIMITS));
         } catch (JsonFormatException | IllegalArgumentException e) {
             throw damaged();

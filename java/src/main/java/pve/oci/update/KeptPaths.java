@@ -20,12 +20,12 @@ import pve.oci.rootfs.PathOpener;
 import pve.oci.text.Text;
 
 /**
- * Finds where the paths that are to be kept really are: a volume may be named by a way that leads through links. Links
- * are followed as the container would, inside the root; every directory is opened by the kernel with links refused, so
- * this decides what is kept, and never what is opened.
+ * Finds where the paths that are to be kept really lie, because the path of a volume may lead through links. Links are
+ * followed as in the container, where the root directory is "/". This only decides which paths are kept. Directories
+ * are always opened by paths without links, and the kernel refuses links in them.
  */
 final class KeptPaths {
-    /** MAXSYMLINKS of the kernel */
+    /** include/linux/namei.h: MAXSYMLINKS */
     private static final int MAXIMUM_LINKS = 40;
 
     private final PathOpener opener = new PathOpener();
@@ -36,8 +36,8 @@ final class KeptPaths {
     /**
      * Where a path leads.
      *
-     * @param path without links; what does not exist of it is as it was given
-     * @param links paths of links that stand at the very end of the way: whoever keeps the path keeps them too
+     * @param path the path without links; the part of it that does not exist is as it was given
+     * @param links links that the last component led through: whoever keeps the path keeps them too
      */
     record Found(String path, boolean exists, List<String> links) {}
 
@@ -133,7 +133,7 @@ final class KeptPaths {
         return new UpdateException(UpdateException.Reason.UPDATE_CONFLICT, message);
     }
 
-    /** What stays in the old tree, of the paths that were asked for: those that are there. */
+    /** Resolves the paths that are to be kept. Paths that do not exist are left out. */
     PathSet resolve(Fd root, List<String> asked) throws IOException {
         List<String> paths = new ArrayList<>();
         for (String each : asked) {
@@ -149,7 +149,7 @@ final class KeptPaths {
         return new PathSet(paths);
     }
 
-    /** Every path that was asked for has to lead to the same place in the new tree, as far as that has the way. */
+    /** Requires that each path leads to the same place in both trees, as far as the new tree has it. */
     void check(Fd root, Fd fresh, List<String> asked) throws IOException {
         for (String each : asked) {
             Found before = find(root, each);

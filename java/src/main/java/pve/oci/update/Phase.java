@@ -1,8 +1,8 @@
 package pve.oci.update;
 
 /**
- * How far an update or a rollback has come. Written to the journal before the first step of the phase; within a phase
- * each step can be seen in the tree, so a phase that was broken off is gone through again.
+ * How far an update or a rollback has come. The journal names a phase before its first step. Within a phase the tree
+ * itself shows which steps are done, so a phase that was interrupted is simply repeated.
  */
 public enum Phase {
     /** The new tree is complete; nothing of the old one was moved. */
@@ -22,7 +22,7 @@ public enum Phase {
     /** Back: directories that stayed get the old attributes. */
     BACK_ATTRIBUTES;
 
-    /** A switch that was begun and not ended, in either direction. */
+    /** Whether an exchange of the trees, in either direction, was begun and not ended. */
     public boolean isBroken() {
         return this != STAGED && this != SWITCHED;
     }

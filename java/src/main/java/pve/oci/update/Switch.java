@@ -21,13 +21,13 @@ import pve.oci.text.Text;
 
 /**
  * Exchanges the old tree for the new one and back, by rename(2) within one mount. Only the names in directories that
- * stay (the root and those above kept paths) are moved, each with all that is below it. Every phase can be broken off
- * at any rename and gone through again: what a name's next step is follows from which of the three trees have it.
+ * stay (the root and those above kept paths) are moved, each with all that is below it. Every phase can be interrupted
+ * at any rename and repeated: which of the three trees have a name says what its next step is.
  */
 final class Switch {
     private static final int SEEK_SET = 0;
 
-    /** So many bytes of names are held at once: a directory may have millions. */
+    /** How many bytes of names are held in memory at once: a directory may have millions of names. */
     private static final int MOST_NAME_BYTES = 1 << 20;
 
     private final Fd root;
@@ -47,7 +47,7 @@ final class Switch {
         this.beforeStep = beforeStep;
     }
 
-    /** From the staged tree, or from wherever an earlier run was broken off, to the switched one. */
+    /** Exchanges the trees, from the beginning or from where an earlier run was interrupted. */
     void forward() throws IOException {
         if (journal.phase() == Phase.STAGED) {
             // what was extracted has to be on the disk before the first name is moved
@@ -69,7 +69,7 @@ final class Switch {
         }
     }
 
-    /** From wherever it stands back to the old tree. */
+    /** Goes back to the old tree, from any phase. */
     void backward() throws IOException {
         switch (journal.phase()) {
             case STAGED -> {
@@ -78,7 +78,7 @@ final class Switch {
             case OUT -> enter(Phase.BACK_IN);
             case IN, ATTRIBUTES, SWITCHED -> enter(Phase.BACK_OUT);
             default -> {
-                // it is on its way back already
+                // an earlier run has begun to go back
             }
         }
         if (journal.phase() == Phase.BACK_OUT) {
@@ -95,7 +95,10 @@ final class Switch {
         }
     }
 
-    /** Before the first name is moved: a directory that cannot be used any more is to be told of while all is whole. */
+    /**
+     * Checks that all directories can be used. Called before the first name is moved, so that an error leaves the tree
+     * whole.
+     */
     void requireDirectories() throws IOException {
         eachDirectory(place -> {});
     }
@@ -106,7 +109,7 @@ final class Switch {
         journal.write(control);
     }
 
-    /** One directory that stays, and what corresponds to it in the other two trees. */
+    /** One directory that stays, and the directories that correspond to it in the other two trees. */
     private record Place(String path, Fd present, @Nullable Fd fresh, Fd old) {}
 
     private interface Step {
@@ -123,7 +126,10 @@ final class Switch {
         }
     }
 
-    /** One that somebody has removed since is made again, for what comes back into it. */
+    /**
+     * Opens a directory that stays. If somebody has removed it since, it is made again, because names come back into
+     * it.
+     */
     private Fd present(String path) throws IOException {
         try {
             return opener.directory(root, PathSet.bytes(path));
@@ -154,7 +160,10 @@ final class Switch {
         }
     }
 
-    /** The place for what is taken out of a directory; those above it come first in the journal. */
+    /**
+     * Makes and opens the directory for names that are taken out of this one. The journal lists parents first, so the
+     * directory above is there.
+     */
     private Fd make(String path) throws IOException {
         Fd found = find(ControlDirectory.OLD_TREE, path);
         if (found != null) {
@@ -237,9 +246,7 @@ final class Switch {
         });
     }
 
-    /**
-     * A name that the staged tree does not have was moved in, or was there before: then nothing was moved in its place.
-     */
+    /** Moves back into the staged tree what was moved in from there: the names that the staged tree no longer has. */
     private void moveNewBack(Place place) throws IOException {
         Fd fresh = place.fresh();
         if (fresh == null) {
@@ -291,7 +298,10 @@ final class Switch {
         return string.set(bytes, 0, bytes.length);
     }
 
-    /** Innermost first: a directory's time is set when nothing in it changes any more. */
+    /**
+     * Sets the attributes of the innermost directories first: a directory's time is set when nothing in it changes any
+     * more.
+     */
     private void applyAttributes(boolean isBack) throws IOException {
         List<String> paths = new ArrayList<>(journal.directories().keySet());
         java.util.Collections.reverse(paths);

@@ -2,7 +2,7 @@ package pve.oci.update;
 
 import java.io.IOException;
 
-/** An update that cannot be done as things are. Nothing was changed. */
+/** The update cannot be done. Nothing was changed. */
 public final class UpdateException extends IOException {
     private static final long serialVersionUID = 1;
 
@@ -10,7 +10,7 @@ public final class UpdateException extends IOException {
     public enum Reason {
         /** An update or a rollback was begun and not ended. */
         UPDATE_PENDING,
-        /** What is to be kept and what the new image has exclude each other. */
+        /** Something that is to be kept is in the way of something in the new image, or the other way round. */
         UPDATE_CONFLICT,
         /** There is no earlier tree. */
         NOTHING_TO_ROLL_BACK,

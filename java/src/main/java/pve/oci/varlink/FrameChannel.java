@@ -35,7 +35,7 @@ public final class FrameChannel implements AutoCloseable {
     private int incomingSize;
     private long begunNanos;
 
-    /** Whether a large frame is counted that arrives or has arrived here. It is until the channel is closed. */
+    /** Whether a large frame that has begun to arrive here is counted. It is counted until the channel is closed. */
     private boolean holdsLarge;
 
     /** The large frames among those that wait to be sent. */

@@ -7,7 +7,7 @@ import java.util.concurrent.TimeUnit;
  * none: a frame and the objects made of it may take three quarters of the heap.
  */
 final class LargeFrames {
-    /** Objects made of a frame may take twenty times its size. */
+    /** A frame of this many bytes is large: the objects made of it may take twenty times as much. */
     static final int SIZE = 65 << 10;
 
     private static final long WAIT_MILLIS = 200;
@@ -31,7 +31,7 @@ final class LargeFrames {
         return true;
     }
 
-    /** One that was received is being passed on. */
+    /** Counts one that was received and is being passed on. */
     static synchronized void add() {
         held++;
     }

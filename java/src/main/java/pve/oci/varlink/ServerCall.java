@@ -13,7 +13,7 @@ import pve.oci.linux.Poll;
  * newer one replaces what could not be sent. Only {@link #reply} waits, up to a limit.
  */
 public final class ServerCall {
-    /** What {@link #await} came back for. */
+    /** Why {@link #await} returned. */
     public enum Readiness {
         READY,
         /** The peer has closed its connection: nobody waits for the reply. */
@@ -70,12 +70,12 @@ public final class ServerCall {
         frame.close();
     }
 
-    /** The last reply. Waits until the client has taken it, or fails when the client takes nothing for too long. */
+    /** Sends the last reply. Waits until the client has taken it, or fails when that takes too long. */
     public void reply(Map<String, @Nullable Object> parameters) throws IOException {
         finish(envelope("parameters", parameters));
     }
 
-    /** The last reply, an error. */
+    /** Sends an error as the last reply. */
     public void reply(VarlinkException error) throws IOException {
         Map<String, @Nullable Object> reply = envelope("error", error.error());
         reply.put("parameters", error.parameters());
@@ -88,8 +88,8 @@ public final class ServerCall {
     }
 
     /**
-     * The last reply as a whole frame, of which the client gets at once what it takes. {@link #awaitReplyTaken} has to
-     * follow, so that whoever answers can give back what it holds before a slow client has read all.
+     * Sends the last reply, a whole frame, as far as the client takes it at once. {@link #awaitReplyTaken} has to
+     * follow. In between the caller can release what it holds, without waiting for a slow client.
      */
     public void offerReply(byte[] reply) throws IOException {
         if (answered) {
@@ -103,7 +103,7 @@ public final class ServerCall {
         }
     }
 
-    /** Waits until the client has taken the last reply, or fails when it takes nothing for too long. */
+    /** Waits until the client has taken the last reply, or fails when that takes too long. */
     public void awaitReplyTaken() throws IOException {
         channel.drain(stallMillis);
     }
@@ -112,7 +112,7 @@ public final class ServerCall {
         return answered;
     }
 
-    /** A reply that others follow, and that the client must get. Only if {@link #wantsMore}. */
+    /** Sends a reply that others follow, and waits until the client has taken it. Only if {@link #wantsMore}. */
     public void replyContinues(Map<String, @Nullable Object> parameters) throws IOException {
         requireMore();
         channel.offer(Json.write(continuing(parameters)));
@@ -120,9 +120,9 @@ public final class ServerCall {
     }
 
     /**
-     * A reply that others follow, and that the next one may replace. Never waits. Only if {@link #wantsMore}.
+     * Offers a reply that others follow, and that the next one may replace. Never waits. Only if {@link #wantsMore}.
      *
-     * @param intervalMillis how long after it the client gets no other one; only the latest one offered is sent then
+     * @param intervalMillis how long no other one is sent after it; then the latest one that was offered is sent
      */
     public void offerProgress(Map<String, @Nullable Object> parameters, long intervalMillis) throws IOException {
         requireMore();
@@ -132,8 +132,8 @@ public final class ServerCall {
     }
 
     /**
-     * A reply that others follow as a whole frame, of which the client gets at once what it takes and the rest as it
-     * reads. Never waits. Only if {@link #wantsMore}.
+     * Sends a reply that others follow, a whole frame. The client gets at once what it takes, and the rest as it reads.
+     * Never waits. Only if {@link #wantsMore}.
      */
     public void offerContinuing(byte[] reply) throws IOException {
         requireMore();
@@ -205,7 +205,7 @@ public final class ServerCall {
         return await(-1, 0) == Readiness.PEER_GONE;
     }
 
-    /** Whether nobody is there any more who could read a reply. */
+    /** Whether the client can no longer read a reply, because it has closed its connection. */
     public boolean isUnread() throws IOException {
         poll.set(0, channel.socket().number(), 0).await(1, 0);
         return poll.result(0) != 0;

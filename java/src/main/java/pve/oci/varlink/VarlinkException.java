@@ -40,7 +40,7 @@ public final class VarlinkException extends Exception {
         return parameters;
     }
 
-    /** An answer, not a fault of the program: nobody reads its stack. */
+    /** Without a stack trace: this is an answer, not a fault of the program. */
     @Override
     public synchronized Throwable fillInStackTrace() {
         return this;

@@ -11,10 +11,10 @@ import pve.oci.linux.ChannelSocket;
 
 /** Answers the calls that come over connections, one after the other. Has no threads of its own. */
 public final class VarlinkServer {
-    /** Frames of root's are far smaller: the largest holds an image's selector and two ID maps. */
+    /** Largest frame from root. The longest ones hold two ID maps or a list of kept paths, and are far smaller. */
     public static final int MAXIMUM_FRAME_SIZE = 64 << 10;
 
-    /** The methods that others may call have hardly any parameters. */
+    /** Largest frame from other users. The methods that they may call have hardly any parameters. */
     private static final int MAXIMUM_STRANGERS_FRAME_SIZE = 4 << 10;
 
     /** How long a client may take for a reply that it has to get. */
@@ -41,7 +41,7 @@ public final class VarlinkServer {
         offered.forEach(each -> interfaces.put(each.idl().name(), each));
     }
 
-    /** Serves the connection until it ends, and closes it. */
+    /** Serves the connection until it ends, then closes it. */
     public void serve(ChannelSocket connection) {
         try (connection;
                 Peer peer = Peer.of(connection);

@@ -1,6 +1,7 @@
 /**
  * Varlink (varlink.org) over Unix sockets: frames, calls, replies, introspection, the interface definition language.
- * Knows nothing of OCI. Frames of the same form go between daemon and worker, so the worker uses the lower half.
+ * Knows nothing of OCI. Daemon and worker exchange frames of the same form, so the worker uses frames, calls and
+ * definitions too.
  */
 @NullMarked
 package pve.oci.varlink;

@@ -17,13 +17,13 @@ import pve.oci.varlink.IdlParser;
 import pve.oci.varlink.VarlinkException;
 
 /**
- * A call of io.pve.oci.worker, checked against that interface. Nothing has a default that would do more than was asked
- * for: an ID map or a limit that is missing or malformed is an error.
+ * A call of io.pve.oci.worker, checked against that interface. Nothing has a default that would allow more than was
+ * asked for: an ID map that is missing is an error, and so is a malformed limit.
  *
  * @param archiveName for messages, clean already
  * @param uids empty but for an extraction into a user namespace
  * @param existing what stays when a root directory is cleaned
- * @param keep paths that are of no concern to a comparison, and that an update leaves alone
+ * @param keep paths that a comparison ignores and an update leaves alone
  * @param step of an update
  */
 public record JobRequest(

@@ -26,7 +26,7 @@ import pve.oci.text.Text;
 
 /** Runs one job from its request to the reply's parameters. The worker and the embedded engine both end here. */
 public final class JobRunner {
-    /** Errors that an archive has no part in. */
+    /** Errors that are not about the archive. */
     private static final Set<ImageError> ABOUT_ROOT = EnumSet.of(
             ImageError.NO_RECORD,
             ImageError.RECORD_DAMAGED,
@@ -41,7 +41,7 @@ public final class JobRunner {
     private final Progress progress = new Progress();
     private final Steps steps;
 
-    /** @param listener hears of the interface's events, but for progress */
+    /** @param listener gets the interface's events, except for progress */
     public JobRunner(JobRequest request, Consumer<Map<String, @Nullable Object>> listener) {
         this.request = request;
         this.listener = listener;
@@ -54,7 +54,7 @@ public final class JobRunner {
     }
 
     /**
-     * Whether the job works at the moment without counting it: it opens the archive, which other limits bound, or waits
+     * Whether the job is doing work that is not counted: it opens the archive, which other limits bound, or it waits
      * until the disk has written the trees of an update.
      */
     public boolean isUncounted() {
@@ -75,7 +75,7 @@ public final class JobRunner {
      * @param archive null for methods without an archive
      * @param root the root directory; null for methods without one
      * @return parameters of the interface's reply
-     * @throws ImageException every failure, introduced by the archive's name
+     * @throws ImageException for every failure; the message begins with the archive's name if it is about the archive
      */
     public Map<String, @Nullable Object> run(@Nullable Fd archive, @Nullable Fd root) throws ImageException {
         try {
@@ -147,7 +147,7 @@ public final class JobRunner {
                 reply.put("layoutVersion", version);
             }
         } catch (ImageException e) {
-            // an archive that makes no sense is not an image; any other failure to read it is an error
+            // a malformed archive is no image; any other failure to read it is an error
             if (e.error() != ImageError.MALFORMED_ARCHIVE && e.error() != ImageError.MALFORMED_IMAGE) {
                 throw e;
             }
@@ -219,7 +219,7 @@ public final class JobRunner {
     }
 
     private Map<String, @Nullable Object> extract(Fd archive, Fd root) throws IOException {
-        // everything is made with the mode that the image says
+        // without it, entries would not get the modes that the image says
         Libc.umask(0);
         try (Rootfs rootfs = open(root)) {
             // sent before the first byte of the image is read, so no image can have taken this process over yet

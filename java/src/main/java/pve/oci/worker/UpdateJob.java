@@ -46,7 +46,7 @@ final class UpdateJob {
         update = new InPlaceUpdate(root, steps);
     }
 
-    /** A mount's descriptor is one of O_PATH; this one is open for reading. */
+    /** Opens the root directory for reading: the descriptor of a mount is one of O_PATH. */
     static Fd reopen(Fd mount) throws IOException {
         return new PathOpener().directory(mount, new byte[0]);
     }
@@ -106,7 +106,7 @@ final class UpdateJob {
     }
 
     Map<String, @Nullable Object> stage(Image image, ImageExtractor extractor) throws IOException {
-        // everything is made with the mode that the image says
+        // without it, entries would not get the modes that the image says
         Libc.umask(0);
         try {
             settle();
@@ -205,7 +205,7 @@ final class UpdateJob {
         return PathSet.text(path.getBytes(StandardCharsets.UTF_8));
     }
 
-    /** What was asked for, and the volumes of the image. */
+    /** The paths to be kept: those that were asked for, and the volumes of the image. */
     private List<String> keep(Image image) {
         List<String> paths = volumes(image);
         paths.addAll(request.keep());

@@ -36,10 +36,15 @@ public final class WorkerMain {
     private static final int REPORT_INTERVAL_MS = 100;
     private static final int IDLE_REPORTS = 40;
 
-    /** How long the daemon may read nothing. After that it is stuck, and would not kill this process either. */
+    /**
+     * How long the daemon may take to read a frame. After that it must be stuck, and would not kill this process
+     * either.
+     */
     private static final long STALL_MS = 3_600_000;
 
-    /** After waiting this long a warmed worker gives 9 MB back to the kernel; getting them again costs its job 3 ms. */
+    /**
+     * After waiting this long, a warmed worker gives 9 MB back to the kernel. Getting them again takes its job 3 ms.
+     */
     private static final long TIDY_MILLIS = 10_000;
 
     private final FrameChannel channel;
@@ -134,8 +139,8 @@ public final class WorkerMain {
     }
 
     /**
-     * Tells of progress ten times a second. While a job works without progress that shows, it sends a sign of life
-     * every few seconds. A job that gets nothing done is silent, and the daemon kills it in the end.
+     * Reports progress ten times a second. While a job works without visible progress, it sends a sign of life every
+     * four seconds. A job that does nothing is silent, and the daemon kills it in the end.
      */
     private final class Report implements Runnable {
         private final JobRunner job;

@@ -1,6 +1,6 @@
 /**
- * The engine as a process: takes one job at a time and runs it with {@code archive}, {@code layer} and {@code rootfs}.
- * It speaks frames on its connection and starts fast: no logging library, no databind.
+ * The worker's process. It takes one job at a time from its connection, and runs it with {@code archive}, {@code
+ * layer}, {@code rootfs} and {@code update}. So that it starts fast it has no logging library and no databind.
  */
 @NullMarked
 package pve.oci.worker;
