@@ -4,7 +4,8 @@ package PVE::OCI;
 # pve-ocid, or where there is none by the same engine in a child of this process. Loads no PVE
 # module, connects to nothing before a function is called, safe under taint mode.
 #
-# What comes back is data out of an image unless its documentation says otherwise: untrusted.
+# What comes back is data out of an image, unless its documentation says otherwise, and so
+# untrusted.
 
 use v5.36;
 
@@ -37,10 +38,10 @@ my $DAEMON_PROGRAM = '/usr/sbin/pve-ocid';
 # returns it.
 our $DEFAULT_ID_MAP = [['u', '0', '100000', '65536'], ['g', '0', '100000', '65536']];
 
-# Of the image configuration, what a container's configuration is made from.
+# The members of an image's config that a container's configuration is made from.
 my @CONTAINER_KEYS = qw(Cmd Entrypoint Env StopSignal User Volumes WorkingDir);
 
-# Those of them that reach lines of a container's configuration.
+# Those whose values are written into lines of a container's configuration.
 my $IS_CONFIGURED = { map { $_ => 1 } qw(StopSignal User Volumes WorkingDir) };
 
 # Client option => field of the ImageSelector.
@@ -51,7 +52,7 @@ my $SELECTOR_FIELDS = {
     variant => 'variant',
 };
 
-# Of each pair of path and descriptor, the field that takes the path.
+# The fields that take the paths of the objects that a call can name by path or by descriptor.
 my $PATH_FIELDS = { archive => 'archivePath', rootDirectory => 'rootDirectory' };
 
 # Obsolete: the errors themselves have the same fields. Stays for one release.
@@ -281,8 +282,8 @@ sub check_config ($config) {
         for my $string (@strings) {
             malformed_config("$key holds a value that is no string")
                 if !defined($string) || ref($string);
-            # they travel in /.pve.env, where NUL ends a record and everything else is the image's
-            # own
+            # these values are written to /.pve.env, where NUL ends a record and everything else is
+            # allowed
             malformed_config("$key holds a NUL") if $string =~ /\0/;
             # a line break would add lines to the container's configuration; tab is allowed
             malformed_config("$key holds a control character")

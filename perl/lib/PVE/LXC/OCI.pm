@@ -1,6 +1,6 @@
 package PVE::LXC::OCI;
 
-# OCI images in the create flow of containers: stands in for PVE::LXC::Create::restore_archive.
+# OCI images in the create flow of containers, in place of PVE::LXC::Create::restore_archive.
 #
 # Runs in the task of `pct create` as root of the host, in taint mode. Asks pve-ocid to extract,
 # sets $conf by what the image says, and puts /.pve.init, /.pve.env and /.pve.oci.json into rootfs.
@@ -70,8 +70,8 @@ my sub is_backup ($storage_cfg, $archive) {
     return $vtype eq 'backup' ? 1 : 0;
 }
 
-# Prints progress as lines: for each layer, and every few seconds. $announce is called before the
-# first.
+# Returns a function that prints progress: a line for each layer, and one every few seconds.
+# $announce is called before the first line.
 my sub progress_printer ($announce) {
     my ($layer, $last) = (-1, time());
     return sub ($p) {
@@ -108,7 +108,8 @@ my sub extract ($archive_path, $rootdir, $conf, $id_map, $bwlimit) {
                 bwlimit => $bwlimit,
                 variant => $platform->{variant},
                 progress => progress_printer($announce),
-                # an image that cannot be started is refused before its layers take minutes
+                # an image that cannot be started is refused before its layers are read, which can
+                # take minutes
                 on_config => sub ($early) { PVE::LXC::OCI::ImageConfig::check($conf, $early) },
                 record => 1,
                 daemon_only => 1, # unless the settings allow the embedded engine
@@ -149,8 +150,8 @@ sub restore_image ($archive_path, $rootdir, $conf, $bwlimit = undef) {
     return $conf;
 }
 
-# Directories that were made for the image are no changes of the administrator. Where there is no
-# record of what the image made, none is needed.
+# Writes the record anew, so that directories that were made for the image do not count as changes
+# of the administrator. Does nothing where there is no record.
 my sub renew_record ($rootdir, $id_map) {
     return if !-e "$rootdir/.pve.oci.mtree.zst";
     require PVE::OCI::RootUpdate; # not above: most images have all their directories
@@ -164,7 +165,8 @@ my sub renew_record ($rootdir, $id_map) {
     return;
 }
 
-# Sets $conf by the image's config and puts into rootfs what starts it. What $conf has already wins.
+# Sets $conf by the image's config, and puts into rootfs what starts the image's command. Properties
+# that $conf has already stay.
 sub apply_image_config ($conf, $unsafe_config, $rootdir) {
     PVE::OCI::check_config($unsafe_config);
     my $settings =

@@ -14,7 +14,7 @@ use PVE::OCI::Text;
 
 my $SIGNALS = { HUP => 1, INT => 2, TERM => 15 };
 
-# The signal that came first and when, what is at work, whether the end has begun.
+# The first signal and its time; what the command is doing; whether it has begun to end.
 my ($interrupt, $work, $is_ending);
 
 my sub usage_error ($where, $message) {
@@ -246,7 +246,8 @@ my sub exit_code_of ($error) {
     return $PVE::OCI::CLI::Verbs::ERROR_EXIT_CODES->{$name} // $PVE::OCI::CLI::Verbs::EXIT_FAILED;
 }
 
-# Where a limit that was exceeded comes from: the option of that limit, if it has its value.
+# Says where the limit comes from that was exceeded: from an option, if that has the same value, or
+# from the settings.
 my sub limit_hint ($parameters, $given) {
     my ($limit, $maximum) = map { $_ // '' } $parameters->@{qw(limit maximum)};
     for my $option (qw(max-bytes max-entries)) {

@@ -62,7 +62,7 @@ my sub id_maps ($is_extracting, $parameters, $allows_any) {
     };
 }
 
-# What PVE::OCI::JVM::start has to know of this process and of the call.
+# Adds to the settings what PVE::OCI::JVM::start has to know about this process and the call.
 my sub complete_settings ($settings, $is_extracting, $maps) {
     if ($is_extracting && $> != 0) {
         fail(
@@ -156,7 +156,7 @@ my sub fail_without_answer ($error, $status, $lines) {
     );
 }
 
-# What an engine was started with, as text.
+# The settings that an engine was started with, as text.
 my sub settings_key ($settings) {
     return join(
         "\0", map { ("$_", ref($settings->{$_}) ? $settings->{$_}->@* : $settings->{$_} // '') }
@@ -174,9 +174,9 @@ my sub end_kept ($engine) {
     return;
 }
 
-# Has one engine do one call. It is ended then, unless a session keeps it. The request is { method,
-# parameters, handles }. Returns the reply, or dies. $state->{mask} is the signal mask while waiting
-# for replies; signals are blocked before and after.
+# Lets one engine do one call. Then the engine is ended, unless a session keeps it. The request is {
+# method, parameters, handles }. Returns the reply, or dies. $state->{mask} is the signal mask while
+# waiting for replies; signals are blocked before and after.
 my sub hold ($settings, $request, $on_reply, $state, $session = undef) {
     my $key = $session ? settings_key($settings) : '';
     my $engine;
@@ -184,7 +184,7 @@ my sub hold ($settings, $request, $on_reply, $state, $session = undef) {
         $engine = $session->take($key) if $session;
         $engine //= start_engine($settings);
         PVE::OCI::JVM::restore_signals($state->{mask}) if $state->{mask};
-        # made while the engine starts, which takes longer
+        # done while the engine starts, because that takes longer
         my $connection = $engine->{connection};
         $connection->{check} = PVE::OCI::WorkerReplies::checker($request->{method});
         PVE::OCI::Varlink::exchange(
@@ -260,8 +260,8 @@ sub unavailable ($options = {}) {
     return PVE::OCI::Text::one_line("$@");
 }
 
-# Removes what a daemon that has died has left in a root directory, which the parameters of its call
-# name: all but what existed before.
+# Removes from a root directory what a daemon that has died has left there: all but what existed
+# before. $parameters are those of the daemon's call, which name the directory.
 sub clean_root ($parameters, $existing) {
     my $settings = PVE::OCI::JVM::settings();
     my $configured = PVE::OCI::Settings::read_file();

@@ -1,7 +1,7 @@
 package PVE::OCI::EngineFiles;
 
-# Opens what a call of the embedded engine works on, as the daemon does it for its workers: the
-# archive for reading only, the root directory as a mount of its own.
+# Opens what a call of the embedded engine works on, as the daemon does for its workers: the archive
+# for reading only, the root directory as a mount of its own.
 
 use v5.36;
 
@@ -62,8 +62,8 @@ my sub clone_mount ($handle, $name, $is_read_only) {
     return $tree;
 }
 
-# A descriptor that was passed is opened anew, for reading: its owner must have been able to read by
-# it.
+# A descriptor that was passed is opened anew, for reading. So it must have been open for reading
+# too.
 my sub require_readable ($handle) {
     my $flags = fcntl($handle, F_GETFL, 0) // system_error('archive', undef, 'fcntl');
     return if !($flags & $O_PATH) && ($flags & O_ACCMODE) != O_WRONLY;
@@ -74,8 +74,8 @@ my sub require_readable ($handle) {
     );
 }
 
-# The file or directory on a read-only mount of its own. A handle for reading would not be enough:
-# chmod and its like need none that is for writing. A file is opened through the mount, so position,
+# The file or directory on a read-only mount of its own. A handle for reading would not protect it:
+# chmod and the like do not need one for writing. A file is opened through the mount, so position,
 # flags and locks are not the caller's. A caller who may not mount passes the handle itself: the
 # engine then runs with his own rights.
 my sub read_only ($handle, $name, $is_directory) {
@@ -87,7 +87,7 @@ my sub read_only ($handle, $name, $is_directory) {
     return $file;
 }
 
-# { handle, name }
+# Opens the archive of the call. Returns { handle, name }.
 sub open_archive ($parameters, $descriptors) {
     my $name = 'archive';
     my $path = $parameters->{archivePath};
@@ -124,7 +124,8 @@ sub open_archive ($parameters, $descriptors) {
     return { handle => $handle, name => $name };
 }
 
-# The host's root, or a directory above the engine's own files, whatever name it goes by.
+# Refuses the host's root, and directories above the engine's own files, by whatever path they are
+# named.
 my sub require_unprotected ($handle, $name, $settings) {
     my ($device, $inode) = stat($handle);
     for my $protected ('/', $settings->{binds}->@*, $settings->{library}) {
@@ -140,7 +141,7 @@ my sub require_unprotected ($handle, $name, $settings) {
     return;
 }
 
-# The engine may write where its own root is the owner. False, and $!, if that cannot be.
+# Makes the engine's root the owner, so that the engine can write. False, and $!, if that fails.
 sub give_to_engine ($tree, $maps) {
     my $link = '/proc/self/fd/' . fileno($tree);
     my @status = stat($link) or return 0;
@@ -148,8 +149,9 @@ sub give_to_engine ($tree, $maps) {
     return chown($maps->{uid}, $maps->{gid}, $link);
 }
 
-# { handle, link, before }: before are the attributes to be given back after a failure. Of a
-# container's system nothing is changed, so there is none.
+# Opens the root directory of the call. Returns { handle, link, before }: before are the attributes
+# to be given back after a failure. With $keeps_system nothing of the directory is changed, so there
+# is only a handle.
 sub open_root ($parameters, $descriptors, $settings, $maps, $keeps_system) {
     my $path = $parameters->{rootDirectory};
     my $name = defined($path) ? PVE::OCI::Text::one_line($path) : 'root directory';

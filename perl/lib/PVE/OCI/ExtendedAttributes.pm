@@ -1,7 +1,7 @@
 package PVE::OCI::ExtendedAttributes;
 
-# Extended attributes, ACLs among them, of which Perl knows nothing: xattr(7). By the numbers of the
-# system calls; on an architecture whose numbers are not here there are none.
+# Extended attributes, ACLs among them (xattr(7)), which Perl has no functions for. They are read
+# and set by syscall(); on an architecture whose numbers are not here, files seem to have none.
 
 use v5.36;
 
@@ -24,7 +24,7 @@ my sub number ($operation) { return ($CALLS->{$MACHINE} // {})->{$operation} // 
 # By descriptor, however it was opened; and syscall() refuses paths that are tainted.
 my sub link_of ($handle) { return '/proc/self/fd/' . fileno($handle) }
 
-# All that an open file has: name => value, as bytes.
+# All attributes of an open file: name => value, as bytes.
 sub read_all ($handle) {
     my $path = link_of($handle);
     my $names = "\0" x $MAX_SIZE;
@@ -39,8 +39,8 @@ sub read_all ($handle) {
     return $attributes;
 }
 
-# Makes them what read_all returned. What cannot be changed was not changed by an image either:
-# labels of security modules.
+# Makes the attributes what read_all returned. Those that cannot be changed, such as labels of
+# security modules, were not changed by an image either.
 sub restore ($handle, $attributes) {
     my $path = link_of($handle);
     my $now = read_all($handle);

@@ -1,7 +1,7 @@
 package PVE::OCI::IdMap;
 
-# ID maps of user namespaces, checked as the daemon checks them: root may write any map to
-# /proc/PID/uid_map, so what must not be mapped is refused here, in the daemon's words.
+# ID maps of user namespaces, checked as in the daemon. The kernel lets root write any map to
+# /proc/PID/uid_map, so IDs that must not be mapped are refused here, in the daemon's words.
 
 use v5.36;
 
@@ -111,8 +111,7 @@ sub own ($name) {
     return \@ranges;
 }
 
-# Is this process in the user namespace that the machine has been started with? Others have no such
-# map.
+# Whether this process is in the first user namespace of the machine. No other has such a map.
 sub is_initial_namespace() {
     my $ranges = eval { own('uid_map') } // return 1; # no /proc, or no user namespaces
     return $ranges->@* == 1 && text_of($ranges->[0]) eq '0 0 4294967295';

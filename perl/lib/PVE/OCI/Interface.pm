@@ -1,6 +1,6 @@
 package PVE::OCI::Interface;
 
-# Reads the definition of a varlink interface and holds values against it, as pve.oci.varlink does
+# Reads the definition of a varlink interface and checks values against it, as pve.oci.varlink does
 # in Java. The definitions lie beside this file; a mistake in one of them is a bug of ours.
 
 use v5.36;
@@ -15,7 +15,7 @@ my $DIRECTORY = Cwd::realpath(__FILE__) =~ s{/[^/]*\z}{}r;
 
 my $BASIC = { map { $_ => 1 } qw(bool int float string object) };
 
-# What the language is made of: names, and symbols.
+# The tokens of the language: names and symbols.
 my $TOKEN = qr{[A-Za-z][A-Za-z0-9_.-]*|->|\[\]|\[string\]|[?:,()]};
 
 # A type is [kind, more]: the element's type of an optional, array or dictionary; the fields of a

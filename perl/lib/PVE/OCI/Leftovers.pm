@@ -71,8 +71,8 @@ my sub existing ($top, $before) {
     return [{ path => '', isDirectory => \1 }, @entries];
 }
 
-# Of the open directory and of those that look has found below it: path => what an image may
-# change.
+# what an image may change. => The attributes that an image may change, of the open directory and of
+# those that look has found below it, by path. => what an image may change.
 my sub attributes_of ($top, $before) {
     my $attributes = { '' => PVE::OCI::RootDirectory::attributes($top) };
     for my $path (grep { $before->{$_}->@* && S_ISDIR($before->{$_}->[2]) } keys $before->%*) {
@@ -95,9 +95,9 @@ my sub give_back ($handle, $before, $attributes) {
     return;
 }
 
-# Runs code that has an extraction done by the daemon, with these parameters. When the daemon dies
-# meanwhile, and has left files, the embedded engine removes them, and $say is told. Directories
-# that were there before get back what the image may have changed of them.
+# Runs $code, which lets the daemon do an extraction with these parameters. If the daemon dies
+# meanwhile and leaves files, the embedded engine removes them, and $say is called with a line.
+# Directories that were there before get their attributes back.
 sub clean_up_after ($top, $parameters, $say, $code) {
     my $before = look($top) // return $code->();
     opendir(my $directory, $top) or return $code->();

@@ -54,7 +54,8 @@ sub note ($rootdir, $reply) {
     return;
 }
 
-# Undef if there is none, or none that can be used. $rootdir as for PVE::OCI::Rootfs::run_in.
+# Reads the file; undef if there is none, or none that can be used. $rootdir as for
+# PVE::OCI::Rootfs::run_in.
 sub read_from ($rootdir) {
     my $origin = PVE::OCI::Rootfs::run_in(
         $rootdir,

@@ -75,7 +75,7 @@ my sub start (@command) {
     pipe(my $errors, my $errors_end) or failed("pipe: $!");
     my $pid = fork() // failed("fork: $!");
     if (!$pid) {
-        # whatever fails here, this copy of the caller must not go on
+        # if anything fails here, this copy of the caller must not go on
         eval {
             $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP PIPE);
             POSIX::setpgid(0, 0);
@@ -179,10 +179,10 @@ my sub choose ($index, $reference, $options) {
             . (join(', ', sort keys %seen) || 'none for linux'));
 }
 
-# What the registry has under this reference now, for one platform.
+# Asks the registry what it has under this reference now, for one platform.
 #
-# Options: architecture (GOARCH; the host's otherwise), variant, authfile. Returns {reference,
-# name, digest, size}: digest is the manifest's, size the sum of its blobs in bytes.
+# Options: architecture (GOARCH; the host's otherwise), variant, authfile. Returns {reference, name,
+# digest, size}: digest is the manifest's, size the sum of its blobs in bytes.
 sub resolve ($text, $options = {}) {
     my $reference = parse($text);
     my @skopeo = ('skopeo', 'inspect', '--raw', authentication($options));
@@ -229,14 +229,14 @@ my sub die_if_there ($path) {
 
 my sub size_below ($folder) {
     my $size = 0;
-    # skopeo renames what is complete: a name may be gone by now
+    # skopeo renames files that are complete, so a name may be gone by now
     my $add = sub { $size += (-s _) // 0 if -f $_ };
     File::Find::find({ no_chdir => 1, untaint => 1, wanted => $add }, $folder);
     return $size;
 }
 
-# Fetches an image and writes it to $file as an OCI image archive. Under a temporary name, in the
-# same directory, until it is complete and verified; nothing is left behind on an error.
+# Fetches an image and writes it to $file as an OCI image archive. Until it is complete and verified
+# it has a temporary name in the same directory. After an error nothing is left behind.
 #
 # Options: those of resolve(), and progress (called with {phase, bytesRead, bytesTotal}); home,
 # java, mode and socket as for PVE::OCI::verify_image. Returns what resolve() does, with file.

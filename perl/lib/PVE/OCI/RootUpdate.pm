@@ -1,8 +1,8 @@
 package PVE::OCI::RootUpdate;
 
-# Root file systems that hold a container's system: comparing one with the record of what its image
-# made, and the steps of an update in place. As the functions of PVE::OCI, by the daemon or by the
-# embedded engine. What comes back has names out of a container: untrusted.
+# Functions for root file systems that hold a container's system: comparing one with the record of
+# what its image made, and the steps of an update in place. Like those of PVE::OCI they use the
+# daemon or the embedded engine. What comes back has names out of a container, and so is untrusted.
 
 use v5.36;
 
@@ -28,7 +28,7 @@ my sub invalid_reply ($what) {
     PVE::OCI::Varlink::fail('InvalidReply', "connection to pve-ocid lost: $what");
 }
 
-# A path as the interface has it: characters, with \xNN for what has none.
+# A path as the interface has it: characters, with \xNN for bytes that are no characters.
 sub path_text ($path) {
     my $is_text = utf8::is_utf8($path) || utf8::decode($path);
     $path =~ s/\\/\\x5c/g;
@@ -84,7 +84,7 @@ sub apply_update ($step, $rootdir, $options = {}) {
     );
 }
 
-# Whether there may be something of an update or a rollback that was not finished.
+# Whether there may be an update or a rollback that was not finished.
 sub is_begun ($rootdir) {
     return PVE::OCI::Rootfs::run_in(
         $rootdir,
@@ -95,8 +95,8 @@ sub is_begun ($rootdir) {
     );
 }
 
-# Paths that the last update has kept, as its journal says. A container may have changed it: it only
-# decides which changes are told of.
+# Paths that the last update has kept, by its journal. The container may have changed that, so it
+# only decides which changes are reported.
 sub kept_before ($rootdir) {
     my $journal = PVE::OCI::Rootfs::run_in(
         $rootdir,

@@ -1,7 +1,8 @@
 package PVE::OCI::Session;
 
-# Calls that belong together, as the steps of an update: they share one embedded engine, because
-# starting one takes longer than most steps. Between calls the engine waits, and holds nothing open.
+# A session: calls that belong together, such as the steps of an update. They share one embedded
+# engine, because starting one takes longer than most steps. Between calls the engine waits, and
+# holds nothing open.
 
 use v5.36;
 

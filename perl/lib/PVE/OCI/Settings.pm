@@ -1,8 +1,7 @@
 package PVE::OCI::Settings;
 
-# What this side of the socket needs of /etc/pve-ocid.conf, see pve-ocid.conf(5): the limits that
-# the embedded engine must keep as the daemon's workers do, and whether it may stand in for the
-# daemon.
+# Reads what the Perl modules need of /etc/pve-ocid.conf, see pve-ocid.conf(5): the limits that the
+# embedded engine must keep, as the daemon's workers do, and whether it may replace the daemon.
 
 use v5.36;
 
@@ -88,7 +87,7 @@ sub read_file ($path = $FILE) {
 }
 
 # The options of a request to the engine: the settings' limits by their names there, and what the
-# caller wants. Of what both limit, the lower counts; a bandwidth of 0 is no limit.
+# caller wants. If both set a limit, the lower one counts; a bandwidth of 0 is no limit.
 sub engine_options ($settings, $wanted) {
     my $options = {};
     for my $key (grep { $LIMITS->{$_} } keys $settings->%*) {

@@ -77,7 +77,8 @@ sub connect_socket ($path) {
     return make_connection($socket, 'pve-ocid');
 }
 
-# EPIPE is no error yet: the daemon may have answered before it hung up, so the reply is read first.
+# EPIPE is no error here: the daemon may have answered before it hung up, so the reply is read
+# first.
 my sub send_all ($connection, $bytes) {
     my $offset = 0;
     while ($offset < length($bytes)) {
@@ -125,7 +126,7 @@ my sub send_with_descriptors ($connection, $byte, $descriptors) {
         last if !$!{EPERM} || $> != 0 || Time::HiRes::time() > $end;
         Time::HiRes::sleep(0.01);
     }
-    # what the daemon would have answered
+    # the error that the daemon would have answered with
     fail(
         'io.pve.oci.PermissionDenied',
         "$connection->{peer} reads files for root only; others use the embedded engine"

@@ -17,7 +17,7 @@ use PVE::OCI::Text;
 my $EVENTS_PER_SECOND = 100;
 my $FIRST_EVENTS = 500;
 
-# The same tree, every string one clean line.
+# Copies a tree of JSON values; each string in the copy is one clean line.
 my $cleaned;
 $cleaned = sub ($value) {
     return [map { $cleaned->($_) } $value->@*] if ref($value) eq 'ARRAY';
@@ -53,7 +53,7 @@ my sub error_mismatch ($public, $reply) {
     return PVE::OCI::Interface::mismatch($public, $type, $reply->{parameters}, 'error');
 }
 
-# Our request was not what the engine's version takes.
+# An engine of another version may not understand our request.
 my sub require_accepted ($reply) {
     my $field = $reply->{parameters}->{parameter};
     return if ($reply->{error} // '') ne 'org.varlink.service.InvalidParameter' || ref($field);

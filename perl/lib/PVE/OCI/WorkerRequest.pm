@@ -1,7 +1,7 @@
 package PVE::OCI::WorkerRequest;
 
-# Calls of the interface io.pve.oci.worker, as the embedded engine's caller makes them: each is
-# { method, parameters, handles }. t/63-worker-contract.t holds them against the interface.
+# Calls of the interface io.pve.oci.worker, as the embedded engine's caller makes them: each is {
+# method, parameters, handles }. t/63-worker-contract.t checks them against the interface.
 
 use v5.36;
 
@@ -22,12 +22,12 @@ my $METHODS = {
 
 sub traits ($method) { return $METHODS->{$method} // {} }
 
-# The ranges of a map as the engine gets them, which does not learn what they are on the host.
+# The ranges of a map, as the engine gets them: without the IDs on the host.
 my sub id_ranges ($map) {
     return [map { { inside => $_->{inside} + 0, count => $_->{count} + 0 } } $map->@*];
 }
 
-# What only one method has, of the call's own parameters.
+# The parameters that only this method has.
 my sub own_parameters ($method, $call) {
     return { record => $call->{options}->{record} // \0 }
         if $method eq 'ParseAndExtractImage';
@@ -38,9 +38,9 @@ my sub own_parameters ($method, $call) {
     return {};
 }
 
-# For one of the methods that work on an image or a root directory. Archive and root are { handle,
-# ... }, undef for a method without; maps are { uid_map, gid_map }; call are the parameters of the
-# call.
+# A request for one of the methods that work on an image or a root directory. Archive and root are {
+# handle, ... }, undef for a method without; maps are { uid_map, gid_map }; call are the parameters
+# of the call.
 sub job ($method, $archive, $root, $maps, $call, $limits) {
     my $parameters = own_parameters($method, $call);
     my @handles;
@@ -60,7 +60,7 @@ sub job ($method, $archive, $root, $maps, $call, $limits) {
     return { method => "$INTERFACE.$method", parameters => $parameters, handles => \@handles };
 }
 
-# For what is left of another engine to be removed. existing is what that one found before it read
+# A request to remove what another engine has left. $existing is what that one found before it read
 # the image.
 sub clean ($root, $existing) {
     return {
@@ -70,7 +70,7 @@ sub clean ($root, $existing) {
     };
 }
 
-# For an update to be taken back that another engine has begun.
+# A request to take back an update that another engine has begun.
 sub abandon ($root) {
     return job('ApplyUpdate', undef, $root, {}, { step => 'abandon' }, {});
 }

@@ -35,7 +35,7 @@ my $IMAGE_NAME = qr{\A(?:
     | (?:sha256:)?$HEX(?:\.json | \.tar(?:\.gz|\.gzip|\.zst|\.zstd)? | \.tgz | /.*)?
 )\z}xs;
 
-# What stands at the top of root file systems.
+# Names at the top of root file systems.
 my $ROOTFS_NAME = qr{\A(?:
     bin|boot|dev|etc|home|lib(?:32|64|x32)?|lost\+found|media|mnt|opt|proc
     |root|run|sbin|srv|sys|tmp|usr|var
@@ -63,7 +63,7 @@ my sub is_tar_header ($header) {
     return unpack('%32C*', $header) == $sum;
 }
 
-# Content of a file or of a program that decompresses it, read from front to end.
+# The next bytes of a file, or of what a program decompresses from it.
 my sub take ($source, $count) {
     my $bytes = '';
     while (length($bytes) < $count) {
@@ -149,8 +149,8 @@ my sub decompressed ($handle, $program) {
     return { handle => $output, offset => 0 };
 }
 
-# Dies if it is an image that neither the engine nor the original function can make use of. In
-# doubt the engine is asked, if it can read the file.
+# Whether the file may be an image archive. If in doubt, the answer is yes, and the engine decides.
+# Dies if it is an image that neither the engine nor the original function can use.
 sub may_be_image ($path) {
     return 0 if !-f $path; # opening a fifo would hang
     open(my $handle, '<:raw', $path) or return 0;

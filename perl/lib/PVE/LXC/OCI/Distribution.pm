@@ -24,8 +24,8 @@ my $DIRECTORIES = {
     (map { $_ => [qw(/etc/systemd/network /etc/systemd/system-preset)] } qw(archlinux fedora)),
 };
 
-# The ostype that PVE would find, or an empty string and why it would end the creation. What it
-# prints while it looks it will print again.
+# The ostype that PVE would find, or an empty string and the reason why it would end the creation.
+# Warnings are dropped here, because PVE will print them again.
 my sub detect ($conf, $rootdir) {
     return if !eval { require PVE::LXC::Setup; 1 };
     my $copy = { $conf->%* };
@@ -46,9 +46,9 @@ my sub is_empty_directory ($path) {
     return !grep { !/\A\.\.?\z/ } readdir($handle);
 }
 
-# What is in the image's /run that a file system mounted over it would hide, as a text, or ''. The
-# empty /run/lock of Alpine's base image is nothing to an application. If there is no /run it is
-# made: nothing could be mounted then.
+# What a file system mounted over the image's /run would hide, as a text, or ''. The empty /run/lock
+# of Alpine's base image does not count, because no application needs it. If there is no /run, it is
+# made, because otherwise nothing could be mounted there.
 my sub hidden_in_run ($rootdir, $root_uid, $root_gid) {
     return PVE::OCI::Rootfs::run_in(
         $rootdir,
@@ -99,8 +99,8 @@ my sub hosts ($conf, $name) {
     );
 }
 
-# Runs in rootfs. A link is followed, which ends in rootfs; one that leads to nothing is replaced.
-# What has content stays, and so does what is no file.
+# Runs in rootfs, so a link that is followed ends in rootfs. A link that leads to nothing is
+# replaced. A file with content stays, and so does anything that is no file.
 my sub write_file ($path, $content, $uid, $gid) {
     my @status = stat($path);
     return 0 if @status && (!-f _ || -s _);
@@ -108,7 +108,7 @@ my sub write_file ($path, $content, $uid, $gid) {
     return 1;
 }
 
-# Names and name servers, which PVE sets for the distributions that it manages.
+# Writes hosts, hostname and resolv.conf, as PVE does for the distributions that it manages.
 my sub write_network_files ($conf, $rootdir, $warn) {
     my (undef, $uid, $gid) = PVE::LXC::parse_id_maps($conf);
     my $name = host_name($conf, $rootdir);
@@ -165,8 +165,8 @@ my sub settle_run ($conf, $rootdir, $warn) {
     return;
 }
 
-# Sets ostype where PVE's own choice would not work, and makes in rootfs what it needs. What the
-# user set stays.
+# Sets ostype where PVE's own choice would not work, and makes the files in rootfs that this needs.
+# An ostype that the user has set stays.
 sub settle ($conf, $rootdir, $warn) {
     my ($type, $reason) = ($conf->{ostype});
     if (!defined($type)) {

@@ -1,7 +1,7 @@
 package PVE::LXC::OCI::ImageConfig;
 
-# From an image's config object to properties of a container's configuration. Of the rootfs only
-# users, links and directories are looked at; nothing is written here.
+# Turns an image's config object into properties of a container's configuration. Looks up users,
+# links and directories in the rootfs, and writes nothing there.
 #
 # Strings in come as characters and leave as bytes: that is what configuration files and rootfs
 # hold.
@@ -14,7 +14,7 @@ use PVE::OCI::Env;
 use PVE::OCI::Rootfs;
 use PVE::OCI::User;
 
-# Only for configurations of containers; a root file system may be updated where there is none.
+# needed for containers only; a root file system by itself can be updated without it
 eval { require PVE::LXC::Config };
 
 our $INIT_COMMAND = '/.pve.init';
@@ -209,8 +209,9 @@ my sub is_system_init_path ($path) {
     return $target =~ m{/lib/systemd/systemd\z} && -e $target ? 1 : 0;
 }
 
-# Finds out whether a command is a system's init. Returns undef or { path, is_default, is_missing }:
-# where it is, whether /sbin/init leads to the same, and whether there is no such file.
+# Finds out whether a command is a system's init. Returns undef if not, otherwise { path,
+# is_default, is_missing }: its path, whether /sbin/init leads to the same file, and whether there
+# is no such file.
 my sub system_init ($command, $path, $rootdir) {
     return if !defined($command) || $command !~ m{\A[\w./+-]+\z};
     my @candidates =
@@ -234,8 +235,8 @@ my sub system_init ($command, $path, $rootdir) {
     return defined($found->{path}) ? $found : undef;
 }
 
-# What a system container gets: its init where that is not /sbin/init, the image's stop signal if it
-# names one and its init is not /sbin/init. A system takes care of everything else itself.
+# The settings of a system container. If its init is not /sbin/init, they are this init and the stop
+# signal that the image names. A system takes care of everything else itself.
 my sub system_settings ($config, $init, $warn) {
     my $signal = $init->{path} eq $SYSTEM_INIT ? undef : stop_signal($config, undef, $warn);
     $warn->("image has no $init->{path}, the container will not start; set its entrypoint")

@@ -14,8 +14,8 @@ our $PATH = '/.pve.init';
 
 my $MAX_INIT_SIZE = 1024 * 1024;
 
-# PVE's architecture => of which /.pve.init is. The kernel of a host runs its own architecture's
-# executables also in containers of the smaller one.
+# PVE's architecture => architecture of the /.pve.init for it. In containers of the 32-bit
+# architecture the host's kernel still runs its own 64-bit executables.
 my $INIT_ARCHITECTURES = { amd64 => 'amd64', i386 => 'amd64', arm64 => 'arm64', armhf => 'arm64' };
 
 # Where it is installed; in a source tree, where it is built.
@@ -70,7 +70,7 @@ sub install ($rootdir, $init, $id_maps, $arch) {
     return;
 }
 
-# Those of the paths that are no directories.
+# Returns those paths that are no directories.
 sub missing_directories ($rootdir, $paths) {
     return if !$paths->@*;
     my $missing = PVE::OCI::Rootfs::run_in(

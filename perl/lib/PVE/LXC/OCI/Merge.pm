@@ -18,7 +18,8 @@ my sub by_name ($variables) {
 # Values may be secrets, so only names are told.
 my sub environment ($then, $current, $now, $say) {
     my %now = by_name($now);
-    # if it is not known what the image said then, values that both have count as the image's
+    # if it is not known what the old image said, variables that the new image also has count as the
+    # image's
     my %then =
         by_name($then // [grep { exists($now{ PVE::OCI::Env::variable_name($_) }) } $current->@*]);
     my %current = by_name($current);
@@ -46,7 +47,7 @@ my sub environment ($then, $current, $now, $say) {
     return \@merged;
 }
 
-# Of what /.pve.env holds: fields that are merged together, and how they look.
+# The fields of /.pve.env that are merged together, and how messages show them.
 my sub quoted ($word) {
     return $word =~ m{\A[\w@%+=:,./-]+\z} ? $word : "'" . $word =~ s/'/'\\''/gr . "'";
 }
@@ -76,7 +77,7 @@ my sub merge_whole ($what, $then, $current, $now, $say) {
     return 0;
 }
 
-# What /.pve.env will hold. $then is undef where it is not known, $current where there was no file.
+# What /.pve.env will hold. $then is undef if it is not known, $current if there was no file.
 sub init ($then, $current, $now, $say) {
     my %merged = $now->%*;
     return \%merged if !$current;
@@ -126,17 +127,17 @@ my sub plain ($conf, $of_image) {
     return $plain;
 }
 
-# What an image wants, as PVE::LXC::OCI::ImageConfig::settings has it, apart from what $conf says of
-# stop signal and directory. $then are the settings of the image before it.
+# What an image wants, as PVE::LXC::OCI::ImageConfig::settings returns it, but without regard to the
+# stop signal and directory in $conf. $then are the settings of the image before it.
 sub settings ($conf, $config, $rootdir, $then, $warn) {
     return PVE::LXC::OCI::ImageConfig::settings(
         plain($conf, ($then // {})->{own_entrypoint}), $config, $rootdir, $warn,
     );
 }
 
-# The same of the image that the container was made from; undef if it is not known any more. Its
-# own_entrypoint is what it would have without a command of the administrator's: an entrypoint of
-# this kind is the image's.
+# The same for the image that the container was made from; undef if that is not known any more. Its
+# own_entrypoint is the entrypoint that the image alone would give: if the container still has it,
+# the administrator has not changed it.
 sub settings_then ($conf, $config, $rootdir) {
     return if !defined($config);
     my $of = sub ($plain) {

@@ -15,7 +15,7 @@ my sub bytes ($text) {
     return $text;
 }
 
-# One line without control characters, of bytes, cut where it is longer than a log should have it.
+# Makes one line of bytes without control characters, and cuts it if it is too long for a log.
 my sub log_line ($bytes) {
     utf8::decode($bytes);
     my $line = PVE::OCI::Text::one_line($bytes);
@@ -23,7 +23,7 @@ my sub log_line ($bytes) {
     return bytes($line);
 }
 
-# A word of a command as a shell would take it, so that one sees where it ends.
+# A word of a command, quoted as for a shell, so that one sees where it ends.
 my sub quoted ($word) {
     return $word =~ m{\A[\w@%+=:,./-]+\z} ? $word : "'" . $word =~ s/'/'\\''/gr . "'";
 }

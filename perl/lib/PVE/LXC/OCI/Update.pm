@@ -1,8 +1,8 @@
 package PVE::LXC::OCI::Update;
 
-# Updates a container that was made from an OCI image to another image, in place, and takes it back:
-# finds and locks the container, mounts it, has PVE::LXC::OCI::UpdateSteps do the work, and gives
-# everything back. The modules of Proxmox VE are needed for the functions with a VMID only.
+# Updates a container that was made from an OCI image to another image, in place, and rolls it back.
+# Finds, locks and mounts the container, lets PVE::LXC::OCI::UpdateSteps do the work, then unmounts
+# and unlocks it. Only calls with a VMID need the modules of Proxmox VE.
 
 use v5.36;
 
@@ -44,7 +44,7 @@ my sub rootfs_place ($rootdir, $options) {
     };
 }
 
-# Where the image came from, and what the registry has under that name now.
+# Returns where the image came from, and what the registry has under that name now.
 my sub registry_state ($place, $options) {
     # not above: it needs skopeo, which few commands do
     require PVE::OCI::Registry;
@@ -129,8 +129,8 @@ my sub take_snapshot ($vmid, $storage_cfg, $name) {
     return;
 }
 
-# Under the lock, with the file systems mounted. The lock is one of a file: when this process dies,
-# it is free.
+# Runs the action while the container is locked and its file systems are mounted. The lock is that
+# of a file, so it is free when this process dies.
 my sub in_container ($vmid, $storage_cfg, $action, $options) {
     my $conf = PVE::LXC::Config->load_config($vmid);
     PVE::LXC::Config->check_lock($conf);

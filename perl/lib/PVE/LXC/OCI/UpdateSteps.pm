@@ -3,15 +3,13 @@ package PVE::LXC::OCI::UpdateSteps;
 # Updating, taking back, comparing: what PVE::LXC::OCI::Update does with a root file system that is
 # mounted and that nothing runs in. A place is such a root file system:
 #
-#     rootdir    its path
-#     id_maps    as PVE::LXC::parse_id_maps returns them
-#     messages   lines for the administrator are added here
-#     conf       the container's configuration; missing for a root file system without one
-#     write      takes a changed configuration
-#     session    a PVE::OCI::Session for the steps, if they are to share an engine
+# rootdir    its path id_maps    as PVE::LXC::parse_id_maps returns them messages   lines for the
+# administrator are added here conf       the container's configuration; missing for a root file
+# system without one write      takes a changed configuration session    a PVE::OCI::Session for the
+# steps, if they are to share an engine
 #
-# Whatever is broken off here, by an error, a signal or a power cut, is put in order by the next
-# call for the same place: what was not switched is taken back, what was switched is finished.
+# If a call is interrupted, by an error, a signal or a power cut, the next call for the same place
+# puts it in order: an update whose trees were not exchanged is taken back, any other is finished.
 
 use v5.36;
 
@@ -59,7 +57,7 @@ my sub engine_options ($place, $options) {
     };
 }
 
-# A step needs no progress: it moves names.
+# Runs a step of ApplyUpdate. It has no progress, because it only moves names.
 my sub apply ($place, $step, $options) {
     my $call_options = engine_options($place, $options);
     delete $call_options->{progress};
@@ -78,7 +76,7 @@ my sub asked_paths ($origin, $options) {
         : ();
 }
 
-# Those, and the volumes of the images.
+# These paths, and the volumes of the images.
 my sub wanted_paths ($origin, $options, @configs) {
     my @volumes =
         map { PVE::OCI::Origin::volumes_of($_) } PVE::OCI::Origin::config_of($origin), @configs;
@@ -86,7 +84,7 @@ my sub wanted_paths ($origin, $options, @configs) {
     return [grep { !$seen{$_}++ } asked_paths($origin, $options), @volumes];
 }
 
-# What is in force: undef where nothing is started by /.pve.init.
+# What /.pve.init starts now; undef if it starts nothing.
 my sub environment_of ($rootdir) {
     return scalar(eval { PVE::OCI::Env::read_from($rootdir) });
 }
@@ -119,8 +117,8 @@ my sub change_owners ($place, $options, @paths) {
     return;
 }
 
-# What an earlier call has left that was broken off. Returns whether the tree of an update is in
-# place by this: the configuration may not have followed yet.
+# Puts in order what an interrupted call has left. Returns whether the tree of an update is now in
+# place; the configuration may still be the old one then.
 my sub settle ($place, $options) {
     return 0 if !PVE::OCI::RootUpdate::is_begun($place->{rootdir}); # asking the engine takes longer
     my $state = apply($place, 'abandon', $options);
@@ -198,8 +196,8 @@ my sub prepare ($place, $reply, $origin, $options) {
     return;
 }
 
-# From the staged tree on. Before the switch an error takes everything back, and so it does after it
-# until the configuration is written.
+# Exchanges the trees, writes the configuration and finishes. An error takes everything back until
+# the configuration has been written.
 my sub switch_over ($place, $reply, $origin, $options) {
     my $is_done = eval {
         prepare($place, $reply, $origin, $options);
@@ -232,7 +230,7 @@ my sub identity ($origin) {
     return { some($origin // {}, qw(manifestDigest referenceName created)) };
 }
 
-# What an update would do. Nothing is changed.
+# Returns what an update would do. Nothing is changed.
 my sub plan ($place, $inspected, $origin, $options) {
     my $keep = wanted_paths($origin, $options, $inspected->{config});
     my $compared = PVE::OCI::RootUpdate::compare_root_directory(
@@ -249,7 +247,8 @@ my sub plan ($place, $inspected, $origin, $options) {
     };
 }
 
-# Without a record nobody knows what was changed, and a container's root can damage it.
+# Stages the new tree. Explains the errors about the record: without it nobody knows what was
+# changed, and the container's root can damage it.
 my sub stage ($place, $archive, $keep, $options) {
     my $call_options = {
         engine_options($place, $options)->%*, some($options, @SELECTOR, 'discard_changes'),
@@ -273,7 +272,7 @@ my sub stage ($place, $archive, $keep, $options) {
     );
 }
 
-# What an earlier call with the same image has begun.
+# Finishes what an earlier call with the same image has begun.
 my sub finished ($place, $origin, $to, $options) {
     change_owners($place, $options, PVE::OCI::RootUpdate::kept_before($place->{rootdir}));
     my $before = PVE::OCI::Origin::read_from("$place->{rootdir}//$PREVIOUS_TREE");
@@ -294,7 +293,7 @@ sub update ($place, $archive, $options) {
         my $to = { manifestDigest => $inspected->{manifest}->{digest} };
         return { plan($place, $inspected, $origin, $options)->%*, to => $to }
             if $options->{dry_run};
-        # to do it once more would cost the earlier tree
+        # a second update to the same image would remove the earlier tree
         return finished($place, $origin, $to, $options)
             if ($origin->{manifestDigest} // '') eq $to->{manifestDigest};
     }
@@ -330,8 +329,8 @@ my sub refuse_changes ($place, $options) {
     );
 }
 
-# The configuration is written before the tree comes back, and until it does the update counts as
-# not finished: after a call that was broken off, another one goes on back, and an update puts the
+# The configuration is written before the tree comes back, and until then the update counts as not
+# finished. So after an interrupted call, another rollback goes on, and an update puts the
 # configuration right again.
 sub roll_back ($place, $options) {
     my $state = apply($place, 'abandon', $options);
@@ -353,7 +352,7 @@ sub roll_back ($place, $options) {
     };
     if (!$is_back) {
         my $error = $@;
-        # not while names are on their way back: the next call goes on with that
+        # not if the names are still being moved back: the next call goes on with that
         my $is_whole = eval { apply($place, 'finish', $options); 1 };
         $place->{write}->($conf) if $conf && $is_whole;
         die $error;

@@ -1,13 +1,13 @@
 package PVE::LXC::OCI::Volumes;
 
-# Warns of what can go wrong with mount points that the user has made for the image's volumes.
+# Warns about mount points for the image's volumes that the application may not be able to use.
 
 use v5.36;
 
 use PVE::OCI::Rootfs;
 use PVE::OCI::Text;
 
-# Runs in rootfs. Is a file system mounted here that holds nothing but lost+found?
+# Runs in rootfs. Whether a file system is mounted here that holds nothing but lost+found.
 my sub is_new_file_system ($path) {
     my ($device) = lstat('/');
     my @status = stat($path);

@@ -30,7 +30,7 @@ my sub to_characters (@words) {
     return \@words;
 }
 
-# Does it; returns what the file says then.
+# Runs the verb; returns what the file holds afterwards.
 sub run ($arguments, $options) {
     my ($rootdir, @words) = to_bytes($arguments->@*);
     my $action;

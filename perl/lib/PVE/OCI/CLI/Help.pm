@@ -68,9 +68,9 @@ my sub cases ($lines) {
     return join('', map { "        $_->[0]) words='$_->[1]' ;;\n" } $lines->@*);
 }
 
-# The completion of bash. Options that take values have those that are known; a word that is no
-# option is the name of a file, but after cancel it is a job, after help a verb, and the second one
-# of some verbs is one of a few.
+# The completion of bash. After an option it completes that option's values, if they are known.
+# Other words are names of files, except for jobs after cancel, verbs after help, and the few second
+# words of some verbs.
 sub completion_text () {
     my @verbs = @PVE::OCI::CLI::Verbs::VERBS;
     my $options = $PVE::OCI::CLI::Options::TABLE;

@@ -48,7 +48,7 @@ my sub read_file ($path) {
     return readline($handle) // '';
 }
 
-# In one step, so that a program that starts meanwhile finds all of it or none.
+# Writes the file in one step, so that a program that starts meanwhile finds all of it or nothing.
 my sub write_file ($path, $content) {
     make_path(dirname($path));
     open(my $handle, '>', "$path.new") or fail("cannot write '$path.new': $!");
@@ -73,7 +73,7 @@ my sub run_program (@command) {
     return ($?, substr($text, 0, $MAX_OUTPUT));
 }
 
-# Size, time and place on disk of a file: another one after each update. Undef if there is none.
+# Size, time and inode of a file, which differ after each update. Undef if there is no file.
 my sub identity ($path) {
     my @status = stat($path) or return;
     return "@status[1, 7, 9]";
@@ -101,7 +101,7 @@ my sub write_state ($state) {
     return;
 }
 
-# The part of a patch that is about modules, and their names below /usr/share/perl5.
+# The part of a patch that changes modules, and the names of these below /usr/share/perl5.
 my sub modules_of ($patch) {
     my ($text, %seen) = ('');
     for my $part (split(/^(?=diff --git )/m, read_file($patch))) {
@@ -178,7 +178,8 @@ my sub complaint ($output) {
     return $line // 'it does not say why';
 }
 
-# Compiled in taint mode, with what is in $directory first: as the daemons of the node load them.
+# Checks that the modules compile in taint mode, with those in $directory first, as the daemons of
+# the node load them.
 my sub check_modules ($directory, @names) {
     for my $name (@names) {
         my ($status, $output) = run_program($PERL, '-T', "-I$directory", '-c', "$directory/$name");
@@ -195,7 +196,7 @@ my sub check_loading (@names) {
     return;
 }
 
-# Puts the modules in $directory into force; takes them back if a program could not load them.
+# Puts the modules in $directory into use; takes them back if a program could not load them.
 my sub switch_on ($directory, $state) {
     my @names = $state->{modules}->@*;
     for my $name (@names) {
@@ -255,7 +256,7 @@ my sub reload_services () {
     return;
 }
 
-# Integrates. After an error the originals are in force, and --refresh tries again.
+# Integrates. After an error the originals are in use, and --refresh tries again.
 my sub apply ($mode) {
     my $directory = "$STATE/new";
     my $before = read_state();
@@ -305,7 +306,7 @@ my sub remove () {
     return;
 }
 
-# Is it made from what is shipped now?
+# Whether the integration was made from the patches that are shipped now.
 my sub is_of_this_version ($state) {
     my $source = $state->{mode} eq 'patch' ? "$PATCHES/" . ($state->{patch} // '') : $STAND_IN;
     return -f $source && digest($source) eq ($state->{source} // '');

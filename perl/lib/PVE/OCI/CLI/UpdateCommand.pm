@@ -20,7 +20,7 @@ my sub bytes ($text) {
     return $text;
 }
 
-# Everything that only digits name is a container.
+# A target of digits only is a container.
 my sub on ($target, $action, $options) {
     return PVE::LXC::OCI::Update::on_rootfs($action, bytes($target), $options)
         if $target !~ /\A[0-9]+\z/;

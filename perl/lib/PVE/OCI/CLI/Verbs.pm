@@ -73,7 +73,7 @@ our @VERBS = (
         run =>
             sub ($arguments, $options) { PVE::OCI::detect_archive($arguments->[0], $options) },
         columns => [['format', 'format'], ['layout version', 'layoutVersion']],
-        # 0 for all that extract takes
+        # 0 for every archive that extract accepts
         exit_code => sub ($reply) {
             return ($reply->{format} // '') =~ /\A(?:oci|docker)Archive\z/
                 ? $EXIT_DONE
