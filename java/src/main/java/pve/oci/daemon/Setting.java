@@ -39,21 +39,21 @@ enum Setting {
             10,
             86_400,
             ServiceSettings.DEFAULT_HANG_MILLIS / 1000,
-            "a worker that gets nothing done for so long is killed"),
+            "a worker that does nothing for this long is killed"),
     SPARE_IDLE(
             "spare-idle",
             Unit.SECONDS,
             0,
             86_400,
             120,
-            "spare workers end when there was no job with their ID map for so long; 0: right after it"),
+            "spare workers end when there was no job with their ID map for this long; 0: right after a job"),
     IDLE_EXIT(
             "idle-exit",
             Unit.SECONDS,
             0,
             86_400,
             600,
-            "a daemon that its socket has started ends when it had no client for so long; 0: never"),
+            "a daemon that systemd started by its socket ends after this long without a client; 0: never"),
     ALLOW_ANY_ID_MAP(
             "allow-any-id-map",
             Unit.FLAG,
@@ -67,8 +67,8 @@ enum Setting {
             0,
             1,
             1,
-            "clients report an error when the daemon cannot be reached, and do not use the embedded engine instead;"
-                    + " without this key that is so for pct create, while pve-oci uses it and says so"),
+            "clients fail when the daemon cannot be reached, and do not use the embedded engine instead; without this"
+                    + " key pct create fails, and pve-oci uses the embedded engine and says so"),
     VERBOSE("verbose", Unit.FLAG, 0, 1, 0, "log more"),
     MAXIMUM_SIZE(
             "maximum-size",
@@ -76,8 +76,8 @@ enum Setting {
             1,
             1L << 60,
             1L << 40,
-            "what one image may write: content, sparse files counted expanded, and beyond 64 KiB its names, link"
-                    + " targets and extended attributes",
+            "how many bytes one image may write: content (of sparse files the full size), and names, link targets and"
+                    + " extended attributes beyond 64 KiB",
             "maximumSize"),
     MAXIMUM_ENTRIES(
             "maximum-entries",
@@ -85,7 +85,7 @@ enum Setting {
             1,
             1L << 40,
             10_000_000,
-            "entries of all layers of one image",
+            "how many entries all layers of one image may have",
             "maximumEntries"),
     MAXIMUM_STEPS(
             "maximum-steps",
@@ -93,7 +93,7 @@ enum Setting {
             1000,
             1L << 40,
             20_000_000,
-            "components of paths walked, links followed and names listed for one image; bounds its time",
+            "how many path components may be looked up, links followed and names listed for one image; limits its time",
             "maximumSteps"),
     MAXIMUM_RATIO(
             "maximum-ratio",
@@ -126,7 +126,7 @@ enum Setting {
             10,
             31,
             27,
-            "window that a zstd frame, of a layer or of the archive, may ask for; 27 are 128 MiB",
+            "largest window of a zstd frame, in a layer or in the archive; 27 are 128 MiB",
             "zstdWindowLog"),
     MAXIMUM_JSON_SIZE(
             "maximum-json-size",
@@ -134,7 +134,7 @@ enum Setting {
             1024,
             64 << 20,
             JsonLimits.DEFAULT.maximumSize(),
-            "an index, manifest or configuration",
+            "size of an index, manifest or configuration",
             "maximumJsonSize"),
     MAXIMUM_JSON_DEPTH(
             "maximum-json-depth",
@@ -142,7 +142,7 @@ enum Setting {
             8,
             1000,
             JsonLimits.DEFAULT.maximumDepth(),
-            "nested objects and arrays in it",
+            "how deep objects and arrays may nest in it",
             "maximumJsonDepth"),
     MAXIMUM_JSON_VALUES(
             "maximum-json-values",
@@ -150,28 +150,47 @@ enum Setting {
             100,
             10_000_000,
             JsonLimits.DEFAULT.maximumValues(),
-            "values of any kind in it",
+            "how many values of any kind it may hold",
             "maximumJsonValues"),
     MAXIMUM_NAME_SIZE(
-            "maximum-name-size", Unit.BYTES, 255, 4096, 4096, "name and link name of an entry", "maximumNameSize"),
+            "maximum-name-size",
+            Unit.BYTES,
+            255,
+            4096,
+            4096,
+            "size of the name, and of the link name, of an entry",
+            "maximumNameSize"),
     MAXIMUM_PAX_SIZE(
-            "maximum-pax-size", Unit.BYTES, 1024, 64 << 20, 1 << 20, "one PAX extended header", "maximumPaxSize"),
+            "maximum-pax-size",
+            Unit.BYTES,
+            1024,
+            64 << 20,
+            1 << 20,
+            "size of one PAX extended header",
+            "maximumPaxSize"),
     MAXIMUM_XATTR_SIZE(
             "maximum-xattr-size",
             Unit.BYTES,
             1,
             64 << 10,
             64 << 10,
-            "value of an extended attribute",
+            "size of the value of an extended attribute",
             "maximumXattrSize"),
-    MAXIMUM_XATTRS("maximum-xattrs", Unit.COUNT, 0, 100_000, 1024, "extended attributes of one entry", "maximumXattrs"),
+    MAXIMUM_XATTRS(
+            "maximum-xattrs",
+            Unit.COUNT,
+            0,
+            100_000,
+            1024,
+            "how many extended attributes one entry may have",
+            "maximumXattrs"),
     MAXIMUM_SPARSE_REGIONS(
             "maximum-sparse-regions",
             Unit.COUNT,
             0,
             1 << 24,
             1 << 16,
-            "regions in the map of a sparse file",
+            "how many regions the map of a sparse file may have",
             "maximumSparseRegions");
 
     /** What a value is. */
