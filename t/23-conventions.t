@@ -1,6 +1,6 @@
 # What holds for every Perl file: it compiles under taint mode without warnings, its documentation
-# is well-formed, perltidy would not change it, perlcritic has no complaint, and it keeps the limits
-# on lines and columns.
+# is well-formed, perltidy would not change it, perlcritic has no complaint, it keeps the limits on
+# lines and columns, and no modules need each other in a circle.
 
 use v5.36;
 
@@ -74,6 +74,24 @@ subtest 'no two modules have the same last name' => sub {
         push $modules{$last}->@*, $path;
     }
     is_deeply([grep { $_->@* > 1 } values %modules], [], 'no name is there twice');
+};
+
+subtest 'modules do not need each other in a circle' => sub {
+    my %needs;
+    for my $file (@modules) {
+        open(my $handle, '<', $file) or die $!;
+        my $code = join('', <$handle>) =~ s/^__END__.*//msr;
+        my $name = $file =~ s{.*/perl/lib/|\.pm\z}{}gr =~ s{/}{::}gr;
+        $needs{$name} = { map { $_ => 1 } $code =~ /\b(?:use|require)\s+(PVE::[\w:]+)/g };
+    }
+    # a module that needs none of the others is in no circle; without it, others may need none
+    my $is_free = sub ($name) {
+        return !grep { $needs{$_} } keys $needs{$name}->%*;
+    };
+    while (my @free = grep { $is_free->($_) } keys %needs) {
+        delete @needs{@free};
+    }
+    is_deeply([sort keys %needs], [], 'no module is in a circle');
 };
 
 subtest 'perltidy' => sub {

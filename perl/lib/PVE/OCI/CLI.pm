@@ -21,9 +21,10 @@ my sub usage_error ($where, $message) {
     die { exit_code => $PVE::OCI::CLI::Verbs::EXIT_USAGE, where => $where, message => $message };
 }
 
-my sub usage_line ($verb) {
+# A text of PVE::OCI::CLI::Help, by the name of its function.
+my sub text_of_help ($name, @arguments) {
     require PVE::OCI::CLI::Help; # not above: commands start faster without
-    return PVE::OCI::CLI::Help::usage_line($verb);
+    return PVE::OCI::CLI::Help->can($name)->(@arguments);
 }
 
 # Text from an image is printed to a terminal only as one clean line, without what progress or the
@@ -62,7 +63,7 @@ my sub check_arguments ($verb, $arguments) {
     my $required = grep { !/\A\[/ } @wanted;
     my $is_list = @wanted && $wanted[-1] =~ /\.\.\.\]?\z/;
     my $count = $arguments->@*;
-    usage_error($verb->{name}, "usage: " . usage_line($verb))
+    usage_error($verb->{name}, "usage: " . text_of_help('usage_line', $verb))
         if $count < $required || ($count > @wanted && !$is_list);
     usage_error($verb->{name}, 'an argument is empty')
         if grep { $_ eq '' } $arguments->@[0 .. $required - 1];
@@ -289,11 +290,11 @@ my sub dispatch ($name, $arguments, $given) {
         $verb = PVE::OCI::CLI::Verbs::find_verb($about)
             // usage_error(undef, "unknown verb '$about', see 'pve-oci help'");
     }
-    return print_text(PVE::OCI::CLI::Verbs::find_verb('help')->{print}->($verb)) if $is_help;
+    return print_text(text_of_help('help_text', $verb)) if $is_help;
     usage_error(undef, "a verb is missing, see 'pve-oci help'") if !$verb;
     check_options($verb, $given);
     check_arguments($verb, $arguments);
-    return print_text($verb->{print}->()) if $verb->{print};
+    return print_text(text_of_help($verb->{print})) if $verb->{print};
     return run_verb($verb, $arguments, $given);
 }
 

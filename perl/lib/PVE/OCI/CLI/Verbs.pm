@@ -360,19 +360,12 @@ our @VERBS = (
         name => 'help',
         summary => 'show the options of VERB, or all verbs',
         arguments => ['[VERB]'],
-        # loaded when needed, as above
-        print => sub ($verb) {
-            require PVE::OCI::CLI::Help;
-            return PVE::OCI::CLI::Help::help_text($verb);
-        },
+        print => 'help_text',
     },
     {
         name => 'completion',
         summary => 'print the completion for bash, to be sourced',
-        print => sub (@) {
-            require PVE::OCI::CLI::Help;
-            return PVE::OCI::CLI::Help::completion_text();
-        },
+        print => 'completion_text',
     },
 );
 
@@ -382,7 +375,8 @@ sub find_verb ($name) {
     return $verb;
 }
 
-# Verbs that only print a text call nothing and have nothing to format.
+# Verbs that only print a text call nothing and have nothing to format. print names the function of
+# PVE::OCI::CLI::Help that makes the text.
 sub common_options_of ($verb) {
     return $verb->{print} ? qw(help) : @PVE::OCI::CLI::Options::COMMON;
 }
