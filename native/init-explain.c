@@ -1,6 +1,6 @@
 /*
  * execve(2) says "No such file or directory" when a script's interpreter or a program's dynamic loader is missing, and
- * "Argument list too long" without a name. Here the file is looked at again to say what is really wrong.
+ * "Argument list too long" without a name. This file looks at the program again and says what is really wrong.
  */
 
 #include "init-explain.h"

@@ -11,7 +11,7 @@
 #define MAX_STRINGS (256 * 1024)
 #define MAX_GROUPS 64
 
-/* Process 1 is an init that forwards signals and reaps; the command is its child. */
+/* Process 1 stays an init that forwards signals and reaps processes; the command is its child. */
 #define FLAG_INIT 1
 
 struct start_file {

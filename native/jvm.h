@@ -24,9 +24,8 @@ struct jvm_call {
 #define JVM_MAX_OPTIONS 128
 
 /*
- * Loads libjvm.so without starting anything: no thread, no file read later than this by the loader.
- * A process that gives up its view of the file system does so between jvm_load and jvm_run.
- * Returns NULL, or what went wrong.
+ * Loads libjvm.so without starting a thread. The loader reads no file of it after this, so a process that gives up its
+ * view of the file system does so between jvm_load and jvm_run. Returns NULL, or what went wrong.
  */
 const char *jvm_load(const char *library);
 

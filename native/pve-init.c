@@ -64,7 +64,7 @@ static void read_start_file(bool is_first)
     parse_file(&file, content, (size_t)size);
 }
 
-/* An update that was broken off while it exchanged names has left a mixture of two systems. */
+/* Ends if an update was interrupted while it exchanged names: then the tree is a mixture of two systems. */
 static void require_whole_system(void)
 {
     static char journal[4096];
@@ -115,7 +115,7 @@ static bool is_of_host_session(const char *variable)
     return false;
 }
 
-/* The name may change between two starts, so it is asked for now. */
+/* Adds HOSTNAME. The name may change between two starts, so the kernel is asked each time. */
 static void add_host_name(void)
 {
     static struct {
@@ -236,7 +236,10 @@ static void become_user(void)
         return;
     if (file.uid == 0 && file.gid == 0 && file.group_count == 0)
         return;
-    /* So that the user can open /dev/stdout and /dev/stderr. Where that is not permitted the command still starts. */
+    /*
+     * Gives the user these streams, so that he can open /dev/stdout and /dev/stderr. If that is not permitted, the
+     * command starts all the same.
+     */
     for (int fd = 0; fd <= 2; fd++)
         if (is_own_stream(fd))
             system_call(FCHOWN, fd, file.uid, -1, 0, 0);

@@ -1,6 +1,7 @@
 /*
- * pve-oci-worker: starts a Java worker in a sandbox, for the daemon: reads the command line, connects to the daemon.
- * Reads nothing of an image. Killing it, the worker, or the daemon ends all of it.
+ * pve-oci-worker starts a Java worker in a sandbox, for the daemon. It reads the command line, connects to the daemon,
+ * and has native/sandbox.c do the rest. It reads nothing of an image. Launcher and worker both end when one of them, or
+ * the daemon, is killed.
  */
 #include <errno.h>
 #include <getopt.h>

@@ -4,20 +4,18 @@
  *
  * The order of the steps is what makes them safe:
  *
- *  1. Libraries are loaded while the host's files can be seen. None of them has read a byte of an image.
- *  2. Limits and oom_score_adj are set. A process without CAP_SYS_RESOURCE cannot raise its limits again, and writing
- *     oom_score_adj needs /proc, which is about to go.
- *  3. The mount tree is entered, then pid, net, ipc, uts and cgroup namespaces are made. All of them belong to the
- *     host's user namespace, because the worker's own is not made yet: the capabilities that the worker keeps are
- *     those of its user namespace, and count for nothing in these. It can neither mount nor configure a network.
- *  4. fork(): the child is process 1 of its pid namespace, so that its end is the end of everything in it.
- *  5. The child makes its user namespace, and the parent half, which still has the host's capabilities, writes the
- *     maps. A process cannot write a map of more than one id for itself.
- *  6. The child takes ids 0 of the map, and drops capabilities, the bounding set first: later it may not any more.
- *     no_new_privs is set before the seccomp filter, which the kernel demands of whoever lacks CAP_SYS_ADMIN.
- *  7. Descriptors are closed, so that only the connection and the log are left, and the filter is installed. From here
- *     on there is no way to get more.
- *  8. The virtual machine is created. Its threads inherit all of it. The first byte of an image comes after that.
+ * 1. Libraries are loaded while the host's files can be seen. None of them has read a byte of an image. 2. Limits and
+ * oom_score_adj are set. A process without CAP_SYS_RESOURCE cannot raise its limits again, and writing oom_score_adj
+ * needs /proc, which is about to go. 3. The mount tree is entered, then pid, net, ipc, uts and cgroup namespaces are
+ * made. All of them belong to the host's user namespace, because the worker's own is not made yet: the capabilities
+ * that the worker keeps are those of its user namespace, and count for nothing in these. It can neither mount nor
+ * configure a network. 4. fork(): the child is process 1 of its pid namespace, so that its end is the end of everything
+ * in it. 5. The child makes its user namespace, and the parent half, which still has the host's capabilities, writes
+ * the maps. A process cannot write a map of more than one id for itself. 6. The child takes ids 0 of the map, and drops
+ * capabilities, the bounding set first: without CAP_SETPCAP it could not be dropped any more. no_new_privs is set
+ * before the seccomp filter, as the kernel demands of a process without CAP_SYS_ADMIN. 7. Descriptors are closed, so
+ * that only the connection and the log are left, and the filter is installed. From here on there is no way to get more.
+ * 8. The virtual machine is created. Its threads inherit all of it. The first byte of an image comes after that.
  */
 #include "sandbox.h"
 
@@ -93,8 +91,8 @@ static void load_libraries(const char *jvm)
 
 /*
  * If memory runs out, the kernel should kill a worker first: it has one job, other processes have many. The child
- * inherits the value. It is written here because later there is no /proc. A process of an ordinary user that was root's
- * before may not write it, and goes on without it: it still has its limits.
+ * inherits the value. It is written here because later there is no /proc. A process that root has started and that then
+ * became an ordinary user's may not write it. It goes on without, and still has its limits.
  */
 static void volunteer_for_oom(void)
 {
@@ -108,7 +106,7 @@ static void volunteer_for_oom(void)
         die("close oom_score_adj: %m");
 }
 
-/* No limit is raised above the hard one, which would need a capability. */
+/* Never raises a hard limit, which would need a capability. */
 static void lower_limit(int resource, const char *name, rlim_t value)
 {
     struct rlimit limit;
@@ -143,7 +141,10 @@ static void limit_capabilities(uint64_t keep)
 
     if (syscall(SYS_capget, &header, data) != 0)
         die("get capabilities: %m");
-    /* Without CAP_SETPCAP the bounding set stays. It counts at execve only, and no_new_privs lets that give none. */
+    /*
+     * Without CAP_SETPCAP the bounding set stays. That is harmless: it counts at execve only, which gives no
+     * capabilities after no_new_privs.
+     */
     bool may_drop = (data[0].effective >> CAP_SETPCAP & 1) != 0;
     for (int i = 0; may_drop && i < 64; i++)
         if ((keep >> i & 1) == 0 && prctl(PR_CAPBSET_DROP, i, 0, 0, 0) != 0 && errno != EINVAL)
@@ -227,7 +228,7 @@ static _Noreturn void become_worker(const struct sandbox *sandbox, const char *j
         _exit(1); /* the parent half is gone, and said why */
     if (!sandbox->is_plain)
         take_ids(sandbox);
-    /* Only after the user namespace was made: otherwise the maker's limit would count for all its processes in it. */
+    /* Set after the user namespace was made: the kernel would apply a limit of before to all processes of its maker. */
     if (sandbox->uid_map != NULL || sandbox->keeps_groups)
         lower_limit(RLIMIT_NPROC, "threads", MAX_THREADS);
     limit_capabilities(sandbox->only_reads ? 0 : sandbox->makes_devices ? keep | 1 << CAP_MKNOD : keep);
@@ -257,7 +258,7 @@ static _Noreturn void become_worker(const struct sandbox *sandbox, const char *j
     _exit(0);
 }
 
-/* The parent half: maps, then nothing but waiting. Returns the exit status. */
+/* The parent half: writes the maps, then only waits. Returns the exit status. */
 static int supervise(const struct sandbox *sandbox, pid_t child, int pair, int proc)
 {
     int status;

@@ -45,7 +45,10 @@ static void add_source(const char *path)
     sources[source_count++].fd = fd;
 }
 
-/* JVM is a real path, JDK/lib/server/libjvm.so; distributions keep what conf/ links to below /etc. */
+/*
+ * Adds the JDK of JVM, which is a real path, JDK/lib/server/libjvm.so. Distributions keep the files that conf/ links to
+ * below /etc, so their directory is added too.
+ */
 static void add_jdk(const char *jvm)
 {
     char jdk[PATH_MAX], linked[PATH_MAX + 32], target[PATH_MAX];
@@ -62,7 +65,10 @@ static void add_jdk(const char *jvm)
         add_source(dirname(target));
 }
 
-/* Runs inside the tree already, so that a link on the way cannot lead to the host. */
+/*
+ * Attaches a clone at its place. This process is inside the new tree already, so a link on the way cannot lead to the
+ * host.
+ */
 static void attach_source(const char *path, int fd)
 {
     char place[PATH_MAX];
@@ -77,7 +83,7 @@ static void attach_source(const char *path, int fd)
     }
     if (fstat(fd, &status) != 0)
         die("stat %s: %m", path);
-    /* It is there already when it lies below another one. */
+    /* The place is there already when it lies below another source. */
     if ((S_ISDIR(status.st_mode) ? mkdir(place, 0755) : mknod(place, S_IFREG | 0444, 0)) != 0 && errno != EEXIST)
         die("make mount point %s: %m", place);
     if (move_mount(fd, "", AT_FDCWD, place, MOVE_MOUNT_F_EMPTY_PATH) != 0)

@@ -18,7 +18,7 @@
 
 #include "die.h"
 
-/* Descriptors 0 to 2 and this one go on. */
+/* Descriptors 0 to 2 and this one stay open. */
 #define OWNER 3
 
 /*
@@ -31,7 +31,7 @@ static void forget_handlers(void)
         (void) signal(number, SIG_DFL); /* refused for SIGKILL and SIGSTOP, which have none */
 }
 
-/* Duplicates first: the numbers may be each other's. */
+/* Makes duplicates first, because each descriptor may have the number that another one is to get. */
 static void arrange_descriptors(const struct bridge *bridge)
 {
     int log = fcntl(bridge->log, F_DUPFD, OWNER + 1);
@@ -67,7 +67,10 @@ static bool enter_own_namespace(void)
 
     if (unshare(CLONE_NEWUSER) != 0)
         return false;
-    /* A process that was root before has a /proc of root's, until it may be dumped; the worker may not. */
+    /*
+     * If this process was root's before, its files in /proc still are, unless it is dumpable. The worker must not be
+     * dumpable, so this is undone below.
+     */
     if (prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) != 0)
         die("set dumpable: %m");
     write_file("/proc/self/setgroups", "deny"); /* else his gid map is refused */
