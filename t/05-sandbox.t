@@ -192,7 +192,7 @@ sub leaves_the_archive_alone ($probe) {
     return;
 }
 
-# By the filter alone: the file is on a mount that could be written.
+# Here only the filter protects the file: its mount is writable.
 sub changes_nothing ($probe) {
     my $path = next_path('file');
     open(my $file, '+>', $path) or die "open $path: $!\n";

@@ -1,5 +1,6 @@
 #!/usr/bin/perl
-# The launcher: how it ends, what ends with it, what it takes and what it says when it cannot.
+# The launcher: how it ends, what ends with it, which options it takes, and what it says when it
+# fails.
 use v5.36;
 
 use FindBin;

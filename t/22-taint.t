@@ -1,6 +1,6 @@
 #!/usr/bin/perl -T
-# pvedaemon and pct run in taint mode: the client must work there with tainted paths, and data that
-# comes back stays tainted.
+# pvedaemon and pct run in taint mode. The client must work there with tainted paths, and data that
+# it returns must be tainted.
 
 use v5.36;
 

@@ -1,4 +1,4 @@
-# PVE::OCI::Settings against the daemon's own table: the same keys, the same values.
+# Compares PVE::OCI::Settings with the daemon's table: both must have the same keys and values.
 
 use v5.36;
 

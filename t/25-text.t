@@ -1,4 +1,4 @@
-# What is shown of foreign text: PVE::OCI::Text by the same vectors as Java's class Text.
+# How foreign text is shown: PVE::OCI::Text, with the same vectors as for the Java class Text.
 
 use v5.36;
 

@@ -4,7 +4,7 @@ use v5.36;
 
 use Errno ();
 
-# Some file systems find out at close that there is no room: a close that fails once it is asked to.
+# A close that fails when the test says so: some file systems notice only then that they are full.
 my $is_failing = 0;
 
 BEGIN {

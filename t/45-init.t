@@ -1,5 +1,5 @@
-# /.pve.init, as built for each architecture: in a rootfs that holds nothing else but a program that
-# dumps what it was started with.
+# /.pve.init, built for each architecture, in a rootfs that holds nothing but a program that dumps
+# what it was started with.
 
 use v5.36;
 

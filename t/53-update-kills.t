@@ -1,8 +1,8 @@
 #!/usr/bin/perl
-# Updates and rollbacks that are killed: the worker, the daemon, the embedded engine, the command,
-# at random moments. The next call must finish what was begun or take it back, and the tree must be
-# exactly that of one of the two images, with the data as it was. PVE_OCI_TEST_KILLS: how many
-# (50).
+# Updates and rollbacks during which the worker, the daemon, the embedded engine or the command is
+# killed, at random moments. The next call must finish what was begun or take it back, and the tree
+# must be exactly that of one of the two images, with the data as it was. PVE_OCI_TEST_KILLS: how
+# many (50).
 
 use v5.36;
 

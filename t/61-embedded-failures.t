@@ -1,7 +1,7 @@
 #!/usr/bin/perl
-# The embedded engine when something goes wrong: its errors beside the daemon's, its end in the
-# middle of the work, what it leaves behind, no virtual machine. PVE_OCI_TEST_LEAK_COUNT: how many
-# extractions the leak test makes (40).
+# The embedded engine when something goes wrong: its errors are the daemon's, it ends in the middle
+# of the work, it leaves nothing behind, there is no virtual machine. PVE_OCI_TEST_LEAK_COUNT: how
+# many extractions the leak test makes (40).
 use v5.36;
 
 use FindBin;

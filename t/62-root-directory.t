@@ -1,6 +1,6 @@
-# What a root directory may hold before an image is extracted into it: one table, held against the
-# daemon and the embedded engine. Both allow the same and refuse the rest in the same words, and
-# leave what was there as it was.
+# What a root directory may hold before an image is extracted into it: one table for both the daemon
+# and the embedded engine. Both allow the same and refuse the rest in the same words, and leave what
+# was there as it was.
 
 use v5.36;
 

@@ -1,6 +1,6 @@
-# The interface io.pve.oci.worker between whoever starts a worker and the worker. What
-# PVE::OCI::WorkerRequest and bin/pve-oci-class-data send is held against its definition by a real
-# worker; requests and replies that do not match it end in an error that names the field.
+# The interface io.pve.oci.worker between whoever starts a worker and the worker. A real worker
+# checks what PVE::OCI::WorkerRequest and bin/pve-oci-class-data send against the definition.
+# Requests and replies that do not match it end in an error that names the field.
 
 use v5.36;
 

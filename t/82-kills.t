@@ -1,8 +1,8 @@
 #!/usr/bin/perl
-# SIGKILL at random moments of an extraction, for the client, the worker and the daemon. Afterwards
-# the root directory is as it was wherever a daemon or a client lives to clean it, nothing holds the
-# file system below it, and the next job is done.
-# PVE_OCI_TEST_KILLS: how many moments for each of the three (3).
+# SIGKILL at random moments of an extraction, for the client, the worker and the daemon. If the
+# daemon or the client still lives afterwards, the root directory is as it was. Nothing holds the
+# file system below it, and the next job succeeds. PVE_OCI_TEST_KILLS: how many moments for each of
+# the three (3).
 use v5.36;
 
 use FindBin;

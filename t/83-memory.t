@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # The daemon's memory has one budget, whatever its workers say: the largest messages, several at
-# once, neither end it nor make it grow beyond 100 MB. Where memory runs out all the same, the
-# process ends, and no single thread.
+# once, neither end it nor make it grow beyond 100 MB. If memory runs out all the same, the whole
+# process ends, not a single thread.
 use v5.36;
 
 use FindBin;

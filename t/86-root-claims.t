@@ -1,7 +1,7 @@
 #!/usr/bin/perl
-# Two jobs never work on one tree: the real daemon refuses the second by the first one's number,
-# whatever name its root directory goes by. A job that fails would else take back what another one
-# is making.
+# Two jobs never work on one tree. The real daemon refuses the second, by whatever path its root
+# directory is named, and the error has the first one's number. Otherwise a job that fails would
+# take back what another one is making.
 use v5.36;
 
 use FindBin;

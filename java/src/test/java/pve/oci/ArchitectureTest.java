@@ -23,7 +23,7 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.Assertions;
 import pve.oci.linux.CString;
 
-/** Who may depend on whom: the table of ARCHITECTURE.md. */
+/** Which package may use which: the table of ARCHITECTURE.md. And other rules for the whole tree. */
 @AnalyzeClasses(packages = "pve.oci", importOptions = ImportOption.DoNotIncludeTests.class)
 class ArchitectureTest {
     private static final String ROOT = "pve.oci.";
@@ -32,10 +32,11 @@ class ArchitectureTest {
     private static final Map<String, List<String>> ALLOWED = Map.ofEntries(
             Map.entry("daemon", List.of("service", "varlink", "linux", "json", "text")),
             Map.entry("service", List.of("rootfs", "varlink", "linux", "json", "text")),
-            // frames travel with descriptors, over sockets that are waited for together
+            // frames are sent with descriptors, over sockets
             Map.entry("varlink", List.of("linux", "json")),
             Map.entry("embedded", List.of("worker")),
-            // of tar, the worker sees its limits only, of compress what a blob's first bytes say
+            // of tar the worker uses only the limits, of compress only what tells a blob's compression by its first
+            // bytes
             Map.entry(
                     "worker",
                     List.of(
@@ -52,7 +53,7 @@ class ArchitectureTest {
                             "json",
                             "text")),
             Map.entry("archive", List.of("tar", "compress", "oci", "linux", "json", "text")),
-            // a layer is read where the archive has its blob
+            // layer reads blobs from the archive
             Map.entry("layer", List.of("archive", "tar", "compress", "rootfs", "oci", "linux", "text")),
             Map.entry("rootfs", List.of("linux", "text")),
             Map.entry("compress", List.of("linux")),
@@ -64,7 +65,7 @@ class ArchitectureTest {
             Map.entry("json", List.of()),
             Map.entry("linux", List.of()));
 
-    /** Library: the only packages that see it. */
+    /** Library, and the only packages that may use it. */
     private static final Map<String, List<String>> LIBRARIES = Map.of(
             "com.sun.jna", List.of("linux"),
             // connections; the worker starts without it
@@ -76,7 +77,10 @@ class ArchitectureTest {
             "org.slf4j", List.of("daemon", "service", "varlink"),
             "org.apache.commons.compress", List.of("daemon"));
 
-    /** A string that nobody refers to is freed, although the kernel may be reading it: such ones are lent. */
+    /**
+     * A string that nothing refers to may be freed while the kernel reads it. So only static fields may hold one;
+     * others are lent for a call.
+     */
     @ArchTest
     static void native_strings_of_a_class_live_as_long_as_it(JavaClasses classes) {
         List<String> others = classes.stream()

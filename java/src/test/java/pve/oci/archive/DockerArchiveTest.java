@@ -20,7 +20,7 @@ import pve.oci.linux.Libc;
 import pve.oci.linux.NativeBuffer;
 import pve.oci.tar.TarBuilder;
 
-/** Archives of docker save, of several times and tools. */
+/** Archives of docker save, as different versions and other tools write them. */
 class DockerArchiveTest {
     private static final int AT_FDCWD = -100;
     private static final byte[] LAYER = new TarBuilder().file("f", "x").build();

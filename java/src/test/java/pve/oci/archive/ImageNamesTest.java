@@ -12,7 +12,7 @@ import org.junit.jupiter.api.Test;
 import pve.oci.json.Json;
 import pve.oci.json.JsonLimits;
 
-/** t/41-archives.t holds PVE::LXC::OCI::Archive to the same list. */
+/** t/41-archives.t tests PVE::LXC::OCI::Archive with the same list. */
 class ImageNamesTest {
     private static Map<String, @Nullable Object> list() throws IOException {
         try (InputStream in = ImageNamesTest.class.getResourceAsStream("/image-names.json")) {

@@ -23,7 +23,9 @@ import pve.oci.varlink.VarlinkException;
 import pve.oci.worker.JobRequest;
 import pve.oci.worker.JobRunner;
 
-/** Every case, through the whole engine in this process: on a detached mount, with the rules of a user namespace. */
+/**
+ * Runs every case through the whole engine in this process, on a detached mount, with the rules of a user namespace.
+ */
 class ConformanceTest {
     private static final int AT_FDCWD = -100;
 
@@ -120,7 +122,7 @@ class ConformanceTest {
         return new Fd(Libc.openat(AT_FDCWD, name.address(), Libc.O_RDONLY | Libc.O_CLOEXEC, 0));
     }
 
-    /** What the daemon hands over: "..", too, ends at the root of it. */
+    /** A root directory as the daemon hands it over: ".." ends at it too. */
     private static Fd detachedMount(Path path) throws IOException {
         CString name = CString.of(path.toString().getBytes(UTF_8));
         return new Fd(Libc.openTree(AT_FDCWD, name.address(), Libc.OPEN_TREE_CLONE | Libc.OPEN_TREE_CLOEXEC));

@@ -14,8 +14,8 @@ import org.jspecify.annotations.Nullable;
 import pve.oci.linux.Libc;
 
 /**
- * The tree that a case is to give: each path with a line such as {@code file 0644 0:0 @1700000000.5 =content}. What the
- * line does not say is not compared, but for the attributes, which all have to be named, and the paths.
+ * The tree that a case is to give: each path with a line such as {@code file 0644 0:0 @1700000000.5 =content}. What a
+ * line does not say is not compared. Paths and attributes are the exceptions: all of them have to be named.
  */
 final class ExpectedTree {
     private static final Map<String, Integer> TYPES = Map.of(

@@ -59,7 +59,7 @@ final class ModelTree {
         }
     }
 
-    /** The rules say nothing of this: a device, left out, whose directory is not there. */
+    /** The rules do not cover this: a device that is left out, and whose directory does not exist. */
     static final class UnspecifiedException extends RuntimeException {
         private static final long serialVersionUID = 1;
     }
@@ -255,7 +255,7 @@ final class ModelTree {
         return parent;
     }
 
-    /** @param replaces what is no directory gives way, as long as it is not reached by a link's target */
+    /** @param replaces whether anything that is no directory is replaced, unless the target of a link leads there */
     private @Nullable Node walk(Node start, String path, boolean makes, boolean replaces) throws Refused {
         Node at = path.startsWith("/") ? root : start;
         for (String name : path.split("/", -1)) {

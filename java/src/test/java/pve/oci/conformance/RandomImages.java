@@ -22,8 +22,8 @@ import pve.oci.worker.JobRequest;
 import pve.oci.worker.JobRunner;
 
 /**
- * Images made at random, through the whole engine in this process, held against {@link ModelTree}. t/31-differential.t
- * runs {@link #main} for every number of processors. Needs root, for owners and mounts.
+ * Extracts images that are made at random by the whole engine in this process, and compares the trees with {@link
+ * ModelTree}. t/31-differential.t runs {@link #main} for every number of processors. Needs root, for owners and mounts.
  */
 public final class RandomImages {
     private static final int AT_FDCWD = -100;
@@ -61,7 +61,7 @@ public final class RandomImages {
         return differences;
     }
 
-    /** Not by a program: starting one takes longer than an image. */
+    /** Removes without starting a program, which takes longer than extracting an image. */
     private static void remove(Path path) throws IOException {
         if (Files.isDirectory(path, LinkOption.NOFOLLOW_LINKS)) {
             try (Stream<Path> children = Files.list(path)) {

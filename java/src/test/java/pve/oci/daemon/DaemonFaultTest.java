@@ -23,7 +23,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import pve.oci.varlink.TestClient;
 import pve.oci.varlink.Tree;
 
-/** Workers that fail or lie, clients that go, and the daemon's own end. */
+/** Workers that fail or lie, clients that leave, and what the daemon does when it ends. */
 @Timeout(60)
 class DaemonFaultTest {
     private static final String EXTRACT = "io.pve.oci.ParseAndExtractImage";
@@ -88,7 +88,7 @@ class DaemonFaultTest {
         assertThat(Files.getAttribute(root, "unix:uid")).isEqualTo(owner);
     }
 
-    /** Whatever the worker says, and also when it says in order that it has failed. */
+    /** Whatever the worker says last, and also when it reports a failure in the proper way. */
     @ParameterizedTest
     @CsvSource(delimiter = '|', textBlock = """
             say {"error": "io.pve.oci.BlobNotFound", "parameters": {"digest": "d", "message": "m"}}

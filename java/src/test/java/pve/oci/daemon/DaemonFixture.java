@@ -81,7 +81,7 @@ final class DaemonFixture implements AutoCloseable {
         return Files.createTempDirectory(directory, "root");
     }
 
-    /** The reply's parameters of one DetectArchive, or of its error. */
+    /** The reply to one DetectArchive. */
     @Nullable
     Map<String, @Nullable Object> detect(String... steps) throws IOException {
         try (TestClient client = connect()) {

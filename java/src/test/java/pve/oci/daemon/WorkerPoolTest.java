@@ -15,7 +15,7 @@ import org.junit.jupiter.api.io.TempDir;
 import pve.oci.service.IdMaps;
 import pve.oci.service.Worker;
 
-/** What holds nobody up: threads that cannot be had, and workers that take long to end. */
+/** Jobs must not wait when there can be no more threads, or when workers take long to end. */
 @Timeout(60)
 class WorkerPoolTest {
     /** A launcher that connects and is ready, and that stays when its child is killed: its end takes seconds. */
@@ -85,7 +85,7 @@ class WorkerPoolTest {
         assertThat(ProcessHandle.current().descendants()).noneMatch(ProcessHandle::isAlive);
     }
 
-    /** When the launcher has its child, and has had time to say that it is ready. */
+    /** Waits until the launcher has its child, and has had time to say that it is ready. */
     private static long awaitReady() throws InterruptedException {
         while (ProcessHandle.current().descendants().count() < 2) {
             Thread.sleep(10);

@@ -15,8 +15,8 @@ import pve.oci.service.WorkerReplyFuzz;
 import pve.oci.worker.WorkerRequestFuzz;
 
 /**
- * The inputs that are kept, those that found something among them, and a few thousand made from each by chance. A
- * folder of java/src/test/fuzz for each target.
+ * Runs each target on the inputs in its folder of java/src/test/fuzz, which include all that ever found a fault, and on
+ * a few thousand random variations of each.
  */
 class CorpusTest {
     private static final Path CORPUS = Path.of(System.getProperty("basedir", ""), "java/src/test/fuzz");

@@ -6,7 +6,7 @@ import java.util.ArrayDeque;
 import java.util.Deque;
 import pve.oci.rootfs.EntryPath;
 
-/** Names of entries: clean, below the root, and the same as by a simpler way that makes garbage. */
+/** Names of entries: the path must be clean, below the root, and the same as a simpler, slower implementation gives. */
 public final class EntryPathFuzz {
     private EntryPathFuzz() {}
 

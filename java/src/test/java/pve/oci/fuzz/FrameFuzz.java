@@ -3,7 +3,7 @@ package pve.oci.fuzz;
 import java.io.IOException;
 import pve.oci.varlink.Call;
 
-/** A frame of a client: a call, or refused. */
+/** A frame of a client is a call, or is refused. */
 public final class FrameFuzz {
     private FrameFuzz() {}
 
@@ -16,7 +16,7 @@ public final class FrameFuzz {
                 throw new AssertionError("a method that is longer than the frame");
             }
         } catch (IOException e) {
-            // as it has to be
+            // refused, as it has to be
         }
     }
 }

@@ -28,7 +28,9 @@ import pve.oci.rootfs.Rootfs;
 import pve.oci.rootfs.Steps;
 import pve.oci.rootfs.TemporaryRoot;
 
-/** With threads of its own (3), and with none (0), where only its helpers and whoever waits for it write. */
+/**
+ * With threads of its own (3) and without (0). Without, the helpers write, and a thread that waits for a free batch.
+ */
 @Timeout(30)
 class DeferredWritesTest {
     private static final Digest DIGEST = new Digest("sha256", "0".repeat(64));

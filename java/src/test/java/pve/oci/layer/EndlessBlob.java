@@ -4,7 +4,7 @@ import java.io.IOException;
 import pve.oci.archive.BlobSource;
 import pve.oci.linux.NativeBuffer;
 
-/** A blob that goes on as zeros for longer than anybody waits. */
+/** A blob that goes on with zeros and never ends. */
 record EndlessBlob(MemoryBlob start) implements BlobSource {
     @Override
     public long size() {

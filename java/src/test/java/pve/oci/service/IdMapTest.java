@@ -13,7 +13,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import pve.oci.varlink.VarlinkException;
 
-/** ID maps as a table: ranges as in uid_map, one after the other separated by commas, and what is wrong with them. */
+/** A table of ID maps: ranges as in uid_map, separated by commas, and what is wrong with them. */
 class IdMapTest {
     @TempDir
     Path directory;

@@ -16,7 +16,7 @@ import pve.oci.varlink.Idl;
 import pve.oci.varlink.IdlParser;
 import pve.oci.varlink.IdlType;
 
-/** The interface definition against the code. */
+/** Compares the interface definition with the code. */
 class InterfaceTest {
     private static final Idl IDL = IdlParser.ofResource("/io.pve.oci.varlink");
     private static final Idl WORKER = IdlParser.ofResource("/io.pve.oci.worker.varlink");

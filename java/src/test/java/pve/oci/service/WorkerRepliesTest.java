@@ -71,7 +71,7 @@ class WorkerRepliesTest {
                         VarlinkException.class, e -> assertThat(e.error()).isEqualTo("io.pve.oci.WorkerFailed"));
     }
 
-    /** Nothing that is kept takes more of the daemon's heap than there is. */
+    /** What is kept of a frame must fit into the daemon's heap. */
     @Test
     void refuses_what_takes_too_much_memory() {
         String deep = """

@@ -7,9 +7,9 @@ import java.util.Map;
 import java.util.TreeMap;
 
 /**
- * Builds tar archives for tests, right ones and wrong ones. {@code new
- * TarBuilder().directory("etc").mode(0600).file("etc/key", "x").build()}: what describes an entry comes before the
- * entry and holds for it alone. Names are UTF-8 or bytes; what does not fit into the header goes into PAX records.
+ * Builds tar archives for tests, valid ones and others. {@code new
+ * TarBuilder().directory("etc").mode(0600).file("etc/key", "x").build()}: calls that describe an entry come before it,
+ * and count for it alone. Names are UTF-8 or bytes; what does not fit into the header goes into PAX records.
  */
 public final class TarBuilder {
     public static final long MTIME = 1_700_000_000;
@@ -45,13 +45,13 @@ public final class TarBuilder {
         return this;
     }
 
-    /** What the size field says, whatever the size of the content is. */
+    /** The size in the header, whatever size the content has. */
     public TarBuilder claimedSize(long value) {
         size = value;
         return this;
     }
 
-    /** Bytes of the header block that are to be others, before the checksum is made. */
+    /** Changes bytes of the header block, before the checksum is computed. */
     public TarBuilder patch(int offset, byte... bytes) {
         patches.put(offset, bytes);
         return this;

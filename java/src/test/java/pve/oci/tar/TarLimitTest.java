@@ -14,7 +14,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Each limit: what is as large as it passes, what is larger is refused with the limit's name and value. */
+/** For each limit: what is just as large is accepted, what is larger is refused with the limit's name and value. */
 class TarLimitTest {
     private static final TarLimits SMALL = new TarLimits(200, 300, 2000, 12, 50, 3, 4, 10_000);
     private static final List<String> LIMITS = Arrays.stream(TarLimits.class.getRecordComponents())

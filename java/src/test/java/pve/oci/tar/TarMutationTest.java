@@ -14,7 +14,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Whatever the bytes are, the reader ends, with entries or with one of its own exceptions. */
+/** Whatever the bytes are, the reader comes to an end, with entries or with one of its own exceptions. */
 class TarMutationTest {
     private static final int ROUNDS = 5000;
     // just enough for the archive, so that mutations run into them

@@ -20,7 +20,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** commons-compress as the second opinion: it reads what it and TarBuilder write as this reader does. */
+/** Compares the reader with commons-compress, on archives that commons-compress and TarBuilder write. */
 class TarOracleTest {
     @ParameterizedTest
     @ValueSource(ints = {TarArchiveOutputStream.LONGFILE_GNU, TarArchiveOutputStream.LONGFILE_POSIX})

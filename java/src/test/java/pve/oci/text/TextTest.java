@@ -17,7 +17,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import pve.oci.json.Json;
 import pve.oci.json.JsonLimits;
 
-/** What is shown of foreign text. t/25-text.t holds PVE::OCI::Text to the same vectors. */
+/** How foreign text is shown. t/25-text.t tests PVE::OCI::Text with the same vectors. */
 class TextTest {
     /** One vector, and how it is shown. */
     private record Vector(String unsafe, String shown) {}

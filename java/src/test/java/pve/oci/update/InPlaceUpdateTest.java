@@ -35,7 +35,7 @@ class InPlaceUpdateTest {
                     + " >srv/api/index;"
                     + " ln -s usr link; chmod 711 srv; find . -depth -exec touch -hd @3000 {} +; touch -d @4000 .";
 
-    /** Everything that a tree has, but for the folders of updates. */
+    /** Lists a tree, without the directories of updates. */
     private static final String LIST = "find . -mindepth 0 -path ./.pve.oci.update -prune -o -path ./.pve.oci.previous"
             + " -prune -o ! -name .pve.oci.mtree.zst -printf '%p %y %m %U %G %n %s %T@ %l\\n' | sed -E '/ d /"
             + "s/( d [0-7]+ [0-9]+ [0-9]+ )[0-9]+"
@@ -163,7 +163,7 @@ class InPlaceUpdateTest {
         assertThat(update().phase()).isNull();
     }
 
-    /** The power cut: nothing goes on after a step, and the next call starts from what is there. */
+    /** A power cut: nothing happens after a step, and the next call starts from what is there. */
     private static final class Cut extends RuntimeException {
         private static final long serialVersionUID = 1;
     }
@@ -181,7 +181,7 @@ class InPlaceUpdateTest {
         void run(InPlaceUpdate update) throws IOException;
     }
 
-    /** Whether the action was broken off. */
+    /** Runs the action with a power cut before a step; returns whether it got that far. */
     private boolean isCut(int step, UpdateAction action) throws IOException {
         try {
             action.run(brokenOffBefore(step));

@@ -41,7 +41,7 @@ class JobRunnerTest {
         root = new TemporaryRoot();
     }
 
-    /** Where descriptors of this process lead, but for those that the JVM opens when it pleases. */
+    /** The files that descriptors of this process are open on, without those that the JVM opens by itself. */
     private static List<String> openDescriptors() throws IOException {
         List<String> targets = new ArrayList<>();
         try (var files = Files.list(Path.of("/proc/self/fd"))) {
@@ -49,7 +49,7 @@ class JobRunnerTest {
                 try {
                     targets.add(Files.readSymbolicLink(file).toString());
                 } catch (IOException e) {
-                    // that of the listing itself
+                    // the descriptor of the listing itself
                 }
             }
         }

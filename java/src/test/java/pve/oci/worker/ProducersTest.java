@@ -28,7 +28,7 @@ import pve.oci.conformance.ImageBuilder;
 import pve.oci.rootfs.TemporaryRoot;
 import pve.oci.tar.TarBuilder;
 
-/** Archives as the producers of the world write them: names, links, compression and spelling. */
+/** Archives as other programs write them, with their names, links, compression and spelling. */
 class ProducersTest {
     private static final byte[] LAYER =
             new TarBuilder().file("f", "x".repeat(3000)).build();

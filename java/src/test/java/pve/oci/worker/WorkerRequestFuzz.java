@@ -8,7 +8,7 @@ import pve.oci.json.JsonFormatException;
 import pve.oci.json.JsonLimits;
 import pve.oci.varlink.VarlinkException;
 
-/** A request to a worker: a job, or refused by an error that names the mistake. Nothing is taken for granted. */
+/** A request to a worker is a job, or is refused with an error that names the mistake. */
 public final class WorkerRequestFuzz {
     private static final JsonLimits LIMITS = new JsonLimits(16, 1 << 20, 20_000);
 
