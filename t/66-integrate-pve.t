@@ -1,7 +1,8 @@
-# pve-oci integrate with the real modules of pve-container, and a container created by them then.
-# They are public and not part of this tree: PVEHARNESS_SRC, or ../pve/src beside it, is a folder
-# that has pve-container-6.1.10, pve-container-5a8b3f9 (6.0.1) and what they need; the folder
-# harness beside it (what can only be on a node, and a program that runs the create flow).
+# pve-oci integrate with the real modules of pve-container, which then create a container. The
+# modules are public, but not part of this tree. PVEHARNESS_SRC, or ../pve/src beside the tree, is a
+# directory with pve-container-6.1.10, pve-container-5a8b3f9 (6.0.1) and what they need. The
+# directory harness beside it has what can only be on a node, and a program that runs the create
+# flow.
 
 use v5.36;
 
@@ -19,7 +20,7 @@ my ($SOURCES) = grep { -d } grep { defined } $ENV{PVEHARNESS_SRC}, root() . '/..
 plan(skip_all => 'needs the modules of Proxmox VE: PVEHARNESS_SRC') if !defined($SOURCES);
 my $HARNESS = "$SOURCES/../harness";
 plan(skip_all => "needs '$HARNESS'") if !-e "$HARNESS/create.pl";
-# Of the packages that the harness's README names: what Proxmox VE's modules load first.
+# Modules that Proxmox VE's own modules load first, of the packages that the harness's README names.
 my @ABSENT =
     grep { system($^X, '-e', "eval { require $_ } or exit(1)") != 0 }
     qw(AnyEvent Crypt::OpenSSL::Random Date::Format Net::LDAP RRDs);

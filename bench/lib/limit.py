@@ -1,4 +1,4 @@
-"""What the work itself costs, done by the fastest program for each part: an engine is held against this limit."""
+"""Measures what the work itself costs when the fastest program does each part. Engines are compared with this limit."""
 
 import gzip
 import os

@@ -9,16 +9,16 @@ public interface BlobSource extends AutoCloseable {
     long size();
 
     /**
-     * Fills memory from its beginning, as far as there is more: a short count means that the end was reached.
+     * Fills memory from its beginning. A count smaller than the memory means that the end was reached.
      *
      * @return the number of bytes, 0 at the end
      */
     int read(NativeBuffer into) throws IOException;
 
     /**
-     * Reads the last bytes of the blob, which does not move what {@link #read} reads next.
+     * Reads the last bytes of the blob, without changing what {@link #read} reads next.
      *
-     * @return their number, 0 where the archive cannot be read out of order
+     * @return the number of bytes, 0 if the archive can only be read in order
      */
     default int readEnd(NativeBuffer into) throws IOException {
         return 0;

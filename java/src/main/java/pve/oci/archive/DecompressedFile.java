@@ -13,7 +13,10 @@ import pve.oci.tar.TarSource;
 
 /** A compressed file as a stream of its uncompressed bytes. */
 final class DecompressedFile implements TarSource, AutoCloseable {
-    /** gzip cannot reach this ratio; zstd could make terabytes of zeros from a few bytes. */
+    /**
+     * Allowed ratio of uncompressed to compressed size. gzip cannot reach it; zstd could make terabytes of zeros from a
+     * few bytes.
+     */
     private static final long MAXIMUM_RATIO = 2000;
 
     private static final long RATIO_FREE_SIZE = 1L << 30;
@@ -27,7 +30,7 @@ final class DecompressedFile implements TarSource, AutoCloseable {
     private boolean isAtEnd;
 
     /**
-     * @param fd stays the caller's, who closes it
+     * @param fd the file; the caller closes it
      * @param zstdWindowLog binary logarithm of the largest window that a zstd frame may have
      */
     DecompressedFile(Fd fd, Compression compression, int zstdWindowLog) {

@@ -14,7 +14,10 @@ import pve.oci.oci.ImageError;
 import pve.oci.oci.ImageException;
 import pve.oci.text.Text;
 
-/** An image layout as a directory (image-layout.md): regular files below it, links followed within it only. */
+/**
+ * An image layout in a directory (image-layout.md). Only regular files below it count; links are followed, but never
+ * out of it.
+ */
 final class LayoutDirectory implements ImageFiles {
     private final Fd directory;
     private final FileStatus status = new FileStatus();
@@ -81,7 +84,7 @@ final class LayoutDirectory implements ImageFiles {
 
     @Override
     public synchronized BlobSource open(String name) throws IOException {
-        // a FIFO must not block; what it is was asked before, but may have changed
+        // a FIFO must not block: the type was checked before, but may have changed
         Fd fd = openFile(name, Libc.O_RDONLY | Libc.O_NONBLOCK);
         if (fd == null) {
             throw failed(name, new ErrnoException("openat2", Errno.ENOENT));

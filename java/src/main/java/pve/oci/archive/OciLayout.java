@@ -37,7 +37,7 @@ final class OciLayout implements ImageSource {
         documents = new DocumentReader(files, limits);
     }
 
-    /** The imageLayoutVersion; a layout without the file is none. */
+    /** The imageLayoutVersion. Without the file it is no layout. */
     String version() throws IOException {
         return documents.parse("oci-layout", LayoutVersion::parse).version();
     }
@@ -69,7 +69,7 @@ final class OciLayout implements ImageSource {
         }
     }
 
-    /** Manifests of the index and those it nests, in their order, each once under each of its names. */
+    /** Manifests of the index and of nested ones, in their order, each once for each of its names. */
     private List<Candidate> manifests(@Nullable Selector selector) throws IOException {
         version();
         Collector collector = new Collector();

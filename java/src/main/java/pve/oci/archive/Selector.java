@@ -8,10 +8,10 @@ import pve.oci.text.Text;
 /**
  * Which image of an archive is wanted.
  *
- * @param referenceName value of org.opencontainers.image.ref.name, or of containerd's io.containerd.image.name with or
- *     without docker.io; a docker archive's RepoTags; null: any
+ * @param referenceName value of the annotation org.opencontainers.image.ref.name, or of containerd's
+ *     io.containerd.image.name with or without docker.io; in a docker archive one of RepoTags; null: any
  * @param architecture in Go's spelling
- * @param variant null: the plain one of the architecture, or the first
+ * @param variant null: one that every machine of the architecture can run, or else the first
  * @param manifestDigest takes precedence over everything else
  */
 public record Selector(
@@ -19,9 +19,6 @@ public record Selector(
         String architecture,
         @Nullable String variant,
         @Nullable String manifestDigest) {
-    /** The host's architecture, any name. */
-    public static final Selector HOST = new Selector(null, Platform.hostArchitecture(), null, null);
-
     boolean fitsName(Descriptor descriptor) {
         return referenceName == null
                 || fitsName(descriptor.referenceName())
@@ -43,7 +40,7 @@ public record Selector(
         return variant == null || variant.equals(actual) || (actual == null && isBaseline(variant));
     }
 
-    /** Whether every machine of the architecture can run it: preferred if no variant was asked for. */
+    /** Whether every machine of the architecture can run it. Such an image is preferred if no variant was asked for. */
     boolean isPlain(Platform platform) {
         return variant != null || platform.variant() == null || isBaseline(platform.variant());
     }

@@ -83,7 +83,7 @@ final class TarIndex {
         return ImageException.limit(name, maximum).exceeded("archive " + what);
     }
 
-    /** The regular file of that name, also by way of links; null when there is none. */
+    /** The regular file that the name leads to, through links too; null when there is none. */
     @Nullable
     IndexEntry file(String name) throws IOException {
         IndexEntry entry = resolve(ImageNames.clean(name));
@@ -99,7 +99,7 @@ final class TarIndex {
 
     /**
      * Follows links inside the archive, as if it were unpacked into a directory that is the root: docker save before
-     * version 25 has symbolic links for layers that are equal, other tools for blobs or the directory of them. Nothing
+     * version 25 writes symbolic links for equal layers, and other tools for blobs or for their directory. Nothing
      * outside of the archive can be reached, because only entries of this index are ever looked up.
      */
     private @Nullable IndexEntry resolve(String name) throws IOException {
@@ -133,7 +133,10 @@ final class TarIndex {
         }
     }
 
-    /** The path with the link that ends at an index replaced by its target. A hard link's target begins at the root. */
+    /**
+     * Replaces the beginning of the path, up to that index, which is a link, by the link's target. A hard link's target
+     * begins at the root.
+     */
     private String follow(String path, int end) {
         IndexEntry link = entries.get(path.substring(0, end));
         String target = link == null || link.target() == null ? "" : link.target();
@@ -142,7 +145,7 @@ final class TarIndex {
         return ImageNames.clean(parent + target + path.substring(end));
     }
 
-    /** What stands under a name, which may be a link. */
+    /** The entry of that name, which may be a link; null when there is none. */
     @Nullable
     IndexEntry any(String name) {
         return entries.get(name);
@@ -152,7 +155,7 @@ final class TarIndex {
         return entries.isEmpty();
     }
 
-    /** For messages. */
+    /** The type, as messages name it. */
     static String describe(EntryType type) {
         return switch (type) {
             case REGULAR -> "a regular file";

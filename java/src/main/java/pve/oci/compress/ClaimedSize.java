@@ -6,7 +6,7 @@ import java.util.OptionalLong;
 
 /**
  * The uncompressed size that a blob states in its first or last bytes. Nobody has checked it, and a blob of several
- * members or frames states that of one of them: good enough to be shown, never to rely on.
+ * members or frames states that of one of them. So it is good enough to be shown, but nothing may rely on it.
  */
 public final class ClaimedSize {
     /** How many of a blob's first and last bytes are enough. */

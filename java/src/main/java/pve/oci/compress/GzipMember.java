@@ -4,11 +4,11 @@ import java.nio.ByteBuffer;
 
 /** Decompresses members of a gzip file, whose headers have been read already. There are two implementations. */
 interface GzipMember extends AutoCloseable {
-    /** Begins with the next member. */
+    /** Prepares for the next member. */
     void reset();
 
     /**
-     * Moves both positions, never past the end of the member.
+     * Decompresses from one buffer into the other, and moves both positions, but never past the end of the member.
      *
      * @return true when the member is at its end and its trailer was right; otherwise in is empty or out is full
      */

@@ -6,7 +6,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
 
-/** Streams for files of our own. Layers are read by {@link Decompressor}s. */
+/** zstd streams for files that this program writes itself. For layers there is {@link Decompressor}. */
 public final class ZstdStreams {
     private static final int LEVEL = 1;
 
@@ -15,12 +15,15 @@ public final class ZstdStreams {
 
     private ZstdStreams() {}
 
-    /** Compresses what is written. Closing it closes the other stream. */
+    /** Returns a stream that compresses what is written. Closing it closes the other stream. */
     public static OutputStream compressing(OutputStream stream) throws IOException {
         return new ZstdOutputStreamNoFinalizer(stream, LEVEL);
     }
 
-    /** Decompresses what is read; a window beyond 8 MiB is an error. Closing it closes the other stream. */
+    /**
+     * Returns a stream that decompresses what is read. A window of more than 8 MiB is an error. Closing it closes the
+     * other stream.
+     */
     public static InputStream decompressing(InputStream stream) throws IOException {
         return new ZstdInputStreamNoFinalizer(stream).setLongMax(MAXIMUM_WINDOW_LOG);
     }

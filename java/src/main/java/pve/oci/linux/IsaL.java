@@ -11,10 +11,9 @@ import java.nio.ByteBuffer;
  * trailer.
  */
 public final class IsaL {
-    /** Return values of {@code isal_inflate}; positive ones mean that a buffer is used up, negative ones are errors. */
-    public static final int ISAL_DECOMP_OK = 0;
-
+    /** Errors of {@code isal_inflate}. A positive value means that a buffer is used up, 0 that all went well. */
     public static final int ISAL_INVALID_BLOCK = -1;
+
     public static final int ISAL_INVALID_SYMBOL = -2;
     public static final int ISAL_INVALID_LOOKBACK = -3;
     public static final int ISAL_INCORRECT_CHECKSUM = -6;
