@@ -75,7 +75,7 @@ static void require_whole_system(void)
             continue;
         if (starts_with(phase, "staged\"") || starts_with(phase, "switched\""))
             return;
-        fail(EXIT_CANNOT_EXECUTE, "an update of this container was broken off; to put it in order, run on the host:"
+        fail(EXIT_CANNOT_EXECUTE, "an update of this container was interrupted; to put it in order, run on the host:"
              " pve-oci update or pve-oci rollback", NULL);
     }
 }

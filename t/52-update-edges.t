@@ -348,7 +348,7 @@ my @TRAPS =
     qw(.pve.oci.update .pve.oci.previous .pve.oci.mtree.zst .pve.oci.json .pve.env .pve.init);
 my $PRISTINE = rootfs();
 
-# Without a journal it is what an extraction has left that was broken off.
+# A directory without a journal is what an interrupted extraction has left.
 subtest 'planted in place of the folder that stages an update' => sub {
     for my $content (@CONTENTS) {
         my $is_removed = $content eq 'mkdir -m 700 NAME';

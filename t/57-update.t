@@ -291,7 +291,7 @@ subtest 'planted settings do not reach the configuration' => sub {
     ok(!-e "$FOLDER/escaped", 'nothing ran on the host');
 };
 
-subtest 'a container whose update was broken off does not start, and says why' => sub {
+subtest 'a container whose update was interrupted does not start, and says why' => sub {
     mkdir("$rootdir/.pve.oci.update", 0700) or die $!;
     write_file("$rootdir/.pve.oci.update/journal", '{"version":1,"phase":"in","kept":[]}');
     shell($rootdir, 'chown -R 100000:100000 .pve.oci.update');
@@ -300,7 +300,7 @@ subtest 'a container whose update was broken off does not start, and says why' =
     unlink("$rootdir/out/report");
     my $container = LxcContainer->start($rootdir, conf(), sub { -s $console });
     $container->wait_for_end();
-    like(slurp($console), qr/was broken off.*pve-oci update or pve-oci rollback/s, 'message');
+    like(slurp($console), qr/was interrupted.*pve-oci update or pve-oci rollback/s, 'message');
     ok(!-e "$rootdir/out/report", 'the application has not run');
     shell($rootdir, 'rm -r .pve.oci.update');
 };

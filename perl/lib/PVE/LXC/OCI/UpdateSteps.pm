@@ -125,7 +125,7 @@ my sub settle ($place, $options) {
     return 0 if ($state->{pending} // '') ne 'switched';
     say_line(
         $place,
-        'an earlier call was broken off when the new image was in place: finishing the update'
+        'an earlier call was interrupted when the new image was in place: finishing the update'
     );
     write_configuration($place, "$place->{rootdir}//$OUT_TREE", $place->{rootdir});
     apply($place, 'finish', $options);

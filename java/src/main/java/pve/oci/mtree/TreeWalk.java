@@ -23,7 +23,7 @@ import pve.oci.rootfs.Steps;
  * Walks a tree that a container's root may have made, in the order of {@link TreeEntry#compareTo}. Each directory is
  * opened by its whole path from the root, with links refused by the kernel (openat2, RESOLVE_NO_SYMLINKS and
  * RESOLVE_BENEATH), so no name leads out of the tree, and one descriptor is open at a time. Nothing but directories is
- * ever opened. Other volumes that are mounted below are told of, and not entered.
+ * ever opened. Volumes that are mounted below are visited as entries, and not entered.
  */
 final class TreeWalk {
     /** Bytes of names held at once, of a directory and of those above it. */

@@ -85,7 +85,7 @@ final class OmittedEntries {
     /**
      * The directory was emptied of what lower layers have.
      *
-     * @param order is told of each device that is gone
+     * @param order gets each device that is gone
      */
     void whiteOutAll(long device, long inode, WhiteoutOrder order) throws WhiteoutOrderException {
         Map<Long, Integer> names = count == 0 ? null : places.get(EntryKeys.key(device, inode));

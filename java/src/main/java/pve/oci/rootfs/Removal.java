@@ -10,7 +10,7 @@ import pve.oci.linux.Libc;
 
 /**
  * Removes entries: those in the way of an entry of the layer, and those that whiteouts are for. What was there before
- * the extraction is never removed. The cache of open directories is told of every removal.
+ * the extraction is never removed. Every removal is reported to the cache of open directories.
  */
 final class Removal {
     private final ExistingEntries existing;

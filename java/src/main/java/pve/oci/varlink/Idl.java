@@ -4,7 +4,7 @@ import java.util.Map;
 
 /**
  * An interface's definition, read from its text (varlink.org, Interface Definition). The text is what clients get from
- * GetInterfaceDescription; what is sent and received is held against the rest.
+ * GetInterfaceDescription; what is sent and received is checked against the rest.
  *
  * @param types by name; a definition is a struct or an enumeration
  * @param errors by name without the interface

@@ -75,7 +75,7 @@ final class UpdateJob {
             if (phase != null && phase.isBroken()) {
                 throw new UpdateException(
                         UpdateException.Reason.UPDATE_PENDING,
-                        "an update or a rollback was broken off: 'pve-oci update' or 'pve-oci rollback' puts"
+                        "an update or a rollback was interrupted: 'pve-oci update' or 'pve-oci rollback' puts"
                                 + " the tree in"
                                 + " order first");
             }
