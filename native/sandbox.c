@@ -4,18 +4,21 @@
  *
  * The order of the steps is what makes them safe:
  *
- * 1. Libraries are loaded while the host's files can be seen. None of them has read a byte of an image. 2. Limits and
- * oom_score_adj are set. A process without CAP_SYS_RESOURCE cannot raise its limits again, and writing oom_score_adj
- * needs /proc, which is about to go. 3. The mount tree is entered, then pid, net, ipc, uts and cgroup namespaces are
- * made. All of them belong to the host's user namespace, because the worker's own is not made yet: the capabilities
- * that the worker keeps are those of its user namespace, and count for nothing in these. It can neither mount nor
- * configure a network. 4. fork(): the child is process 1 of its pid namespace, so that its end is the end of everything
- * in it. 5. The child makes its user namespace, and the parent half, which still has the host's capabilities, writes
- * the maps. A process cannot write a map of more than one id for itself. 6. The child takes ids 0 of the map, and drops
- * capabilities, the bounding set first: without CAP_SETPCAP it could not be dropped any more. no_new_privs is set
- * before the seccomp filter, as the kernel demands of a process without CAP_SYS_ADMIN. 7. Descriptors are closed, so
- * that only the connection and the log are left, and the filter is installed. From here on there is no way to get more.
- * 8. The virtual machine is created. Its threads inherit all of it. The first byte of an image comes after that.
+ *  1. Libraries are loaded while the host's files can be seen. None of them has read a byte of an image.
+ *  2. Limits and oom_score_adj are set. A process without CAP_SYS_RESOURCE cannot raise its limits again, and writing
+ *     oom_score_adj needs /proc, which is about to go.
+ *  3. The mount tree is entered, then pid, net, ipc, uts and cgroup namespaces are made. All of them belong to the
+ *     host's user namespace, because the worker's own is not made yet: the capabilities that the worker keeps are
+ *     those of its user namespace, and count for nothing in these. It can neither mount nor configure a network.
+ *  4. fork(): the child is process 1 of its pid namespace, so that its end is the end of everything in it.
+ *  5. The child makes its user namespace, and the parent half, which still has the host's capabilities, writes the
+ *     maps. A process cannot write a map of more than one id for itself.
+ *  6. The child takes ids 0 of the map, and drops capabilities. The bounding set comes first, because dropping it needs
+ *     CAP_SETPCAP. no_new_privs is set before the seccomp filter, as the kernel demands of a process without
+ *     CAP_SYS_ADMIN.
+ *  7. Descriptors are closed, so that only the connection and the log are left, and the filter is installed. From here
+ *     on there is no way to get more.
+ *  8. The virtual machine is created. Its threads inherit all of it. The first byte of an image comes after that.
  */
 #include "sandbox.h"
 

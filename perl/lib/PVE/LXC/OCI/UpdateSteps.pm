@@ -3,10 +3,12 @@ package PVE::LXC::OCI::UpdateSteps;
 # Updating, taking back, comparing: what PVE::LXC::OCI::Update does with a root file system that is
 # mounted and that nothing runs in. A place is such a root file system:
 #
-# rootdir    its path id_maps    as PVE::LXC::parse_id_maps returns them messages   lines for the
-# administrator are added here conf       the container's configuration; missing for a root file
-# system without one write      takes a changed configuration session    a PVE::OCI::Session for the
-# steps, if they are to share an engine
+#     rootdir    its path
+#     id_maps    as PVE::LXC::parse_id_maps returns them
+#     messages   lines for the administrator are added here
+#     conf       the container's configuration; missing for a root file system without one
+#     write      takes a changed configuration
+#     session    a PVE::OCI::Session for the steps, if they are to share an engine
 #
 # If a call is interrupted, by an error, a signal or a power cut, the next call for the same place
 # puts it in order: an update whose trees were not exchanged is taken back, any other is finished.
