@@ -1,5 +1,6 @@
 package pve.oci.archive;
 
+import java.lang.ref.Reference;
 import java.nio.ByteBuffer;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
@@ -37,7 +38,12 @@ public final class ContentHash implements AutoCloseable {
     /** Adds the first bytes of the memory, whatever its buffer's position. */
     public void update(NativeBuffer memory, int size) {
         if (openSsl != null) {
-            openSsl.update(memory.address(), size);
+            try {
+                openSsl.update(memory.address(), size);
+            } finally {
+                // The memory is not freed before, though its owner may have no further use for it.
+                Reference.reachabilityFence(memory);
+            }
         } else if (jdk != null) {
             ByteBuffer bytes = memory.buffer().duplicate();
             jdk.update(bytes.limit(size).position(0));

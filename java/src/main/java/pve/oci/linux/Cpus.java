@@ -1,6 +1,7 @@
 package pve.oci.linux;
 
 import com.sun.jna.Native;
+import java.lang.ref.Reference;
 
 /** Which CPU a thread runs on: sched_getcpu(3), sched_setaffinity(2). */
 public final class Cpus {
@@ -31,6 +32,8 @@ public final class Cpus {
             setAffinity(mask.size(), mask.address());
         } catch (ErrnoException e) {
             // this is the only CPU that may be used, or changing it is not allowed: the thread stays where it is
+        } finally {
+            Reference.reachabilityFence(mask);
         }
     }
 
