@@ -106,6 +106,12 @@ for my $jdk (@jdks) {
             qr/pve\.oci\.daemon\.DaemonMain source: shared objects file \(top\)/,
             'they are used'
         );
+        $ENV{PVE_OCID_JAVA_OPTIONS} = "-Xlog:class+load:file=$tree/classes";
+        extract_by_daemon($jdk, $tree);
+        # those of the flight recorder cannot be in an archive
+        my @others = grep { !/ jdk\.internal\.event\.| jdk\.jfr\./ }
+            read_file("$tree/classes") =~ /^.* source: (?:file|jrt):.*$/mg;
+        is_deeply(\@others, [], 'the daemon takes all classes of an extraction from its archive');
         delete local $ENV{PVE_OCID_JAVA_OPTIONS};
         quiet($jdk, $tree, 'fitting');
         utime(undef, undef, "$tree/target/pve-oci.jar");

@@ -22,6 +22,10 @@ public final class DaemonMain {
     /** EX_CONFIG of sysexits.h. The unit does not start the service again after it: it would end the same way. */
     private static final int EXIT_CONFIGURATION = 78;
 
+    static {
+        LogProvider.use();
+    }
+
     private static final Logger LOG = LoggerFactory.getLogger(DaemonMain.class);
 
     private DaemonMain() {}
@@ -109,7 +113,7 @@ public final class DaemonMain {
 
     private static Daemon create(DaemonOptions options) throws IOException {
         Configuration configuration = Configuration.read(options.config(), options.settings());
-        LogConfigurator.setVerbose(configuration.isOn(Setting.VERBOSE));
+        LogProvider.setVerbose(configuration.isOn(Setting.VERBOSE));
         Path home = directory("pve.oci.home", null);
         Path libraries = directory("pve.oci.libraries", home.resolve("native"));
         Path javaHome = Path.of(System.getProperty("java.home")).toRealPath();

@@ -24,7 +24,7 @@ final class Reload implements Runnable {
         try {
             Configuration read = Configuration.read(options.config(), options.settings());
             putInForce.accept(read);
-            LogConfigurator.setVerbose(read.isOn(Setting.VERBOSE));
+            LogProvider.setVerbose(read.isOn(Setting.VERBOSE));
             LOG.info("reloaded{}", read.differenceFrom(inForce));
             inForce = read;
         } catch (IOException e) {
