@@ -33,14 +33,19 @@ END {
     system("umount -l $MOUNT 2>/dev/null") if defined($MOUNT);
 }
 
+# So that the archive is as large as the files: reading it is what takes the time.
+sub incompressible () {
+    return join('', map { pack('N', rand(2**32)) } 1 .. 5_000);
+}
+
 my $ARCHIVE = write_image(
     "$DIRECTORY/image.tar",
     { Cmd => ['x'] },
     entry('5', './', mode => 0711),
     entry('5', 'volume/', mode => 01777),
-    join('', map { entry('0', "dir$_/file", content => "$_" x 20_000) } 1 .. 300),
+    join('', map { entry('0', "dir$_/file", content => incompressible()) } 1 .. 300),
 );
-my $BANDWIDTH = 200; # KiB/s of what is read, so that it takes as long as that
+my $BANDWIDTH = 8_000; # KiB/s of what is read, so that it takes as long as that
 
 my $daemon = RealDaemon->start();
 
@@ -78,14 +83,23 @@ sub workers () {
     return grep { ((process_status($_) // {})->{NSpid} // '') =~ /\t1\z/ } $daemon->descendants();
 }
 
+# How much of the image is there: nothing, a part, all.
+sub part_of_image () {
+    my $count = () = glob("$MOUNT/dir*");
+    return $count == 0 ? 'none' : $count < 300 ? 'some' : 'all';
+}
+
+# The first moment is in the middle of the extraction, the others are anywhere.
 sub kill_at_random ($name, $kill) {
     my @wrong;
+    my %moments = (none => 0, some => 0, all => 0);
     for my $n (1 .. $COUNT) {
         mount_root();
         my $before = state_of_root();
         my $moment = rand($LONGEST);
         my $child = in_child(sub { extract($MOUNT); 1 });
-        sleep($moment);
+        $n == 1 ? wait_until(sub { -e "$MOUNT/dir5" }) : sleep($moment);
+        $moments{ part_of_image() }++;
         $kill->($child);
         my $result = result_of($child);
         my $is_done = defined($result->{value});
@@ -101,6 +115,11 @@ sub kill_at_random ($name, $kill) {
         push @wrong, "$moment s: next job: $next->{error}" if defined($next->{error});
     }
     is_deeply(\@wrong, [], "$name: killed at $COUNT moments");
+    cmp_ok($moments{some}, '>', 0, "$name: some of them in the middle");
+    note(
+        "$name: when there was of the image ",
+        join(', ', map { "$_: $moments{$_}" } sort keys %moments)
+    );
     return;
 }
 
