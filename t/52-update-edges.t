@@ -102,6 +102,53 @@ subtest 'update, diff, rollback, and again' => sub {
     ok(!-e "$rootdir/.pve.oci.previous", 'the old tree is gone');
 };
 
+# A rollback that was killed when it had begun to move names.
+sub break_rollback ($rootdir) {
+    my $journal = slurp("$rootdir/.pve.oci.previous/journal");
+    $journal =~ s/"switched"/"back_out"/ or die "phase: $journal\n";
+    write_file("$rootdir/.pve.oci.previous/journal", $journal);
+    shell(
+        $rootdir,
+        'mv .pve.oci.previous .pve.oci.update; cd .pve.oci.update; mkdir -m 700 new; mv ../bin new;'
+            . " chown $ROOT:$ROOT new"
+    );
+    return;
+}
+
+subtest 'a rollback that was interrupted' => sub {
+    my $rootdir = rootfs();
+    my $before = fingerprint($rootdir);
+    is_updated($rootdir);
+    break_rollback($rootdir);
+    my ($code, $out, $errors) = pve_oci('rollback', $rootdir, @HERE);
+    is($code, 0, 'the next one finishes') or diag($errors);
+    like(
+        $out, qr/^an earlier call was interrupted and is taken back$/m,
+        'says so'
+    );
+    is_same_tree(fingerprint($rootdir), $before, 'everything is as it was');
+    ($code, undef, $errors) = pve_oci('rollback', $rootdir, @HERE);
+    is($code, 1, 'then there is nothing more');
+    like($errors, qr/there is no earlier tree.*rolled back/, 'which is said');
+    is_updated($rootdir);
+    $before = fingerprint($rootdir);
+    # as an update to version 3 that was killed before the first name was moved
+    shell($rootdir, "mkdir -m 700 .pve.oci.update; chown $ROOT:$ROOT .pve.oci.update");
+    ($code, $out) = pve_oci('rollback', $rootdir, @HERE);
+    is($code, 0, 'an update that was interrupted is taken back');
+    like(
+        $out, qr/another rollback goes back to the one before it$/m,
+        'and not the one before it'
+    );
+    is_same_tree(
+        map({ s/^\. d .*\n//mr } fingerprint($rootdir), $before),
+        'nothing has changed'
+    );
+    ($code) = pve_oci('rollback', $rootdir, @HERE);
+    is($code, 0, 'another rollback');
+    is(slurp("$rootdir/bin/app"), "application 1\n", 'goes back to version 1');
+};
+
 subtest 'changes by hand' => sub {
     my $rootdir =
         rootfs('echo more >>etc/app.conf; rm bin/set-id; mkdir -p srv run; touch srv/new;'
@@ -272,6 +319,41 @@ subtest 'a volume that is mounted below' => sub {
     is(slurp("$rootdir/$_/precious"), 'data', "$_ is still there") for qw(srv lib2);
     system('umount', "$rootdir/$_") == 0 or die "umount failed\n" for qw(srv lib2);
     is(slurp("$rootdir/lib2/a"), 'lib2/a 1', 'and so is what it had hidden');
+};
+
+subtest 'names of PATH_MAX' => sub {
+    my $path = join('/', ('n' x 255) x 16);
+    my $long = entry('L', '././@LongLink', content => "$path\0")
+        . entry('0', substr($path, 0, 99), content => 'far');
+    my $image = application("$FOLDER/long.tar", 2, {}, $long);
+    local $IMAGE[2] = $image;
+    # and what the container's root has made, which has a path that no call takes
+    my $deep =
+          'for i in $(seq 20); do mkdir $(printf %0200d 0); cd $(printf %0200d 0) || exit 1;'
+        . ' done; echo deep >file';
+    my $rootdir = rootfs("mkdir deep; (cd deep; $deep); chown -R 100000:100000 deep");
+    my $way = sub ($start, $name, $count) {
+        return shell($start, "for i in \$(seq $count); do cd $name; done; cat *");
+    };
+    my @deep = ('0' x 200, 20);
+    is($way->("$rootdir/deep", @deep), "deep\n", 'there is a deep one');
+    is_updated($rootdir, '--discard-changes');
+    is($way->($rootdir, 'n' x 255, 15), 'far', 'the new image has the longest that there is');
+    is(changes($rootdir), '', 'no difference after the update');
+    my ($code) = pve_oci('update', $rootdir, $IMAGE[3], @HERE);
+    is($code, 0, 'to version 3');
+    ok(!-e "$rootdir/" . 'n' x 255, 'which does not have it');
+    ($code) = pve_oci('rollback', $rootdir, @HERE);
+    is($code, 0, 'rolled back');
+    is($way->($rootdir, 'n' x 255, 15), 'far', 'there it is again');
+    ($code) = pve_oci('update', $rootdir, $IMAGE[1], @HERE);
+    is($code, 0, 'to version 1');
+    is_updated($rootdir);
+    is_updated($rootdir, '--keep', '/' . 'n' x 255);
+    is($way->($rootdir, 'n' x 255, 15), 'far', 'kept');
+    ($code) = pve_oci('update', '--forget', $rootdir, @HERE);
+    is($code, 0, 'and the earlier one can be removed');
+    ok(!-e "$rootdir/.pve.oci.previous", 'with all that it had');
 };
 
 # A root file system on a file system of its own.

@@ -95,13 +95,13 @@ sub is_begun ($rootdir) {
     );
 }
 
-# Paths that the last update has kept, by its journal. The container may have changed that, so it
-# only decides which changes are reported.
+# Paths that the last update has kept, finished or not, by its journal. The container may have
+# changed that, so it only decides which changes are reported.
 sub kept_before ($rootdir) {
     my $journal = PVE::OCI::Rootfs::run_in(
         $rootdir,
         sub {
-            for my $folder (qw(/.pve.oci.previous /.pve.oci.update)) {
+            for my $folder (qw(/.pve.oci.update /.pve.oci.previous)) {
                 my $content =
                     eval { PVE::OCI::Rootfs::read_file("$folder/journal", $MAX_JOURNAL_SIZE) };
                 return eval { JSON->new->decode($content) } if defined($content);

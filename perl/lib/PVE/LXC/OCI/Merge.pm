@@ -8,7 +8,9 @@ package PVE::LXC::OCI::Merge;
 use v5.36;
 
 use PVE::LXC::OCI::ImageConfig;
+use PVE::LXC::OCI::Init;
 use PVE::OCI::Env;
+use PVE::OCI::Origin;
 use PVE::OCI::Text;
 
 my sub by_name ($variables) {
@@ -179,6 +181,24 @@ sub configuration ($conf, $then, $now, $say, @unmade) {
     PVE::LXC::OCI::ImageConfig::apply($merged, \%wanted, @unmade);
     delete $merged->{lxc} if !$merged->{lxc}->@* && !$conf->{lxc};
     return $merged;
+}
+
+my sub config_in ($rootdir) {
+    return scalar(eval { PVE::OCI::Origin::config_of(PVE::OCI::Origin::read_from($rootdir)) });
+}
+
+# A copy of $conf with what the image of the tree $new wants in place of what the image of the tree
+# $old wanted; undef if it has to stay as it is.
+sub new_configuration ($conf, $old, $new, $say) {
+    my $config = config_in($new) // return;
+    my $then = settings_then($conf, config_in($old), $old);
+    my $now = eval { settings($conf, $config, $new, $then, $say) };
+    if (!$now) {
+        $say->("the container's configuration stays as it is: $@");
+        return;
+    }
+    my @missing = PVE::LXC::OCI::Init::missing_directories($new, $now->{directories});
+    return configuration($conf, $then, $now, $say, @missing);
 }
 
 1;

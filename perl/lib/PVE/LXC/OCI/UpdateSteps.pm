@@ -91,24 +91,12 @@ my sub environment_of ($rootdir) {
     return scalar(eval { PVE::OCI::Env::read_from($rootdir) });
 }
 
-my sub config_in ($rootdir) {
-    return scalar(eval { PVE::OCI::Origin::config_of(PVE::OCI::Origin::read_from($rootdir)) });
-}
-
-# The container's configuration with what the image in one tree wants, in place of what the one in
-# the other tree wanted.
+# With what the image in one tree wants, in place of what the one in the other tree wanted.
 my sub write_configuration ($place, $old, $new) {
     my $conf = $place->{conf} // return;
     my $say = sub ($line) { say_line($place, $line) };
-    my $config = config_in($new) // return;
-    my $then = PVE::LXC::OCI::Merge::settings_then($conf, config_in($old), $old);
-    my $now = eval { PVE::LXC::OCI::Merge::settings($conf, $config, $new, $then, $say) };
-    if (!$now) {
-        say_line($place, "the container's configuration stays as it is: $@");
-        return;
-    }
-    my @missing = PVE::LXC::OCI::Init::missing_directories($new, $now->{directories});
-    $place->{write}->(PVE::LXC::OCI::Merge::configuration($conf, $then, $now, $say, @missing));
+    my $changed = PVE::LXC::OCI::Merge::new_configuration($conf, $old, $new, $say) // return;
+    $place->{write}->($changed);
     return;
 }
 
@@ -331,21 +319,49 @@ my sub refuse_changes ($place, $options) {
     );
 }
 
+my sub rolled_back ($place, $options, $from, @kept) {
+    change_owners($place, $options, @kept);
+    return {
+        state => 'rolled back',
+        from => identity($from),
+        to => identity(PVE::OCI::Origin::read_from($place->{rootdir})),
+    };
+}
+
+# After an error in the middle: true if the tree is back all the same. If it is not on its way back
+# yet, the update is finished again, with its configuration.
+my sub is_back_after ($place, $options, $error) {
+    my $state = eval { apply($place, 'abandon', $options) } // return 0;
+    if (($state->{pending} // '') ne 'switched') {
+        say_line($place, "the rollback was interrupted, and is finished now: $error");
+        return 1;
+    }
+    my $is_whole = eval { apply($place, 'finish', $options); 1 };
+    $place->{write}->($place->{conf}) if $place->{conf} && $is_whole;
+    return 0;
+}
+
 # The configuration is written before the tree comes back, and until then the update counts as not
 # finished. So after an interrupted call, another rollback goes on, and an update puts the
 # configuration right again.
 sub roll_back ($place, $options) {
+    my $rootdir = $place->{rootdir};
+    my $is_begun = PVE::OCI::RootUpdate::is_begun($rootdir);
+    my $kept = [PVE::OCI::RootUpdate::kept_before($rootdir)];
+    my $from = PVE::OCI::Origin::read_from($rootdir);
     my $state = apply($place, 'abandon', $options);
     my $is_unfinished = ($state->{pending} // '') eq 'switched';
+    if ($is_begun && !$is_unfinished) {
+        # whoever wants one more step back says so
+        my $more = $state->{hasPrevious} ? '; another rollback goes back to the one before it' : '';
+        say_line($place, "an earlier call was interrupted and is taken back$more");
+        return rolled_back($place, $options, undef, $kept->@*);
+    }
     PVE::OCI::Varlink::fail(
         'io.pve.oci.NothingToRollBack',
-        'there is no earlier tree: nothing was updated, or it was removed since',
+        'there is no earlier tree: nothing was updated, or it was rolled back or removed since',
     ) if !$is_unfinished && !$state->{hasPrevious};
     refuse_changes($place, $options) if !$options->{discard_changes};
-    my $rootdir = $place->{rootdir};
-    my $from = PVE::OCI::Origin::read_from($rootdir);
-    my $kept = [PVE::OCI::RootUpdate::kept_before($rootdir)];
-    my $conf = $place->{conf};
     apply($place, 'reopen', $options);
     my $is_back = eval {
         write_configuration($place, $rootdir, "$rootdir//$OUT_TREE");
@@ -354,17 +370,11 @@ sub roll_back ($place, $options) {
     };
     if (!$is_back) {
         my $error = $@;
-        # not if the names are still being moved back: the next call goes on with that
-        my $is_whole = eval { apply($place, 'finish', $options); 1 };
-        $place->{write}->($conf) if $conf && $is_whole;
-        die $error;
+        # who interrupts this wants no more of it
+        die $error
+            if !is_back_after($place, $options, $error) || !PVE::OCI::Error::caught($error);
     }
-    change_owners($place, $options, $kept->@*);
-    return {
-        state => 'rolled back',
-        from => identity($from),
-        to => identity(PVE::OCI::Origin::read_from($rootdir)),
-    };
+    return rolled_back($place, $options, $from, $kept->@*);
 }
 
 sub forget ($place, $options) {
@@ -375,21 +385,13 @@ sub forget ($place, $options) {
 
 # With the record, or with the image itself.
 sub compare ($place, $options) {
-    my $origin = PVE::OCI::Origin::read_from($place->{rootdir});
-    my $archive = $options->{checksum};
-    if (defined($archive)) {
-        return PVE::OCI::RootUpdate::compare_with_image(
-            $archive,
-            $place->{rootdir},
-            {
-                engine_options($place, $options)->%*, some($options, @SELECTOR),
-                keep => wanted_paths($origin, $options),
-            },
-        );
-    }
-    my $keep = wanted_paths($origin, $options);
-    return PVE::OCI::RootUpdate::compare_root_directory(
-        $place->{rootdir}, { engine_options($place, $options)->%*, keep => $keep },
+    my ($rootdir, $archive) = ($place->{rootdir}, $options->{checksum});
+    my $keep = wanted_paths(PVE::OCI::Origin::read_from($rootdir), $options);
+    my %call_options = (engine_options($place, $options)->%*, keep => $keep);
+    return PVE::OCI::RootUpdate::compare_root_directory($rootdir, \%call_options)
+        if !defined($archive);
+    return PVE::OCI::RootUpdate::compare_with_image(
+        $archive, $rootdir, { %call_options, some($options, @SELECTOR) },
     );
 }
 

@@ -23,7 +23,8 @@ import pve.oci.rootfs.TreeRemoval;
 /**
  * Updates one root file system in three steps: {@link #stage}, {@link #commit}, {@link #finish}. As long as the trees
  * have not been exchanged, {@link #abandon} takes everything back. After the last step there is {@link #rollBack} or
- * {@link #forget}. A step that was interrupted can be called again.
+ * {@link #forget}, or {@link #reopen}, after which it is as before {@link #finish}. A step that was interrupted can be
+ * called again.
  */
 public final class InPlaceUpdate {
     private final Fd root;
@@ -295,7 +296,7 @@ public final class InPlaceUpdate {
             if (control == null || journal == null) {
                 throw new UpdateException(
                         UpdateException.Reason.NOTHING_TO_ROLL_BACK,
-                        "there is no earlier tree: nothing was updated, or it was removed since");
+                        "there is no earlier tree: nothing was updated, or it was rolled back or removed since");
             }
             new Switch(root, control, journal, beforeStep).requireDirectories();
             journal.with(Phase.SWITCHED).write(control);
