@@ -374,9 +374,31 @@ subtest 'a full file system' => sub {
     is_refused($rootdir, qr/not enough space/);
     system('umount', $mount);
     ($mount, $rootdir) = small_rootfs('size=64m,nr_inodes=60');
+    my $too_few =
+        qr/not enough inodes: the new image takes about [0-9]+ inodes .* and [0-9]+ are/;
+    is_refused($rootdir, $too_few);
+    is(changes($rootdir), '', 'and all is well');
+    # one that has more than such an image should
+    local $IMAGE[2] =
+        application("$FOLDER/many.tar", 2, {}, join('', map { entry('0', "m$_") } 1 .. 200));
+    system('mount', '-o', 'remount,nr_inodes=200', $mount) == 0 or die "mount failed\n";
     is_refused($rootdir, qr/not enough space, inodes or quota.*(?:ENOSPC|No space left)/);
     is(changes($rootdir), '', 'and all is well');
+    system('mount', '-o', 'remount,nr_inodes=2000', $mount) == 0 or die "mount failed\n";
+    is_updated($rootdir);
     system('umount', $mount);
+};
+
+subtest 'few inodes on ext4' => sub {
+    my ($file, $mount) = ("$FOLDER/ext4", tempdir(DIR => $FOLDER));
+    plan(skip_all => 'no ext4 on a loop device')
+        if system("truncate -s 32M $file; mkfs.ext4 -q -N 80 $file >/dev/null 2>&1"
+            . " && mount -o loop $file $mount 2>/dev/null");
+    my $rootdir = "$mount/ct";
+    system('cp', '-aT', rootfs(), $rootdir) == 0 or die "cp failed\n";
+    is_refused($rootdir, qr/not enough inodes/);
+    is(changes($rootdir), '', 'and all is well');
+    system('umount', $mount) == 0 or die "umount failed\n";
 };
 
 subtest 'a quota' => sub {

@@ -13,6 +13,9 @@ public final class Changes {
     /** Most changes that are listed; the rest is only counted. */
     public static final int MAXIMUM_LISTED = 10_000;
 
+    /** What an entry takes in a layer beside its content, without padding. */
+    private static final int HEADER_SIZE = 512;
+
     private final PathSet kept;
     private final PathSet made;
     private final boolean looksIntoKept;
@@ -24,6 +27,7 @@ public final class Changes {
     private long removed;
     private long expected;
     private long compared;
+    private long comparedSize;
 
     /** @param kept paths whose changes do not matter: volumes, and what an update is to keep */
     public Changes(PathSet kept) {
@@ -57,8 +61,19 @@ public final class Changes {
         }
     }
 
+    /**
+     * About how many entries an image of that size has, if it is one of the same kind as the one before. Of that only
+     * those entries count that are still there: a container's root may have written anything into the record.
+     *
+     * @param size of its layers, uncompressed
+     */
+    public long estimateEntries(long size) {
+        return size >= comparedSize ? compared : (long) ((double) compared * size / comparedSize);
+    }
+
     void compared(TreeEntry entry, List<String> differences) {
         compared++;
+        comparedSize += HEADER_SIZE + entry.size();
         if (!differences.isEmpty() && note(entry, "changed", differences)) {
             changed++;
         }

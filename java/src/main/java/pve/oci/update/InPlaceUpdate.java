@@ -10,7 +10,6 @@ import org.jspecify.annotations.Nullable;
 import pve.oci.linux.Errno;
 import pve.oci.linux.ErrnoException;
 import pve.oci.linux.Fd;
-import pve.oci.linux.NativeBuffer;
 import pve.oci.linux.UpdateCalls;
 import pve.oci.mtree.Changes;
 import pve.oci.mtree.PathSet;
@@ -72,27 +71,18 @@ public final class InPlaceUpdate {
 
     /** Bytes that are free in the file system (statfs(2), f_bavail). */
     public long availableSize() throws IOException {
-        // struct statfs: f_type, f_bsize, f_blocks, f_bfree, f_bavail
-        NativeBuffer buffer = NativeBuffer.allocate(256);
-        UpdateCalls.fstatfs(root.number(), buffer.address());
-        long size = buffer.buffer().getLong(8);
-        long free = buffer.buffer().getLong(32);
-        return free > Long.MAX_VALUE / Math.max(size, 1) ? Long.MAX_VALUE : size * free;
+        return FreeSpace.of(root).size();
     }
 
     /**
-     * Requires room for that many bytes.
+     * Requires room for a new tree.
      *
+     * @param size in bytes
+     * @param inodes about how many it needs
      * @throws UpdateException there is less
      */
-    public void requireSpace(long size) throws IOException {
-        long available = availableSize();
-        if (available < size) {
-            throw new UpdateException(
-                    UpdateException.Reason.NOT_ENOUGH_SPACE,
-                    "not enough space: the new image takes about " + size + " bytes beside the old one, and "
-                            + available + " are free");
-        }
+    public void requireSpace(long size, long inodes) throws IOException {
+        FreeSpace.of(root).require(size, inodes);
     }
 
     /** Resolves links in these paths, and returns those that exist. */

@@ -114,7 +114,8 @@ final class UpdateJob {
             Changes changes = requireNoChanges(keep);
             List<String> others = new ArrayList<>(changes.mountPoints());
             others.addAll(changes.hostFiles());
-            update.requireSpace(estimate(image));
+            long size = estimate(image);
+            update.requireSpace(size, changes.estimateEntries(size));
             Map<String, @Nullable Object> reply = new LinkedHashMap<>();
             withRoom(() -> update.stage(keep, others, directory -> reply.putAll(extractor.extract(image, directory))));
             List<String> kept = new ArrayList<>(others);
@@ -142,7 +143,7 @@ final class UpdateJob {
         Libc.umask(0);
         try {
             settle();
-            update.requireSpace(estimate(image));
+            update.requireSpace(estimate(image), 0);
             Changes changes = new Changes(update.resolve(keep(image)), madeDirectories(image));
             Map<String, @Nullable Object> reply = new LinkedHashMap<>();
             withRoom(() ->
@@ -158,7 +159,7 @@ final class UpdateJob {
         void run() throws IOException;
     }
 
-    /** An image's layers may lie about their size, and nothing says how many inodes they need. */
+    /** An image's layers may lie about their size, and how many inodes they need is only an estimate. */
     private static void withRoom(Staging staging) throws IOException {
         try {
             staging.run();

@@ -1,0 +1,40 @@
+package pve.oci.update;
+
+import java.io.IOException;
+import pve.oci.linux.Fd;
+import pve.oci.linux.NativeBuffer;
+import pve.oci.linux.UpdateCalls;
+
+/**
+ * What a file system has room for, as it says itself.
+ *
+ * @param size in bytes
+ * @param inodes Long.MAX_VALUE if it makes them as they are needed
+ */
+record FreeSpace(long size, long inodes) {
+    static FreeSpace of(Fd directory) throws IOException {
+        // struct statfs: f_type, f_bsize, f_blocks, f_bfree, f_bavail, f_files, f_ffree
+        NativeBuffer buffer = NativeBuffer.allocate(256);
+        UpdateCalls.fstatfs(directory.number(), buffer.address());
+        long size = buffer.buffer().getLong(8);
+        long free = buffer.buffer().getLong(32);
+        long all = buffer.buffer().getLong(40);
+        return new FreeSpace(
+                free > Long.MAX_VALUE / Math.max(size, 1) ? Long.MAX_VALUE : size * free,
+                all == 0 ? Long.MAX_VALUE : buffer.buffer().getLong(48));
+    }
+
+    void require(long wantedSize, long wantedInodes) throws UpdateException {
+        require(wantedSize, size, "space", "bytes");
+        require(wantedInodes, inodes, "inodes", "inodes");
+    }
+
+    private static void require(long wanted, long available, String what, String unit) throws UpdateException {
+        if (available < wanted) {
+            throw new UpdateException(
+                    UpdateException.Reason.NOT_ENOUGH_SPACE,
+                    "not enough " + what + ": the new image takes about " + wanted + " " + unit
+                            + " beside the old one, and " + available + " are free");
+        }
+    }
+}
