@@ -344,6 +344,29 @@ subtest 'worker stopped' => sub {
     serves_on('worker stopped');
 };
 
+# The job has the directory itself, so it does not matter what becomes of the way there.
+subtest 'the directory above the root directory' => sub {
+    my ($above, $moved) = map { "$DIRECTORY/$_" } qw(above moved);
+    for my $path ($above, "$above/root") {
+        mkdir($path) or die "mkdir: $!\n";
+    }
+    my $child = slow_extraction("$above/root");
+    rename($above, $moved) or die "rename: $!\n";
+    my $result = result_of($child);
+    row('directory above renamed', $result);
+    is($result->{error}, undef, 'renamed: done');
+    is(scalar(entries_of("$moved/root/dir")->@*), 128, 'all files are where it is now');
+    ok(!-e $above, 'nothing is made where it was');
+
+    mkdir("$moved/other") or die "mkdir: $!\n";
+    $child = slow_extraction("$moved/other");
+    system('rm', '-rf', $moved);
+    $result = result_of($child);
+    row('directory above removed', $result);
+    like($result->{error} // 'done', qr/ENOENT|does not exist|\Adone\z/, 'removed: ends');
+    serves_on('directory above removed');
+};
+
 subtest 'client killed' => sub {
     my $root = mount_root('size=64m');
     my $child = slow_extraction($root);
