@@ -1,6 +1,6 @@
 #!/usr/bin/perl -T
-# PVE::LXC::OCI with stand-ins for PVE's modules and a daemon that plays scripts: which archives go to
-# the original function, what makes a create fail, and what an image puts into configuration and
+# PVE::LXC::OCI with stand-ins for PVE's modules and a daemon that plays scripts: which archives go
+# to the original function, what makes a create fail, and what an image puts into configuration and
 # rootfs.
 
 use v5.36;

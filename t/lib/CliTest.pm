@@ -1,4 +1,5 @@
-# What the tests of the command pve-oci share: running it, alone or with a daemon that plays a script.
+# What the tests of the command pve-oci share: running it, alone or with a daemon that
+# plays a script.
 package CliTest;
 
 use v5.36;

@@ -1,5 +1,5 @@
-# What the tests of PVE::LXC::OCI share: archives, root file systems, and the restoring of an image by
-# a daemon that plays a script, with stand-ins for PVE's modules.
+# What the tests of PVE::LXC::OCI share: archives, root file systems, and the restoring of an image
+# by a daemon that plays a script, with stand-ins for PVE's modules.
 package CreateFlow;
 
 use v5.36;
