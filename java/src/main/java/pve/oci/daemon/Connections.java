@@ -22,9 +22,9 @@ final class Connections {
 
     /**
      * After each connection of others than root. One that is closed at once leaves a lock of the JVM's behind, which
-     * stays for two seconds (bin/pve-ocid): a few thousand of them a second are enough.
+     * stays for five seconds (bin/pve-ocid): two thousand of them a second are enough.
      */
-    private static final long PAUSE_NANOS = 200_000;
+    private static final long PAUSE_NANOS = 500_000;
 
     private static final long COMPLAINT_NANOS = TimeUnit.SECONDS.toNanos(10);
     private static final Logger LOG = LoggerFactory.getLogger(Connections.class);
