@@ -50,7 +50,8 @@ final class Switch {
     /** Exchanges the trees, from the beginning or from where an earlier run was interrupted. */
     void forward() throws IOException {
         if (journal.phase() == Phase.STAGED) {
-            // what was extracted has to be on the disk before the first name is moved
+            // what was extracted has to be on the disk before the first name is moved; one call for each of
+            // its files would take longer than waiting for what others have written
             UpdateCalls.syncfs(root.number());
             enter(Phase.OUT);
         }
@@ -64,7 +65,7 @@ final class Switch {
         }
         if (journal.phase() == Phase.ATTRIBUTES) {
             applyAttributes(false);
-            UpdateCalls.syncfs(root.number());
+            syncDirectories();
             enter(Phase.SWITCHED);
         }
     }
@@ -91,8 +92,22 @@ final class Switch {
         }
         if (journal.phase() == Phase.BACK_ATTRIBUTES) {
             applyAttributes(true);
-            UpdateCalls.syncfs(root.number());
+            syncDirectories();
         }
+    }
+
+    /**
+     * Waits until the names that were moved are on the disk. Names are only in these directories, so what others have
+     * written to the file system is not waited for.
+     */
+    private void syncDirectories() throws IOException {
+        eachDirectory(place -> {
+            UpdateCalls.fsync(place.present().number());
+            UpdateCalls.fsync(place.old().number());
+            if (place.fresh() != null) {
+                UpdateCalls.fsync(place.fresh().number());
+            }
+        });
     }
 
     /**
