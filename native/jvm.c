@@ -66,9 +66,11 @@ static jobjectArray make_arguments(JNIEnv *env, const struct jvm_call *call)
     jclass string = (*env)->FindClass(env, "java/lang/String");
     if (string == NULL)
         return NULL;
-    jobjectArray array = (*env)->NewObjectArray(env, (jsize) call->argument_count, string, NULL);
-    for (size_t i = 0; array != NULL && i < call->argument_count; i++) {
-        jstring argument = (*env)->NewStringUTF(env, call->arguments[i]);
+    size_t count = call->argument_count + (call->last_argument != NULL ? 1 : 0);
+    jobjectArray array = (*env)->NewObjectArray(env, (jsize) count, string, NULL);
+    for (size_t i = 0; array != NULL && i < count; i++) {
+        const char *text = i < call->argument_count ? call->arguments[i] : call->last_argument();
+        jstring argument = (*env)->NewStringUTF(env, text);
         if (argument == NULL)
             return NULL;
         (*env)->SetObjectArrayElement(env, array, (jsize) i, argument);

@@ -14,6 +14,7 @@ struct jvm_call {
     const char *main_class;     /* with slashes: pve/oci/worker/WorkerMain */
     char *const *arguments;     /* of main, valid UTF-8 */
     size_t argument_count;
+    const char *(*last_argument)(void); /* called once the machine is created: one more argument; NULL: none */
     size_t stack_size;          /* of the thread that runs main; 0 = JVM_DEFAULT_STACK */
 };
 

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,6 +23,8 @@
 #include "sandbox.h"
 
 #define MAX_LIST 32
+#define CONNECT_MS 10000
+#define RETRY_MS 2
 
 struct list {
     const char *items[MAX_LIST];
@@ -107,24 +110,42 @@ static void forget_caller(void)
     umask(022); /* of the tree's directories */
 }
 
-/* The connection becomes fd 0. A path that starts with @ is in the abstract namespace. */
-static void connect_daemon(void)
+/*
+ * Waits until the daemon listens: it starts the first worker before it does anything else. ENOENT and ECONNREFUSED mean
+ * that it does not listen yet; the file of a daemon that was killed refuses too. Waiting ends with the daemon, which
+ * becomes readable, and nothing has been given to the worker by then. Only this process's own user may listen: where
+ * the socket's directory is not root's, somebody else could before the daemon does.
+ */
+static void connect_daemon(int daemon)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct pollfd end = {.fd = daemon, .events = POLLIN};
+    struct ucred peer;
+    socklen_t peer_size = sizeof peer;
     size_t length = strlen(options.socket);
 
     if (length >= sizeof address.sun_path)
         die("connect %s: path is too long", options.socket);
     memcpy(address.sun_path, options.socket, length);
-    if (address.sun_path[0] == '@')
+    if (address.sun_path[0] == '@') /* in the abstract namespace */
         address.sun_path[0] = '\0';
     else
         length++;
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
     if (fd < 0)
         die("make socket: %m");
-    if (connect(fd, (struct sockaddr *) &address, (socklen_t) (offsetof(struct sockaddr_un, sun_path) + length)) != 0)
-        die("connect %s: %m", options.socket);
+    socklen_t size = (socklen_t) (offsetof(struct sockaddr_un, sun_path) + length);
+    for (int waited = 0; connect(fd, (struct sockaddr *) &address, size) != 0; waited += RETRY_MS) {
+        if ((errno != ENOENT && errno != ECONNREFUSED) || waited >= CONNECT_MS)
+            die("connect %s: %m", options.socket);
+        if (poll(&end, 1, RETRY_MS) > 0)
+            die("connect %s: the daemon is gone", options.socket);
+    }
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_size) != 0)
+        die("get owner of %s: %m", options.socket);
+    if (peer.uid != geteuid())
+        die("connect %s: user %u listens there", options.socket, peer.uid);
+    /* The connection becomes fd 0. */
     if (dup2(fd, STDIN_FILENO) < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
         die("move connection to fd 0: %m");
     if (fd > STDERR_FILENO && close(fd) != 0)
@@ -144,7 +165,8 @@ int main(int argc, char **argv)
     int daemon = pidfd_open(getppid(), 0);
     if (daemon < 0 && getppid() != 0)
         die("open pidfd of parent: %m");
-    connect_daemon();
+    (void) jvm_load(options.jvm); /* meanwhile the daemon may begin to listen; a failure is reported later */
+    connect_daemon(daemon);
 
     const struct sandbox sandbox = {
         .call = {
@@ -162,6 +184,7 @@ int main(int argc, char **argv)
         .only_reads = options.only_reads,
         .owner = daemon,
         .makes_devices = options.uid_map == NULL,
+        .tells_mappings = true,
     };
     return run_in_sandbox(&sandbox);
 }

@@ -18,7 +18,8 @@
  *     CAP_SYS_ADMIN.
  *  7. Descriptors are closed, so that only the connection and the log are left, and the filter is installed. From here
  *     on there is no way to get more.
- *  8. The virtual machine is created. Its threads inherit all of it. The first byte of an image comes after that.
+ *  8. The virtual machine is created. Its threads inherit all of it. The first byte of an image comes after that. The
+ *     list of the process's own mappings stays open until then, because only now the archives are mapped.
  */
 #include "sandbox.h"
 
@@ -44,6 +45,7 @@
 #include <unistd.h>
 
 #include "die.h"
+#include "mappings.h"
 #include "seccomp.h"
 #include "tree.h"
 
@@ -65,6 +67,7 @@ static char *const needed_options[] = {
     "-Djava.util.logging.manager=pve.oci.linux.QuietLogManager", /* JNA loads it; 12 ms less to start */
     "-Djna.nounpack=true",              /* JNA's own library lies beside the jars */
     "-Djna.platform.library.path=",     /* or JNA asks ldconfig(8) */
+    "-Djdk.util.jar.enableMultiRelease=false", /* JDK 22 would bind zstd anew: 165 classes, 8 MB */
 };
 
 /*
@@ -194,6 +197,18 @@ static void take_ids(const struct sandbox *sandbox)
         die("set user id 0: %m");
 }
 
+/* The descriptor of /proc/PID/maps, while the virtual machine is created. It is closed before main runs. */
+#define MAPS 3
+
+static const char *mappings_argument(void)
+{
+    const char *list = list_unwritten_mappings(MAPS);
+
+    if (close(MAPS) != 0)
+        die("close mappings: %m");
+    return list;
+}
+
 static const char *run_with_needed_options(const struct jvm_call *call)
 {
     char *options[JVM_MAX_OPTIONS];
@@ -210,8 +225,11 @@ static const char *run_with_needed_options(const struct jvm_call *call)
     return jvm_run(&completed);
 }
 
-/* The child: takes its ids, gives up all other privileges, and becomes Java. PARENT is a socket to the parent half. */
-static _Noreturn void become_worker(const struct sandbox *sandbox, const char *jvm, int parent)
+/*
+ * The child: takes its ids, gives up all other privileges, and becomes Java. PARENT is a socket to the parent half,
+ * MAPS the child's mappings or -1.
+ */
+static _Noreturn void become_worker(const struct sandbox *sandbox, const char *jvm, int parent, int maps)
 {
     uint64_t keep = 1 << CAP_CHOWN | 1 << CAP_DAC_OVERRIDE | 1 << CAP_FOWNER | 1 << CAP_FSETID | 1ULL << CAP_SETFCAP;
     struct jvm_call call = sandbox->call;
@@ -248,13 +266,16 @@ static _Noreturn void become_worker(const struct sandbox *sandbox, const char *j
     struct pollfd hangup = {.fd = parent, .events = POLLIN};
     if (poll(&hangup, 1, 0) != 0)
         _exit(1);
-    if (close_range(3, ~0U, 0) != 0)
+    if (maps >= 0 && dup2(maps, MAPS) != MAPS)
+        die("move mappings: %m");
+    if (close_range(maps < 0 ? MAPS : MAPS + 1, ~0U, 0) != 0)
         die("close descriptors: %m");
     umask(0); /* of the image's files */
     if (restrict_system_calls(sandbox->only_reads, sandbox->makes_devices) != 0)
         die("install seccomp filter: %m");
 
     call.library = jvm;
+    call.last_argument = maps < 0 ? NULL : mappings_argument;
     const char *failed = run_with_needed_options(&call);
     if (failed != NULL)
         die("%s", failed);
@@ -285,6 +306,7 @@ static int supervise(const struct sandbox *sandbox, pid_t child, int pair, int p
     struct pollfd ends[] = {{.fd = pidfd_open(child, 0), .events = POLLIN}, {.fd = sandbox->owner, .events = POLLIN}};
     if (ends[0].fd < 0)
         die("open pidfd of worker: %m");
+    give_back_libraries(); /* only the child needs them now */
     while (poll(ends, 2, -1) < 0)
         if (errno != EINTR)
             die("wait for worker: %m");
@@ -325,9 +347,11 @@ int run_in_sandbox(const struct sandbox *sandbox)
     if (child < 0)
         die("fork: %m");
     if (child == 0) {
+        /* without them the worker keeps its pages */
+        int maps = sandbox->tells_mappings ? openat(proc, "self/maps", O_RDONLY | O_CLOEXEC) : -1;
         if (close(pair[0]) != 0 || close(proc) != 0)
             die("close parent's descriptors: %m");
-        become_worker(sandbox, jvm, pair[1]);
+        become_worker(sandbox, jvm, pair[1], maps);
     }
     if (close(pair[1]) != 0)
         die("close child's descriptors: %m");

@@ -23,6 +23,7 @@ struct sandbox {
     bool makes_devices;             /* for a privileged container */
     bool only_reads;                /* has no capability, and no system call that changes a file */
     bool keeps_groups;              /* in a user namespace where setgroups(2) is denied */
+    bool tells_mappings;            /* the last argument of main is what native/mappings.h lists */
     bool is_plain;                  /* no namespaces and no tree, where the kernel does not grant them */
 };
 

@@ -44,12 +44,9 @@ final class DockerArchive implements ImageSource {
                 // an image that cannot be read must not hide the others; if it is chosen, the error says why
                 continue;
             }
-            long size = image.layers().stream()
-                    .mapToLong(x -> x.descriptor().size())
-                    .sum();
             int count = image.layers().size();
             for (@Nullable String name : entry.names()) {
-                summaries.add(new Image.Summary(image.manifest(), name, image.platform(), size, count));
+                summaries.add(new Image.Summary(image.manifest(), name, image.platform(), image.layersSize(), count));
             }
         }
         return summaries;

@@ -35,6 +35,15 @@ public record Image(
     /** How many names of other images a message lists. */
     private static final int MAXIMUM_NAMED = 10;
 
+    /** Bytes of all layers' blobs. */
+    public long layersSize() {
+        long size = 0;
+        for (Layer layer : layers) {
+            size += layer.descriptor().size();
+        }
+        return size;
+    }
+
     /**
      * One manifest of the archive under one of its names, as a list of them shows it.
      *

@@ -3,12 +3,12 @@ package pve.oci.daemon;
 import java.io.IOException;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.Consumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import pve.oci.linux.ChannelSocket;
+import pve.oci.varlink.LogThrottle;
 import pve.oci.varlink.VarlinkServer;
 
 /**
@@ -21,12 +21,11 @@ final class Connections {
     private static final int MAXIMUM_OF_UID = 16;
 
     /**
-     * After each connection of others than root. One that is closed at once leaves a lock of the JVM's behind, which
-     * stays for five seconds (bin/pve-ocid): two thousand of them a second are enough.
+     * Pause before a connection of a user other than root is served. A connection that is closed at once leaves a lock
+     * of the JVM's behind, which stays for five seconds (bin/pve-ocid): two thousand of them a second are enough.
      */
     private static final long PAUSE_NANOS = 500_000;
 
-    private static final long COMPLAINT_NANOS = TimeUnit.SECONDS.toNanos(10);
     private static final Logger LOG = LoggerFactory.getLogger(Connections.class);
 
     private final int maximum;
@@ -36,7 +35,7 @@ final class Connections {
     private final Map<ChannelSocket, Long> open = new ConcurrentHashMap<>();
 
     private volatile long endedNanos = System.nanoTime();
-    private long complainedNanos = System.nanoTime() - COMPLAINT_NANOS;
+    private final LogThrottle complaints = new LogThrottle();
 
     /**
      * Allows so many connections that their frames, if all send the largest at once, take a quarter of the heap.
@@ -105,10 +104,9 @@ final class Connections {
                 && ofUid < Math.min(MAXIMUM_OF_UID, maximum / 4);
     }
 
-    /** Logs refused connections, but not each one: a peer that connects a thousand times must not fill the log. */
+    /** Logs refused connections, but not each one. */
     private void complain(long uid) {
-        if (System.nanoTime() - complainedNanos >= COMPLAINT_NANOS) {
-            complainedNanos = System.nanoTime();
+        if (complaints.permits()) {
             LOG.warn("connection refused, there are too many uid={} connections={}", uid, open.size());
         }
     }

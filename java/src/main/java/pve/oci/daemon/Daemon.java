@@ -8,31 +8,32 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import pve.oci.linux.ChannelSocket;
 import pve.oci.linux.DescriptorGate;
+import pve.oci.linux.FileMappings;
 import pve.oci.linux.NativeBuffer;
 import pve.oci.linux.Poll;
 import pve.oci.service.IdMaps;
 import pve.oci.service.Metrics;
 import pve.oci.service.OciService;
 import pve.oci.service.ServiceSettings;
-import pve.oci.varlink.Idl;
 import pve.oci.varlink.ServiceInfo;
 import pve.oci.varlink.VarlinkServer;
 
 /** The running daemon: accepts connections until it is told to stop, then leaves nothing behind. */
 final class Daemon {
-    static final String IDL = "/io.pve.oci.varlink";
-
     private static final long STOP_MILLIS = 5_000;
     private static final long GRACE_MILLIS = 500;
 
     /**
-     * How often to look for spares that should end while there are clients. Without clients the daemon waits for the
-     * next deadline.
+     * How often to look, while there are clients, for spares that should end and whether the last client has left.
+     * Without clients the daemon waits for the next deadline.
      */
     private static final long BUSY_MILLIS = 10_000;
 
     /** How long the daemon keeps, after its last client has left, memory that the next client would need again. */
     private static final long TIDY_MILLIS = 10_000;
+
+    /** After a collection other threads still have some work, and only then are pages of files given back. */
+    private static final long SETTLE_MILLIS = 1_000;
 
     private static final Logger LOG = LoggerFactory.getLogger(Daemon.class);
 
@@ -46,11 +47,15 @@ final class Daemon {
     private final ChannelSocket woken;
     private final Poll poll = new Poll(3);
     private final DescriptorGate gate;
-    private boolean isTidy;
+    private final FileMappings files = new FileMappings("");
+
+    /** How much of {@link #tidy} has been done since the last client. */
+    private int tidied;
+
     private volatile long idleExitMillis;
     private volatile boolean stopping;
 
-    Daemon(SocketFile listener, WorkerPool workers, Idl idl, ServiceSettings settings, SystemdNotifier systemd)
+    Daemon(SocketFile listener, WorkerPool workers, ServiceSettings settings, SystemdNotifier systemd)
             throws IOException {
         List<ChannelSocket> pair = ChannelSocket.pair();
         this.wakeUp = pair.get(0);
@@ -60,7 +65,7 @@ final class Daemon {
         this.workers = workers;
         this.systemd = systemd;
         Metrics metrics = new Metrics();
-        this.service = new OciService(idl, settings, workers, metrics);
+        this.service = new OciService(settings, workers, metrics);
         ServiceInfo info = new ServiceInfo("pve-oci", "pve-ocid", version(), "man:pve-ocid(8)");
         VarlinkServer server = new VarlinkServer(info, List.of(service.asInterface()));
         this.connections = new Connections(server::serve);
@@ -112,16 +117,12 @@ final class Daemon {
         systemd.tellAlive(connections.size() > 0);
         poll.set(0, listener.number(), Poll.POLLIN)
                 .set(1, woken.number(), Poll.POLLIN)
-                .set(2, gate.number(), Poll.POLLIN)
-                .await(3, waitingMillis());
+                .set(2, gate.number(), Poll.POLLIN);
+        tidy();
+        poll.await(3, waitingMillis());
         gate.refresh();
         woken.receive(new byte[16], 0, 16, null);
         workers.dropUnused();
-        if (millisUntilTidy() == 0) {
-            isTidy = true;
-            System.gc();
-            NativeBuffer.trimAll();
-        }
         if (poll.result(0) == 0 && millisUntilIdleExit() == 0) {
             LOG.info("nobody has asked for anything seconds={}", idleExitMillis / 1000);
             stopping = true;
@@ -131,7 +132,7 @@ final class Daemon {
         }
         try {
             for (ChannelSocket next = listener.accept(); next != null; next = listener.accept()) {
-                isTidy = false;
+                tidied = 0;
                 connections.serve(next);
             }
         } catch (IOException e) {
@@ -141,13 +142,36 @@ final class Daemon {
         }
     }
 
+    /** Right before waiting, because whatever runs after it needs pages again. */
+    private void tidy() {
+        if (millisUntilTidy() != 0) {
+            return;
+        }
+        if (tidied++ == 0) {
+            System.gc();
+            NativeBuffer.trimAll();
+            return;
+        }
+        try {
+            files.find();
+            files.giveBack();
+        } catch (IOException e) {
+            LOG.warn("mappings not found reason=\"{}\"", e.getMessage());
+        }
+    }
+
     /** Until the next deadline; -1: until somebody connects. */
     private long waitingMillis() {
         long next = systemd.watchdogMillis();
         next = earlier(next, workers.millisUntilUnused());
         next = earlier(next, millisUntilIdleExit());
         next = earlier(next, millisUntilTidy());
-        return connections.size() > 0 ? earlier(next, BUSY_MILLIS) : next;
+        if (connections.size() > 0) {
+            next = earlier(next, BUSY_MILLIS);
+            // the last client may leave just now, and the daemon must not end late
+            next = earlier(next, idleExitMillis > 0 ? idleExitMillis : -1);
+        }
+        return next;
     }
 
     private static long earlier(long one, long other) {
@@ -170,10 +194,10 @@ final class Daemon {
 
     /** Until a daemon without clients gives back what memory the last ones have cost; -1: it has, or has clients. */
     private long millisUntilTidy() {
-        if (isTidy || connections.size() > 0) {
+        if (tidied == 2 || connections.size() > 0) {
             return -1;
         }
-        return Math.max(0, TIDY_MILLIS - connections.millisSinceLast());
+        return Math.max(0, TIDY_MILLIS + tidied * SETTLE_MILLIS - connections.millisSinceLast());
     }
 
     private static void pause() {

@@ -11,8 +11,6 @@ import pve.oci.linux.ChannelSocket;
 import pve.oci.service.IdMaps;
 import pve.oci.service.ServiceSettings;
 import pve.oci.service.SubordinateIds;
-import pve.oci.varlink.Idl;
-import pve.oci.varlink.IdlParser;
 
 /** The program pve-ocid. Its home is the directory of its jars, system property {@code pve.oci.home}. */
 public final class DaemonMain {
@@ -22,16 +20,16 @@ public final class DaemonMain {
     /** EX_CONFIG of sysexits.h. The unit does not start the service again after it: it would end the same way. */
     private static final int EXIT_CONFIGURATION = 78;
 
-    static {
-        LogProvider.use();
-    }
-
-    private static final Logger LOG = LoggerFactory.getLogger(DaemonMain.class);
-
     private DaemonMain() {}
 
     public static void main(String[] arguments) {
+        LogProvider.use();
         System.exit(run(arguments));
+    }
+
+    /** Not a constant: the first worker is started before the log is set up. */
+    private static Logger log() {
+        return LoggerFactory.getLogger(DaemonMain.class);
     }
 
     private static int run(String... arguments) {
@@ -86,7 +84,7 @@ public final class DaemonMain {
             daemon.run();
             return 0;
         } catch (IOException e) {
-            LOG.error("cannot serve: {}", e.getMessage());
+            log().error("cannot serve: {}", e.getMessage());
             turnAwayWhoeverWaits();
             int status = e instanceof Configuration.ConfigurationException ? EXIT_CONFIGURATION : EXIT_FAILURE;
             Runtime.getRuntime().halt(status);
@@ -107,32 +105,32 @@ public final class DaemonMain {
                 waiting = listener.accept();
             }
         } catch (IOException e) {
-            LOG.debug("clients not turned away reason=\"{}\"", e.getMessage());
+            log().debug("clients not turned away reason=\"{}\"", e.getMessage());
         }
     }
 
     private static Daemon create(DaemonOptions options) throws IOException {
         Configuration configuration = Configuration.read(options.config(), options.settings());
-        LogProvider.setVerbose(configuration.isOn(Setting.VERBOSE));
         Path home = directory("pve.oci.home", null);
         Path libraries = directory("pve.oci.libraries", home.resolve("native"));
         Path javaHome = Path.of(System.getProperty("java.home")).toRealPath();
+        Path runtime = Path.of(options.workerSocket()).toAbsolutePath();
+        AtomicLong window = new AtomicLong(zstdWindow(configuration));
+        SandboxLauncher launcher = new SandboxLauncher(
+                options.launcher(libraries), home, libraries, javaHome, options.workerOptions(), window::get);
+        WorkerStarter starter = new WorkerStarter(launcher, runtime.toString());
+        WorkerPool workers = new WorkerPool(starter, new WarmUp(new WarmUpImage()), limits(configuration));
+        // first, because starting the worker's JVM takes longest: it starts beside all that follows
+        workers.prepare(IdMaps.DEFAULT);
+        starter.listen();
+        LogProvider.setVerbose(configuration.isOn(Setting.VERBOSE));
         SocketFile listener = SocketFile.ofSystemd(System.getenv("LISTEN_PID"), System.getenv("LISTEN_FDS"));
         if (listener == null) {
             listener = SocketFile.listen(options.socket());
         }
-        Path runtime = Path.of(options.workerSocket()).toAbsolutePath();
-        Idl idl = IdlParser.ofResource(Daemon.IDL);
-        AtomicLong window = new AtomicLong(zstdWindow(configuration));
-        SandboxLauncher launcher = new SandboxLauncher(
-                options.launcher(libraries), home, libraries, javaHome, options.workerOptions(), window::get);
-        WorkerStarter starter = new WorkerStarter(launcher, SocketFile.listen(runtime.toString()));
-        WorkerPool workers = new WorkerPool(starter, new WarmUp(idl, new WarmUpImage()), limits(configuration));
-        // first, because starting the worker's JVM takes longest: it starts beside all that follows
-        workers.prepare(IdMaps.DEFAULT);
         List<Path> protectedPaths = List.of(Path.of("/"), home, libraries, javaHome, runtime);
-        Daemon daemon = new Daemon(
-                listener, workers, idl, settings(configuration, protectedPaths), SystemdNotifier.ofEnvironment());
+        Daemon daemon =
+                new Daemon(listener, workers, settings(configuration, protectedPaths), SystemdNotifier.ofEnvironment());
         daemon.setIdleExit(configuration.value(Setting.IDLE_EXIT) * 1000);
         HangupSignal.handle(new Reload(options, configuration, read -> {
             window.set(zstdWindow(read));

@@ -55,10 +55,27 @@ final class LaunchedProcess implements WorkerProcess {
             launcher.destroyForcibly();
             return;
         }
+        boolean unused = signal(child, Processes.SIGKILL);
+    }
+
+    /** Stops the child alone: the launcher still ends both when the daemon dies. */
+    @Override
+    public synchronized boolean pause() {
+        return child != null && signal(child, Processes.SIGSTOP);
+    }
+
+    @Override
+    public synchronized void resume() {
+        boolean unused = child != null && signal(child, Processes.SIGCONT);
+    }
+
+    /** False when the process is dead already. */
+    private static boolean signal(Fd process, int signal) {
         try {
-            Processes.pidfdSendSignal(child, Processes.SIGKILL);
+            Processes.pidfdSendSignal(process, signal);
+            return true;
         } catch (ErrnoException e) {
-            // ESRCH: it is dead already
+            return false;
         }
     }
 

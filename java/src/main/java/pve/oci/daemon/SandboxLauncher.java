@@ -37,6 +37,16 @@ record SandboxLauncher(
 
     @Override
     public List<String> command(String socketPath, IdMaps maps) {
+        return command(socketPath, maps, List.of());
+    }
+
+    /** In a burst all processors are busy, and most of what is compiled for a first job does not pay in that job. */
+    @Override
+    public List<String> commandInBurst(String socketPath, IdMaps maps) {
+        return command(socketPath, maps, List.of("-XX:CompileThresholdScaling=3"));
+    }
+
+    private List<String> command(String socketPath, IdMaps maps, List<String> compilerOptions) {
         List<String> command = new ArrayList<>();
         command.addAll(List.of(program.toString(), "--socket", socketPath));
         command.addAll(List.of("--jvm", javaHome.resolve("lib/server/libjvm.so").toString()));
@@ -53,6 +63,7 @@ record SandboxLauncher(
         }
         command.addAll(List.of("--data", Long.toString(dataLimit())));
         command.addAll(List.of("--class", WORKER_CLASS, "--"));
+        command.addAll(compilerOptions);
         command.addAll(jvmOptions());
         return command;
     }

@@ -32,12 +32,12 @@ final class Spare implements Runnable {
 
     private static final int LOW_PRIORITY = 10;
     private static final long POLL_MILLIS = 50;
-    private static final Logger LOG = LoggerFactory.getLogger(Spare.class);
 
     private final WorkerStarter starter;
     private final @Nullable WarmUp warmUp;
     private final IdMaps maps;
-    private final BooleanSupplier isInBurst;
+    private final boolean isInBurst;
+    private final BooleanSupplier mayBeWantedSoon;
     private final CompletableFuture<Worker> claimed = new CompletableFuture<>();
     private SpareState state = SpareState.STARTING;
     private boolean isWanted;
@@ -46,13 +46,20 @@ final class Spare implements Runnable {
 
     /**
      * @param warmUp null: it is not warmed up
-     * @param isInBurst whether jobs follow each other closely at the moment
+     * @param isInBurst one job follows the other, so that most probably there is no time to warm it up
+     * @param mayBeWantedSoon whether a job may come at any moment
      */
-    Spare(WorkerStarter starter, @Nullable WarmUp warmUp, IdMaps maps, BooleanSupplier isInBurst) {
+    Spare(
+            WorkerStarter starter,
+            @Nullable WarmUp warmUp,
+            IdMaps maps,
+            boolean isInBurst,
+            BooleanSupplier mayBeWantedSoon) {
         this.starter = starter;
         this.warmUp = warmUp;
         this.maps = maps;
         this.isInBurst = isInBurst;
+        this.mayBeWantedSoon = mayBeWantedSoon;
     }
 
     @Override
@@ -100,7 +107,7 @@ final class Spare implements Runnable {
             throw new IOException("nobody waits for this worker");
         }
         state = SpareState.STARTING;
-        start = starter.start(maps);
+        start = starter.start(maps, isInBurst);
         return start;
     }
 
@@ -129,9 +136,9 @@ final class Spare implements Runnable {
         }
     }
 
-    /** Waits without warming up while jobs follow each other closely; the worker can be taken meanwhile. */
+    /** Waits without warming up while a job may come at any moment; the worker can be taken meanwhile. */
     private synchronized void awaitCalm() throws IOException {
-        while (state != SpareState.GONE && !isWanted && isInBurst.getAsBoolean()) {
+        while (state != SpareState.GONE && !isWanted && mayBeWantedSoon.getAsBoolean()) {
             state = SpareState.WAITING;
             try {
                 wait(POLL_MILLIS);
@@ -162,7 +169,7 @@ final class Spare implements Runnable {
                 failed = worker;
                 worker = null;
                 if (state != SpareState.GONE) {
-                    LOG.warn("worker cannot be warmed reason=\"{}\"", e.getMessage());
+                    log().warn("worker cannot be warmed reason=\"{}\"", e.getMessage());
                 }
             }
             if (failed != null) {
@@ -211,7 +218,7 @@ final class Spare implements Runnable {
             failed = worker;
             worker = null;
             if (state != SpareState.GONE) {
-                LOG.warn("worker cannot be prepared reason=\"{}\"", e.getMessage());
+                log().warn("worker cannot be prepared reason=\"{}\"", e.getMessage());
             }
             state = SpareState.GONE;
         }
@@ -300,5 +307,10 @@ final class Spare implements Runnable {
         if (worker.process() instanceof LaunchedProcess process) {
             process.setNice(nice);
         }
+    }
+
+    /** Not a constant: the first worker is started before the log is set up. */
+    private static Logger log() {
+        return LoggerFactory.getLogger(Spare.class);
     }
 }

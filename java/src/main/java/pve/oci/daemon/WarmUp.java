@@ -2,15 +2,14 @@ package pve.oci.daemon;
 
 import java.io.IOException;
 import java.util.function.BooleanSupplier;
-import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import pve.oci.linux.Fd;
 import pve.oci.linux.Libc;
 import pve.oci.linux.Mounts;
+import pve.oci.service.OciService;
 import pve.oci.service.Worker;
 import pve.oci.service.WorkerConversation;
 import pve.oci.service.WorkerRequest;
-import pve.oci.varlink.Idl;
 import pve.oci.varlink.VarlinkException;
 
 /** Lets a spare worker extract a built-in image a few times, so that its code is compiled before its job comes. */
@@ -18,13 +17,10 @@ final class WarmUp {
     private static final int MAXIMUM_RUNS = 25;
     private static final long MAXIMUM_NANOS = 1_500_000_000;
     private static final long HANG_MILLIS = 10_000;
-    private static final Logger LOG = LoggerFactory.getLogger(WarmUp.class);
 
-    private final Idl idl;
     private final WarmUpImage image;
 
-    WarmUp(Idl idl, WarmUpImage image) {
-        this.idl = idl;
+    WarmUp(WarmUpImage image) {
         this.image = image;
     }
 
@@ -39,13 +35,15 @@ final class WarmUp {
         long started = System.nanoTime();
         int runs = 0;
         while (runs < MAXIMUM_RUNS && System.nanoTime() - started < MAXIMUM_NANOS && mayGoOn.getAsBoolean()) {
-            runOnce(worker);
+            // an update compares the tree first; most jobs are extractions
+            runOnce(worker, runs % 2 == 1);
             runs++;
         }
-        LOG.debug("worker warmed runs={} ms={}", runs, (System.nanoTime() - started) / 1_000_000);
+        LoggerFactory.getLogger(WarmUp.class)
+                .debug("worker warmed runs={} ms={}", runs, (System.nanoTime() - started) / 1_000_000);
     }
 
-    private void runOnce(Worker worker) throws IOException {
+    private void runOnce(Worker worker, boolean compares) throws IOException {
         try (Fd archive = image.open();
                 Fd root = Mounts.tmpfs(
                         Libc.MOUNT_ATTR_NOSUID | Libc.MOUNT_ATTR_NODEV | Libc.MOUNT_ATTR_NOEXEC,
@@ -57,11 +55,17 @@ final class WarmUp {
                         Long.toString(worker.maps().uid().mappedRoot()),
                         "gid",
                         Long.toString(worker.maps().gid().mappedRoot()))) {
-            new WorkerConversation(idl, HANG_MILLIS)
-                    .runUnheard(
-                            worker,
-                            WorkerRequest.ofWarmUp(archive, root, worker.maps()),
-                            idl.method("ParseAndExtractImage").output());
+            WorkerConversation conversation = new WorkerConversation(OciService.IDL, HANG_MILLIS);
+            conversation.runUnheard(
+                    worker,
+                    WorkerRequest.ofWarmUp(archive, root, worker.maps()),
+                    OciService.IDL.method("ParseAndExtractImage").output());
+            if (compares) {
+                conversation.runUnheard(
+                        worker,
+                        WorkerRequest.ofWarmUpComparison(root),
+                        OciService.IDL.method("CompareRootDirectory").output());
+            }
         } catch (VarlinkException e) {
             throw new IOException(String.valueOf(e.parameters().get("message")), e);
         }

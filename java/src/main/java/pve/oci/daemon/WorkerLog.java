@@ -19,6 +19,7 @@ final class WorkerLog implements Runnable {
     private final long pid;
     private final StringBuilder line = new StringBuilder();
     private int lines;
+    private int bytes;
     private volatile String lastLine = "";
 
     WorkerLog(InputStream stream, long pid) {
@@ -35,7 +36,8 @@ final class WorkerLog implements Runnable {
     public void run() {
         byte[] buffer = new byte[4096];
         try (stream) {
-            for (int count = stream.read(buffer); count >= 0; count = stream.read(buffer)) {
+            for (int count = stream.read(buffer); count >= 0 && !isTooMuch(); count = stream.read(buffer)) {
+                bytes += count;
                 for (int i = 0; i < count; i++) {
                     take((char) (buffer[i] & 0xff));
                 }
@@ -46,6 +48,14 @@ final class WorkerLog implements Runnable {
         if (line.length() > 0) {
             endLine();
         }
+        if (isTooMuch()) {
+            LOG.warn("worker writes too much, the rest is dropped pid={}", pid);
+        }
+    }
+
+    /** Then the pipe is closed: reading on, only to drop what comes, would keep a processor busy. */
+    private boolean isTooMuch() {
+        return lines > MAXIMUM_LINES || bytes > MAXIMUM_LINES * MAXIMUM_LINE;
     }
 
     private void take(char c) {
@@ -64,11 +74,8 @@ final class WorkerLog implements Runnable {
             return;
         }
         lastLine = text;
-        lines++;
-        if (lines <= MAXIMUM_LINES) {
+        if (++lines <= MAXIMUM_LINES) {
             LOG.warn("worker wrote: {} pid={}", text, pid);
-        } else if (lines == MAXIMUM_LINES + 1) {
-            LOG.warn("worker writes too much, the rest is dropped pid={}", pid);
         }
     }
 }

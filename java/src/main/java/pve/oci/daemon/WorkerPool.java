@@ -40,10 +40,22 @@ final class WorkerPool implements WorkerSource, AutoCloseable {
         final Deque<Spare> spares = new ArrayDeque<>();
         volatile long usedNanos = System.nanoTime();
         volatile boolean hasBeenUsed;
+
+        /** Whether the last job came soon after the one before. */
+        boolean isInBurst;
+
         int wanted = 1;
 
-        boolean isInBurst() {
-            return hasBeenUsed && System.nanoTime() - usedNanos < BURST_NANOS;
+        /** A job has come. */
+        void use() {
+            isInBurst = hasBeenUsed && mayBeWantedSoon();
+            usedNanos = System.nanoTime();
+            hasBeenUsed = true;
+        }
+
+        /** Jobs have just come, or the daemon has just been started, most probably for a client. */
+        boolean mayBeWantedSoon() {
+            return System.nanoTime() - usedNanos < BURST_NANOS;
         }
     }
 
@@ -72,17 +84,15 @@ final class WorkerPool implements WorkerSource, AutoCloseable {
     @Override
     public synchronized CompletableFuture<Worker> take(IdMaps maps) {
         Stock stock = stocks.computeIfAbsent(maps, x -> new Stock());
-        boolean isInBurst = stock.isInBurst();
-        stock.usedNanos = System.nanoTime();
-        stock.hasBeenUsed = true;
+        stock.use();
         Spare spare = pick(stock);
         if (spare == null) {
-            spare = new Spare(starter, null, maps, stock::isInBurst);
+            spare = new Spare(starter, null, maps, true, stock::mayBeWantedSoon);
             start(spare);
         }
         boolean isReady = spare.isWaiting();
         CompletableFuture<Worker> worker = spare.claim();
-        if (isInBurst) {
+        if (stock.isInBurst) {
             stock.wanted = Math.min(stock.wanted + 1, MAXIMUM_OF_A_BURST);
             if (isReady) {
                 // otherwise two would start at once, and this job would wait for both
@@ -144,7 +154,7 @@ final class WorkerPool implements WorkerSource, AutoCloseable {
             }
             dropLeastRecentlyUsed();
         }
-        Spare spare = new Spare(starter, warmUp, maps, stock::isInBurst);
+        Spare spare = new Spare(starter, warmUp, maps, stock.isInBurst, stock::mayBeWantedSoon);
         stock.spares.add(spare);
         start(spare);
     }

@@ -3,6 +3,7 @@ package pve.oci.daemon;
 import java.io.File;
 import java.io.IOException;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutorService;
@@ -10,7 +11,6 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
-import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import pve.oci.linux.ChannelSocket;
 import pve.oci.linux.Poll;
@@ -22,6 +22,9 @@ import pve.oci.varlink.FrameChannel;
  * Starts workers. Workers start one after the other, which is quickest with few processors. A launcher that hangs does
  * not block the others: its turn is short, and as long as none has connected, further launchers are started beside it.
  * The first one that connects becomes the worker, and the others are ended.
+ *
+ * <p>Launchers can be started before {@link #listen}: they wait for the socket. So a new daemon starts its first worker
+ * before it loads anything else.
  */
 final class WorkerStarter implements AutoCloseable {
     private static final long CONNECT_MILLIS = 10_000;
@@ -38,18 +41,24 @@ final class WorkerStarter implements AutoCloseable {
     private static final int MAXIMUM_LAUNCHERS = 4;
     private static final long POLL_MILLIS = 50;
     private static final long CLOSE_MILLIS = 2_000;
-    private static final Logger LOG = LoggerFactory.getLogger(WorkerStarter.class);
 
     /** A worker that is wanted. Several launchers may be started for it. */
     private static final class Start {
         final IdMaps maps;
+        final boolean isInBurst;
         final CompletableFuture<Worker> worker = new CompletableFuture<>();
-        private final long begunNanos = System.nanoTime();
+        private long begunNanos = System.nanoTime();
         private int started = 1;
         private int failed;
 
-        Start(IdMaps maps) {
+        Start(IdMaps maps, boolean isInBurst) {
             this.maps = maps;
+            this.isInBurst = isInBurst;
+        }
+
+        /** Launchers can connect from now on. */
+        synchronized void begin() {
+            begunNanos = System.nanoTime();
         }
 
         /** Whether one more launcher is to be started now: then it counts as started. */
@@ -72,7 +81,8 @@ final class WorkerStarter implements AutoCloseable {
     }
 
     private final WorkerLauncher launcher;
-    private final SocketFile listener;
+    private final String socketPath;
+    private final CompletableFuture<SocketFile> listening = new CompletableFuture<>();
     private final ExecutorService threads = Executors.newCachedThreadPool(task -> new Thread(task, "worker-starter"));
     private final Semaphore turn = new Semaphore(1, true);
 
@@ -81,18 +91,25 @@ final class WorkerStarter implements AutoCloseable {
 
     private volatile boolean closing;
 
-    /** @param listener where workers connect; taken over */
-    WorkerStarter(WorkerLauncher launcher, SocketFile listener) {
+    /** @param socketPath where workers connect */
+    WorkerStarter(WorkerLauncher launcher, String socketPath) {
         this.launcher = launcher;
-        this.listener = listener;
+        this.socketPath = socketPath;
+    }
+
+    /** Begins to accept workers. To be called once. */
+    void listen() throws IOException {
+        listening.complete(SocketFile.listen(socketPath));
     }
 
     /**
      * Starts a worker. The future has it when it has connected, and is not ready yet. Cancelling the future ends the
      * worker at whatever stage it is, so that no process is left.
+     *
+     * @param isInBurst its job comes at once, before it could be warmed up
      */
-    CompletableFuture<Worker> start(IdMaps maps) {
-        Start start = new Start(maps);
+    CompletableFuture<Worker> start(IdMaps maps, boolean isInBurst) {
+        Start start = new Start(maps, isInBurst);
         execute(start);
         return start.worker;
     }
@@ -130,22 +147,31 @@ final class WorkerStarter implements AutoCloseable {
 
     private Worker launch(Start start) throws IOException {
         requireWanted(start);
-        ProcessBuilder builder = new ProcessBuilder(launcher.command(listener.path(), start.maps))
+        List<String> command = start.isInBurst
+                ? launcher.commandInBurst(socketPath, start.maps)
+                : launcher.command(socketPath, start.maps);
+        ProcessBuilder builder = new ProcessBuilder(command)
                 .redirectInput(new File("/dev/null"))
                 .redirectOutput(ProcessBuilder.Redirect.DISCARD);
         CompletableFuture<ChannelSocket> connecting = new CompletableFuture<>();
         Process process;
-        synchronized (expected) {
-            process = builder.start();
-            expected.put(process.pid(), connecting);
+        try {
+            synchronized (expected) {
+                process = builder.start();
+                expected.put(process.pid(), connecting);
+            }
+        } catch (IOException e) {
+            listener(start); // before this is logged
+            throw e;
         }
         LaunchedProcess launched = new LaunchedProcess(process);
         try {
+            SocketFile listener = listener(start);
             WorkerLog log = new WorkerLog(process.getErrorStream(), process.pid());
             Thread reader = new Thread(log, "worker-log-" + process.pid());
             reader.setDaemon(true);
             reader.start();
-            ChannelSocket connection = await(connecting, launched, log, start);
+            ChannelSocket connection = await(connecting, listener, launched, log, start);
             return new Worker(
                     FrameChannel.withoutDescriptors(connection, Worker.MAXIMUM_FRAME_SIZE), launched, start.maps);
         } catch (IOException | RuntimeException | Error e) {
@@ -161,13 +187,29 @@ final class WorkerStarter implements AutoCloseable {
         }
     }
 
+    /**
+     * Waits until the daemon listens. Before that, this thread must not log: the log uses junixsocket, and two threads
+     * that load it at once could wait for each other's classes.
+     */
+    private SocketFile listener(Start start) {
+        if (!listening.isDone()) {
+            listening.join();
+            start.begin();
+        }
+        return listening.join();
+    }
+
     private ChannelSocket await(
-            CompletableFuture<ChannelSocket> connecting, LaunchedProcess launched, WorkerLog log, Start start)
+            CompletableFuture<ChannelSocket> connecting,
+            SocketFile listener,
+            LaunchedProcess launched,
+            WorkerLog log,
+            Start start)
             throws IOException {
         long deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(CONNECT_MILLIS);
         while (System.nanoTime() < deadline) {
             requireWanted(start);
-            acceptAll();
+            acceptAll(listener);
             ChannelSocket connection = connecting.getNow(null);
             if (connection != null) {
                 return connection;
@@ -184,7 +226,7 @@ final class WorkerStarter implements AutoCloseable {
     }
 
     /** Accepts all connections. Each of the threads that wait may accept the connection that another one waits for. */
-    private void acceptAll() throws IOException {
+    private void acceptAll(SocketFile listener) throws IOException {
         synchronized (expected) {
             for (ChannelSocket next = listener.accept(); next != null; next = listener.accept()) {
                 CompletableFuture<ChannelSocket> waiting = expected.get(pidOf(next));
@@ -225,14 +267,17 @@ final class WorkerStarter implements AutoCloseable {
     @Override
     public void close() {
         closing = true;
+        listening.cancel(false);
         threads.shutdown();
         try {
             if (!threads.awaitTermination(CLOSE_MILLIS, TimeUnit.MILLISECONDS)) {
-                LOG.error("a worker is still being started");
+                LoggerFactory.getLogger(WorkerStarter.class).error("a worker is still being started");
             }
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         }
-        listener.close();
+        if (!listening.isCancelled()) {
+            listening.join().close();
+        }
     }
 }

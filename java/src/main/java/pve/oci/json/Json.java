@@ -1,5 +1,7 @@
 package pve.oci.json;
 
+import static java.nio.charset.StandardCharsets.US_ASCII;
+
 import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonGenerator;
 import com.fasterxml.jackson.core.JsonParser;
@@ -46,6 +48,8 @@ public final class Json {
                     .maxStringLength(256 << 10)
                     .build())
             .build();
+
+    private static final String HALF_OF_A_PAIR = "invalid JSON: half of a surrogate pair in a string";
 
     private Json() {}
 
@@ -103,7 +107,23 @@ public final class Json {
      */
     public static Map<String, @Nullable Object> parseObject(byte[] utf8, JsonLimits limits, Set<String> notKept)
             throws JsonFormatException {
-        return requireObject(parse(SHORT_STRINGS, utf8, limits, notKept));
+        Map<String, @Nullable Object> object = requireObject(parse(SHORT_STRINGS, utf8, limits, notKept));
+        requireWholeCharacters(utf8);
+        return object;
+    }
+
+    /** The same check as {@link Reader#text}, of the strings that are not decoded. The JSON is known to be valid. */
+    private static void requireWholeCharacters(byte[] json) throws JsonFormatException {
+        boolean isAfterHigh = false;
+        for (int i = 0; i < json.length; i++) {
+            boolean isUnit = json[i] == '\\' && json[i + 1] == 'u';
+            char unit = isUnit ? (char) Integer.parseInt(new String(json, i + 2, 4, US_ASCII), 16) : 0;
+            if (Character.isLowSurrogate(unit) != isAfterHigh) {
+                throw new JsonFormatException(HALF_OF_A_PAIR);
+            }
+            isAfterHigh = Character.isHighSurrogate(unit);
+            i += isUnit ? 5 : json[i] == '\\' ? 1 : 0;
+        }
     }
 
     private static Map<String, @Nullable Object> requireObject(@Nullable Object value) throws JsonFormatException {
@@ -221,7 +241,7 @@ public final class Json {
                             && i + 1 < text.length()
                             && Character.isLowSurrogate(text.charAt(i + 1));
                     if (!isPair) {
-                        throw new JsonFormatException("invalid JSON: half of a surrogate pair in a string");
+                        throw new JsonFormatException(HALF_OF_A_PAIR);
                     }
                     i++;
                 }
@@ -276,9 +296,12 @@ public final class Json {
             }
             // keys are remembered to find one that comes twice, which takes more memory than the document
             parser.disable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION);
-            for (int depth = 1; depth > 0; ) {
+            for (int depth = deeper(NOT_KEPT_DEPTH); depth > NOT_KEPT_DEPTH; ) {
                 JsonToken inner = next();
-                depth += inner.isStructStart() ? 1 : inner.isStructEnd() ? -1 : 0;
+                if (inner == JsonToken.VALUE_NUMBER_FLOAT) {
+                    number(parser.getDoubleValue());
+                }
+                depth = inner.isStructStart() ? deeper(depth) : inner.isStructEnd() ? depth - 1 : depth;
             }
             return new LinkedHashMap<>();
         }

@@ -12,6 +12,7 @@ import pve.oci.archive.Layer;
 import pve.oci.linux.ErrnoException;
 import pve.oci.linux.Fd;
 import pve.oci.linux.Libc;
+import pve.oci.linux.Threads;
 import pve.oci.linux.Timespec;
 import pve.oci.rootfs.EntryPath;
 import pve.oci.rootfs.FileMetadata;
@@ -224,16 +225,8 @@ final class DeferredWrites implements SlotSource.Helper, AutoCloseable {
     public void close() {
         flush();
         threads.forEach(thread -> full.add(new Batch(0)));
+        Threads.joinAll(threads);
         boolean isInterrupted = false;
-        for (Thread thread : threads) {
-            while (thread.isAlive()) {
-                try {
-                    thread.join();
-                } catch (InterruptedException e) {
-                    isInterrupted = true;
-                }
-            }
-        }
         int back = 0;
         while (back < BATCHES) {
             try {

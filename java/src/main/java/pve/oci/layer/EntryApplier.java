@@ -95,10 +95,19 @@ final class EntryApplier {
     private void directory(TarEntry entry, FileMetadata metadata) throws IOException {
         List<Xattr> attributes = attributes(entry);
         Directory parent = path.isRoot() ? rootfs.root() : rootfs.makeParent(path);
-        boolean hasDefaultAcl = attributes.stream().anyMatch(x -> Arrays.equals(x.name(), ACL_DEFAULT));
+        boolean hasDefaultAcl = holds(attributes, ACL_DEFAULT);
         Directory directory = rootfs.makeDirectory(parent, path, metadata, hasDefaultAcl);
         setAttributes(entry.type(), attributes, x -> rootfs.setAttribute(directory.fd(), x.name(), x.value()));
         directoryTimes.add(directory, metadata);
+    }
+
+    private static boolean holds(List<Xattr> attributes, byte[] name) {
+        for (Xattr attribute : attributes) {
+            if (Arrays.equals(attribute.name(), name)) {
+                return true;
+            }
+        }
+        return false;
     }
 
     private void symbolicLink(TarEntry entry, FileMetadata metadata) throws IOException {
@@ -214,7 +223,7 @@ final class EntryApplier {
             byte @Nullable [] value = name == null ? null : AclText.toAttribute(attribute.value());
             if (name == null) {
                 all.add(attribute);
-            } else if (attributes.stream().noneMatch(x -> Arrays.equals(x.name(), name))) {
+            } else if (!holds(attributes, name)) {
                 if (value == null) {
                     leftOut.add(Text.name(attribute.name()));
                 } else {

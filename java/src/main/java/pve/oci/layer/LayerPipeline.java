@@ -8,6 +8,7 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 import pve.oci.archive.Layer;
 import pve.oci.linux.Cpus;
+import pve.oci.linux.Threads;
 import pve.oci.oci.Digest;
 import pve.oci.oci.ImageError;
 import pve.oci.oci.ImageException;
@@ -77,11 +78,13 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
         int readers = isStream || cores < 4 || layers.size() < 2 ? 1 : 2;
         boolean hashesOnThreadOfItsOwn = cores > 2;
         isOnTwoCores = cores == 2;
+        // a process that has had a layer waits for its job, which then finds memory; others make what a small image
+        // needs
+        int ready = Slot.CONTENT_MEMORY.isEmpty() ? 0 : SLOTS_OF_ONE_READER;
         int contentSlots = Math.max(MINIMUM_SLOTS, (int) (limits.readAhead() / readers / Slot.CONTENT_SIZE));
         for (int i = 0; i < readers; i++) {
             lanes.add(new Lane(
-                    readers == 1 ? Math.min(SLOTS_OF_ONE_READER, contentSlots) : contentSlots,
-                    i == 0 ? SLOTS_OF_ONE_READER : 0));
+                    readers == 1 ? Math.min(SLOTS_OF_ONE_READER, contentSlots) : contentSlots, i == 0 ? ready : 0));
         }
         Throttle throttle = new Throttle(limits.bandwidthLimit());
         for (int i = 0; i < readers; i++) {
@@ -300,22 +303,10 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
     @Override
     public void close() {
         threads.forEach(Thread::interrupt);
-        boolean isInterrupted = false;
-        for (Thread thread : threads) {
-            while (thread.isAlive()) {
-                try {
-                    thread.join();
-                } catch (InterruptedException e) {
-                    isInterrupted = true;
-                }
-            }
-        }
+        Threads.joinAll(threads);
         for (Lane lane : lanes) {
             lane.hasher.close();
             lane.slots.discard();
-        }
-        if (isInterrupted) {
-            Thread.currentThread().interrupt();
         }
     }
 }

@@ -27,6 +27,7 @@ public final class MappedIds {
         return ranges.isEmpty();
     }
 
+    /** Whether a file of the container can have this owner or group. */
     public boolean contains(long id) {
         if (ranges.isEmpty()) {
             return id >= 0 && id <= LARGEST_ID;

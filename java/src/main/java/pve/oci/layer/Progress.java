@@ -31,6 +31,12 @@ public final class Progress {
     private final AtomicLong entriesWritten = new AtomicLong();
     private final AtomicLong bytesWritten = new AtomicLong();
 
+    /**
+     * The archive is open and the image is chosen.
+     *
+     * @param layers how many layers there are
+     * @param bytes sum of the layers' sizes as stored
+     */
     public void begin(JobPhase next, int layers, long bytes) {
         layersCount = layers;
         bytesTotal = bytes;
@@ -53,10 +59,12 @@ public final class Progress {
         phase = next;
     }
 
+    /** This layer is read or applied from now on; the first one has the index 0. */
     public void layer(int index) {
         layerIndex = index;
     }
 
+    /** So many bytes of layers, as stored, were read. */
     public void read(long bytes) {
         bytesRead.addAndGet(bytes);
     }
@@ -65,6 +73,7 @@ public final class Progress {
         entriesWritten.lazySet(entriesWritten.get() + 1);
     }
 
+    /** So many bytes were written to the root file system. */
     public void wroteBytes(long bytes) {
         bytesWritten.lazySet(bytesWritten.get() + bytes);
     }

@@ -32,12 +32,14 @@ public final class CString {
         return string;
     }
 
+    /** A string of its own; none of the bytes is NUL. */
     public static CString of(byte[] bytes) {
         CString string = new CString(bytes.length);
         string.set(bytes, 0, bytes.length);
         return string;
     }
 
+    /** Makes this the string, and returns its address; none of the bytes is NUL. */
     public long set(byte[] bytes) {
         return set(bytes, 0, bytes.length);
     }
@@ -57,6 +59,7 @@ public final class CString {
         }
     }
 
+    /** Makes a system call with the text's bytes in UTF-8. */
     public static <T> T lend(String text, Borrower<T> borrower) throws ErrnoException {
         return lend(text.getBytes(StandardCharsets.UTF_8), borrower);
     }

@@ -14,6 +14,7 @@ public final class ErrnoException extends IOException {
     private final int errno;
     private final String call;
 
+    /** @param call the system call's name, as its manual page spells it */
     public ErrnoException(String call, int errno) {
         super(call + ": " + Errno.describe(errno));
         this.call = call;

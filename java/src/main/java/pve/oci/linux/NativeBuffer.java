@@ -30,8 +30,11 @@ public record NativeBuffer(ByteBuffer buffer, long address) {
      * until they are written to again.
      */
     void giveBack() {
-        long start = (address + PAGE_SIZE - 1) & -PAGE_SIZE;
-        long end = (address + size()) & -PAGE_SIZE;
+        giveBack((address + PAGE_SIZE - 1) & -PAGE_SIZE, (address + size()) & -PAGE_SIZE);
+    }
+
+    /** Gives pages back that lie between these addresses. */
+    static void giveBack(long start, long end) {
         if (end > start) {
             // if it fails, nothing has changed
             LibcFunctions.madvise(start, end - start, MADV_DONTNEED);

@@ -11,6 +11,7 @@ public final class NativeBufferPool {
     private final int size;
     private final Deque<NativeBuffer> free = new ArrayDeque<>();
 
+    /** @param size bytes of each buffer */
     public NativeBufferPool(int size) {
         this.size = size;
     }
@@ -23,6 +24,11 @@ public final class NativeBufferPool {
         }
         buffer.buffer().clear();
         return buffer;
+    }
+
+    /** Whether the next buffer that is taken has to be made. */
+    public synchronized boolean isEmpty() {
+        return free.isEmpty();
     }
 
     /** Gives a buffer back that nobody uses any more. */

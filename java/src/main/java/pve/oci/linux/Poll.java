@@ -17,6 +17,7 @@ public final class Poll {
 
     private final NativeBuffer memory;
 
+    /** @param maximumCount how many descriptors the array has room for */
     public Poll(int maximumCount) {
         memory = NativeBuffer.allocate(maximumCount * ENTRY_SIZE);
     }

@@ -7,6 +7,8 @@ import org.jspecify.annotations.Nullable;
 /** System calls on processes, written like those of {@link Libc}. */
 public final class Processes {
     public static final int SIGKILL = 9;
+    public static final int SIGCONT = 18;
+    public static final int SIGSTOP = 19;
 
     // linux/unistd.h: from 424 on every architecture has the same numbers
     private static final long SYS_PIDFD_SEND_SIGNAL = 424;

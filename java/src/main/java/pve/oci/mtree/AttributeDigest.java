@@ -24,27 +24,31 @@ final class AttributeDigest implements AutoCloseable {
     /** XATTR_LIST_MAX and XATTR_SIZE_MAX of linux/limits.h */
     private static final int SIZE_MAX = 1 << 16;
 
-    private final CString name = new CString(255);
+    /** Enough for most. The kernel allocates as much as it is offered; for SIZE_MAX this takes longer than the rest. */
+    private static final int USUAL_SIZE = 512;
+
     private final CString attribute = new CString(255);
     private final NativeBuffer list = NativeBuffer.allocate(SIZE_MAX);
     private final NativeBuffer value = NativeBuffer.allocate(SIZE_MAX);
     private final Fd workingDirectory;
 
     AttributeDigest() throws ErrnoException {
-        byte[] self = {'.'};
         int flags = Libc.O_PATH | Libc.O_DIRECTORY | Libc.O_CLOEXEC;
-        workingDirectory = new Fd(Libc.openat(Libc.AT_FDCWD, name.set(self, 0, 1), flags, 0));
+        workingDirectory = new Fd(CString.lend(".", address -> Libc.openat(Libc.AT_FDCWD, address, flags, 0)));
     }
 
     void enter(Fd directory) throws ErrnoException {
         Libc.fchdir(directory.number());
     }
 
-    /** The digest for a name in the directory that was entered; null when it has no such attributes. */
+    /**
+     * The digest for a name in the directory that was entered; null when it has no such attributes.
+     *
+     * @param address of the name
+     */
     @Nullable
-    String of(byte[] file) throws ErrnoException {
-        long address = name.set(file, 0, file.length);
-        int length = read(() -> UpdateCalls.llistxattr(address, list.address(), SIZE_MAX));
+    String of(long address) throws ErrnoException {
+        int length = read(size -> UpdateCalls.llistxattr(address, list.address(), size));
         if (length <= 0) {
             return null;
         }
@@ -73,14 +77,14 @@ final class AttributeDigest implements AutoCloseable {
 
     private byte[] value(long file, byte[] bytes) throws ErrnoException {
         long key = attribute.set(bytes, 0, bytes.length);
-        int length = read(() -> UpdateCalls.lgetxattr(file, key, value.address(), SIZE_MAX));
+        int length = read(size -> UpdateCalls.lgetxattr(file, key, value.address(), size));
         byte[] content = new byte[Math.max(length, 0)];
         value.buffer().get(0, content);
         return content;
     }
 
     private interface AttributeCall {
-        long run() throws ErrnoException;
+        long run(int size) throws ErrnoException;
     }
 
     /**
@@ -88,13 +92,19 @@ final class AttributeDigest implements AutoCloseable {
      * none.
      */
     private static int read(AttributeCall call) throws ErrnoException {
-        try {
-            return (int) call.run();
-        } catch (ErrnoException e) {
-            if (e.errno() == Errno.EOPNOTSUPP || e.errno() == Errno.ENODATA || e.errno() == Errno.EACCES) {
-                return -1;
+        int size = USUAL_SIZE;
+        while (true) {
+            try {
+                return (int) call.run(size);
+            } catch (ErrnoException e) {
+                if (e.errno() == Errno.EOPNOTSUPP || e.errno() == Errno.ENODATA || e.errno() == Errno.EACCES) {
+                    return -1;
+                }
+                if (e.errno() != Errno.ERANGE || size == SIZE_MAX) {
+                    throw e;
+                }
+                size = SIZE_MAX;
             }
-            throw e;
         }
     }
 

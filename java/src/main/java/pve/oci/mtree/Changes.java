@@ -1,6 +1,7 @@
 package pve.oci.mtree;
 
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -16,10 +17,17 @@ public final class Changes {
     /** What an entry takes in a layer beside its content, without padding. */
     private static final int HEADER_SIZE = 512;
 
+    /** Why a change does not count: the path stays where it is. */
+    private static final String KEPT = "kept";
+
     private final PathSet kept;
     private final PathSet made;
     private final boolean looksIntoKept;
     private final List<Object> listed = new ArrayList<>();
+
+    /** Directories of the list that were added and count: something that stays may still be found below. */
+    private final Map<String, Map<String, @Nullable Object>> addedDirectories = new HashMap<>();
+
     private final List<String> mountPoints = new ArrayList<>();
     private final List<String> hostFiles = new ArrayList<>();
     private long added;
@@ -50,7 +58,7 @@ public final class Changes {
         this.looksIntoKept = looksIntoKept;
     }
 
-    /** Whether what is below the entry is to be compared. */
+    /** Whether what is below the entry is to be compared. Any thread may ask. */
     boolean isEntered(TreeEntry entry) {
         return looksIntoKept || !kept.covers(PathSet.text(entry.path()));
     }
@@ -100,19 +108,30 @@ public final class Changes {
         return mountPoints.stream().anyMatch(x -> path.startsWith(x + "/"));
     }
 
+    /** An update moves nothing that lies above a mount point, so directories that were made for it do not count. */
     void mountPoint(TreeEntry entry) {
-        mountPoints.add(PathSet.text(entry.path()));
+        String path = PathSet.text(entry.path());
+        mountPoints.add(path);
+        for (int slash = path.lastIndexOf('/'); slash > 0; slash = path.lastIndexOf('/', slash - 1)) {
+            Map<String, @Nullable Object> above = addedDirectories.remove(path.substring(0, slash));
+            if (above != null) {
+                above.put("expected", KEPT);
+                added--;
+                expected++;
+            }
+        }
     }
 
     /** Notes a change; returns whether it counts as somebody's. */
     private boolean note(TreeEntry entry, String kind, List<String> differences) {
         String path = PathSet.text(entry.path());
         String reason = null;
-        if (kept.covers(path)) {
-            reason = "kept";
+        boolean isAddedDirectory = kind.equals("added") && entry.isDirectory();
+        if (kept.covers(path) || (isAddedDirectory && kept.isAbove(path))) {
+            reason = KEPT;
         } else {
             Expected match = Expected.of(path);
-            if (match == null && kind.equals("added") && entry.isDirectory() && isMadeByHost(path)) {
+            if (match == null && isAddedDirectory && isMadeByHost(path)) {
                 reason = "host";
             } else if (match != null) {
                 reason = match.name().toLowerCase(Locale.ROOT);
@@ -124,7 +143,10 @@ public final class Changes {
         if (reason != null) {
             expected++;
         }
-        list(entry, kind, differences, reason);
+        Map<String, @Nullable Object> json = list(entry, kind, differences, reason);
+        if (json != null && reason == null && isAddedDirectory) {
+            addedDirectories.put(path, json);
+        }
         return reason == null;
     }
 
@@ -132,9 +154,11 @@ public final class Changes {
         return Expected.isAboveHostFile(path) || made.contains(path) || made.isAbove(path);
     }
 
-    private void list(TreeEntry entry, String kind, List<String> differences, @Nullable String reason) {
+    /** Returns what was added to the list; null when that is full. */
+    private @Nullable Map<String, @Nullable Object> list(
+            TreeEntry entry, String kind, List<String> differences, @Nullable String reason) {
         if (listed.size() >= MAXIMUM_LISTED) {
-            return;
+            return null;
         }
         Map<String, @Nullable Object> json = new LinkedHashMap<>();
         json.put("path", "/" + Text.name(entry.path()));
@@ -147,6 +171,7 @@ public final class Changes {
             json.put("expected", reason);
         }
         listed.add(json);
+        return json;
     }
 
     /** Whether nobody has changed anything. */

@@ -4,8 +4,6 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
-import java.util.HashMap;
-import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import pve.oci.linux.Libc;
 import pve.oci.rootfs.EntryPath;
@@ -18,14 +16,20 @@ final class MtreeReader implements AutoCloseable {
     /** A path and a link, each byte escaped, and the keywords. */
     private static final int MAXIMUM_LINE = EntryPath.PATH_MAX * 8 + 512;
 
-    private static final Map<String, Integer> TYPES = new HashMap<>();
-
-    static {
-        MtreeWriter.TYPES.forEach((type, name) -> TYPES.put(name, type));
-    }
+    private static final byte[] TYPE = MtreeWriter.bytes("type");
+    private static final byte[] MODE = MtreeWriter.bytes("mode");
+    private static final byte[] UID = MtreeWriter.bytes("uid");
+    private static final byte[] GID = MtreeWriter.bytes("gid");
+    private static final byte[] SIZE = MtreeWriter.bytes("size");
+    private static final byte[] DEVICE = MtreeWriter.bytes("device");
+    private static final byte[] TIME = MtreeWriter.bytes("time");
+    private static final byte[] LINK = MtreeWriter.bytes("link");
+    private static final byte[] XATTR = MtreeWriter.bytes("xattr");
 
     private final InputStream stream;
     private final long maximumLines;
+    private final long maximumSize;
+    private long size;
     private final byte[] buffer = new byte[1 << 16];
     private int position;
     private int limit;
@@ -34,9 +38,11 @@ final class MtreeReader implements AutoCloseable {
     private long lineNumber;
     private @Nullable TreeEntry last;
 
-    MtreeReader(InputStream stream, long maximumLines) throws IOException {
+    /** @param maximumSize in bytes */
+    MtreeReader(InputStream stream, long maximumLines, long maximumSize) throws IOException {
         this.stream = stream;
         this.maximumLines = maximumLines;
+        this.maximumSize = maximumSize;
         for (String expected : MtreeWriter.HEADER.split("\n", -1)) {
             if (!expected.isEmpty() && (!readLine() || !expected.equals(text(0, length)))) {
                 throw damaged("is not what a record begins with");
@@ -76,21 +82,33 @@ final class MtreeReader implements AutoCloseable {
                     return false;
                 }
             }
-            byte value = buffer[position++];
-            if (value == '\n') {
-                return true;
+            int end = position;
+            while (end < limit && buffer[end] != '\n') {
+                end++;
             }
-            if (length == line.length) {
+            int count = end - position;
+            if (count > line.length - length) {
                 throw damaged("is too long");
             }
-            line[length++] = value;
+            System.arraycopy(buffer, position, line, length, count);
+            length += count;
+            position = end;
+            if (end < limit) {
+                position++;
+                return true;
+            }
         }
     }
 
     private int read() throws IOException {
         try {
-            return stream.read(buffer);
-        } catch (pve.oci.linux.ErrnoException e) {
+            int count = stream.read(buffer);
+            size += Math.max(count, 0);
+            if (size > maximumSize) {
+                throw damaged("is beyond the limit of " + maximumSize + " bytes");
+            }
+            return count;
+        } catch (RecordException | pve.oci.linux.ErrnoException e) {
             throw e;
         } catch (IOException e) {
             // the decompressor's complaint
@@ -110,10 +128,12 @@ final class MtreeReader implements AutoCloseable {
         byte[] path = unescaped(2, end);
         int type = 0;
         int mode = -1;
-        long[] ids = new long[2];
+        long uid = 0;
+        long gid = 0;
         long size = 0;
         long device = 0;
-        Long seconds = null;
+        boolean hasTime = false;
+        long seconds = 0;
         int nanos = 0;
         byte[] link = null;
         String attributes = null;
@@ -121,35 +141,55 @@ final class MtreeReader implements AutoCloseable {
             int start = end + 1;
             end = wordEnd(start);
             int equals = indexOf('=', start, end);
-            String keyword = text(start, equals);
-            String value = keyword.equals("link") ? "" : text(equals + 1, end);
-            switch (keyword) {
-                case "type" -> type = TYPES.getOrDefault(value, 0);
-                case "mode" -> mode = (int) number(value, 8, 07777);
-                case "uid" -> ids[0] = number(value, 10, 0xffffffffL);
-                case "gid" -> ids[1] = number(value, 10, 0xffffffffL);
-                case "size" -> size = number(value, 10, Long.MAX_VALUE);
-                case "device" -> device = number(value, 10, Long.MAX_VALUE);
-                case "time" -> {
-                    int dot = value.indexOf('.');
-                    if (dot < 0 || value.length() != dot + 10) {
-                        throw damaged("has no valid time");
-                    }
-                    boolean isNegative = value.startsWith("-");
-                    long whole = number(value.substring(isNegative ? 1 : 0, dot), 10, Long.MAX_VALUE);
-                    seconds = isNegative ? -whole : whole;
-                    nanos = (int) number(value.substring(dot + 1), 10, 999_999_999);
+            int value = equals + 1;
+            if (is(TYPE, start, equals)) {
+                type = type(value, end);
+            } else if (is(MODE, start, equals)) {
+                mode = (int) number(value, end, 8, 07777);
+            } else if (is(SIZE, start, equals)) {
+                size = number(value, end, 10, Long.MAX_VALUE);
+            } else if (is(TIME, start, equals)) {
+                int dot = end - 10;
+                if (dot < value || line[dot] != '.') {
+                    throw damaged("has no valid time");
                 }
-                case "link" -> link = unescaped(equals + 1, end);
-                case "xattr" -> attributes = value;
-                default -> throw damaged("has an unknown keyword");
+                boolean isNegative = line[value] == '-';
+                long whole = number(isNegative ? value + 1 : value, dot, 10, Long.MAX_VALUE);
+                seconds = isNegative ? -whole : whole;
+                nanos = (int) number(dot + 1, end, 10, 999_999_999);
+                hasTime = true;
+            } else if (is(LINK, start, equals)) {
+                link = unescaped(value, end);
+            } else if (is(UID, start, equals)) {
+                uid = number(value, end, 10, 0xffffffffL);
+            } else if (is(GID, start, equals)) {
+                gid = number(value, end, 10, 0xffffffffL);
+            } else if (is(DEVICE, start, equals)) {
+                device = number(value, end, 10, Long.MAX_VALUE);
+            } else if (is(XATTR, start, equals)) {
+                attributes = text(value, end);
+            } else {
+                throw damaged("has an unknown keyword");
             }
         }
-        if (type == 0 || mode < 0 || seconds == null || (type == Libc.S_IFLNK) != (link != null)) {
+        if (type == 0 || mode < 0 || !hasTime || (type == Libc.S_IFLNK) != (link != null)) {
             throw damaged("lacks a keyword");
         }
-        return new TreeEntry(
-                path, type | mode, (int) ids[0], (int) ids[1], size, seconds, nanos, device, link, attributes);
+        return new TreeEntry(path, type | mode, (int) uid, (int) gid, size, seconds, nanos, device, link, attributes);
+    }
+
+    private boolean is(byte[] keyword, int start, int end) {
+        return Arrays.equals(line, start, end, keyword, 0, keyword.length);
+    }
+
+    /** One of the S_IF constants of {@link Libc}; 0 when it is none of them. */
+    private int type(int start, int end) {
+        for (MtreeWriter.Type type : MtreeWriter.TYPES) {
+            if (is(type.name(), start, end)) {
+                return type.mode();
+            }
+        }
+        return 0;
     }
 
     private int wordEnd(int start) {
@@ -173,19 +213,25 @@ final class MtreeReader implements AutoCloseable {
         return new String(line, start, end - start, StandardCharsets.US_ASCII);
     }
 
-    private long number(String digits, int radix, long maximum) throws RecordException {
-        try {
-            long value = Long.parseLong(digits, radix);
-            if (value >= 0 && value <= maximum && digits.charAt(0) != '+' && digits.charAt(0) != '-') {
-                return value;
+    private long number(int start, int end, int radix, long maximum) throws RecordException {
+        long value = 0;
+        for (int i = start; i < end; i++) {
+            int digit = line[i] - '0';
+            if (digit < 0 || digit >= radix || value > (maximum - digit) / radix) {
+                throw damaged("has a number that cannot be");
             }
-        } catch (NumberFormatException e) {
-            // the same as one that is too large
+            value = value * radix + digit;
         }
-        throw damaged("has a number that cannot be");
+        if (start >= end) {
+            throw damaged("has a number that cannot be");
+        }
+        return value;
     }
 
     private byte[] unescaped(int start, int end) throws RecordException {
+        if (isPlain(start, end)) {
+            return Arrays.copyOfRange(line, start, end);
+        }
         byte[] bytes = new byte[end - start];
         int count = 0;
         for (int i = start; i < end; i++) {
@@ -206,6 +252,18 @@ final class MtreeReader implements AutoCloseable {
             throw damaged("has a path that is too long");
         }
         return Arrays.copyOf(bytes, count);
+    }
+
+    private boolean isPlain(int start, int end) {
+        if (end - start > EntryPath.PATH_MAX) {
+            return false;
+        }
+        for (int i = start; i < end; i++) {
+            if (line[i] == '\\' || line[i] == 0) {
+                return false;
+            }
+        }
+        return true;
     }
 
     private int octal(byte digit) throws RecordException {

@@ -28,6 +28,11 @@ record TreeEntry(
         long device,
         byte @Nullable [] link,
         @Nullable String attributes) {
+    /** The same entry with what is not part of its status. */
+    TreeEntry with(byte @Nullable [] target, @Nullable String digest) {
+        return new TreeEntry(path, mode, uid, gid, size, seconds, nanos, device, target, digest);
+    }
+
     int type() {
         return mode & Libc.S_IFMT;
     }

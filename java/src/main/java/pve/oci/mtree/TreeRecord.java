@@ -30,6 +30,12 @@ public final class TreeRecord {
     /** An image has no more entries than this by default; a record with more is not one of ours. */
     private static final long MAXIMUM_LINES = 20_000_000;
 
+    /** Packed. A file may have holes, and a frame of zstd may hold nothing: neither takes room, both take time. */
+    private static final long MAXIMUM_PACKED_SIZE = 1L << 30;
+
+    /** The record of a tree with as many entries as are allowed takes about a third of it. */
+    private static final long MAXIMUM_SIZE = 8L << 30;
+
     private static final byte[] FILE = NAME.getBytes(StandardCharsets.US_ASCII);
     private static final CString FILE_NAME = CString.of(FILE);
 
@@ -59,11 +65,10 @@ public final class TreeRecord {
         Fd fd = new Fd(Libc.openat(root.number(), FILE_NAME.address(), flags, 0600));
         try (MtreeWriter writer =
                 new MtreeWriter(new BufferedOutputStream(ZstdStreams.compressing(new FdOutputStream(fd)), 1 << 16))) {
-            new TreeWalk(root, steps).run((entry, isMountPoint) -> {
+            new TreeWalk(root, steps).run(directory -> true, (entry, isMountPoint) -> {
                 if (!isMountPoint) {
                     writer.write(entry);
                 }
-                return true;
             });
         }
     }
@@ -93,20 +98,19 @@ public final class TreeRecord {
             throws IOException {
         try (MtreeReader record = open(recorded)) {
             Merge merge = new Merge(record, changes, contents);
-            new TreeWalk(root, steps).run(merge::present);
+            new TreeWalk(root, steps).run(changes::isEntered, merge::present);
             merge.finish();
         }
     }
 
     /** For a tree without a record: finds its mount points and the files that the host has written. */
     public static void findMountPoints(Fd root, Changes changes, Steps steps) throws IOException {
-        new TreeWalk(root, steps).run((entry, isMountPoint) -> {
+        new TreeWalk(root, steps).run(changes::isEntered, (entry, isMountPoint) -> {
             if (isMountPoint) {
                 changes.mountPoint(entry);
             } else {
                 changes.unknown(entry);
             }
-            return changes.isEntered(entry);
         });
     }
 
@@ -127,7 +131,10 @@ public final class TreeRecord {
             if (status.type() != Libc.S_IFREG) {
                 throw RecordException.damaged(0, "is no file");
             }
-            return new MtreeReader(ZstdStreams.decompressing(new FdInputStream(fd)), MAXIMUM_LINES);
+            if (status.size() > MAXIMUM_PACKED_SIZE) {
+                throw RecordException.damaged(0, "is in a file of more than " + MAXIMUM_PACKED_SIZE + " bytes");
+            }
+            return new MtreeReader(ZstdStreams.decompressing(new FdInputStream(fd)), MAXIMUM_LINES, MAXIMUM_SIZE);
         } catch (IOException | RuntimeException e) {
             fd.close();
             throw e;
@@ -148,7 +155,7 @@ public final class TreeRecord {
             recorded = record.next();
         }
 
-        boolean present(TreeEntry entry, boolean isMountPoint) throws IOException {
+        void present(TreeEntry entry, boolean isMountPoint) throws IOException {
             int order = skipTo(entry);
             if (order == 0 && recorded != null) {
                 if (isMountPoint) {
@@ -162,7 +169,6 @@ public final class TreeRecord {
             } else {
                 changes.added(entry);
             }
-            return changes.isEntered(entry);
         }
 
         private List<String> differences(TreeEntry before, TreeEntry entry) throws IOException {

@@ -56,6 +56,7 @@ public record Descriptor(
                 || (platform != null && "unknown".equals(platform.architecture()));
     }
 
+    /** The interface's type Descriptor. */
     public Map<String, @Nullable Object> toJson() {
         Map<String, @Nullable Object> json = new LinkedHashMap<>();
         json.put("mediaType", mediaType);

@@ -26,6 +26,11 @@ public record ImageConfig(
     private static final List<String> OTHERS =
             List.of("Labels", "ArgsEscaped", "Memory", "MemorySwap", "CpuShares", "Healthcheck");
 
+    /**
+     * Parses a config blob.
+     *
+     * @throws ImageFormatException with a pointer to the member that breaks the specification
+     */
     public static ImageConfig parse(byte[] json, JsonLimits limits) throws ImageFormatException, JsonLimitException {
         Document document = Document.parse(json, limits);
         Document config = document.optionalObject("config");

@@ -46,6 +46,7 @@ public final class MediaType {
 
     private MediaType() {}
 
+    /** What a blob of this media type is; UNKNOWN for a type that is not in the table. */
     public static Role role(String mediaType) {
         // RFC 9110 5.6.6: parameters may follow; type names have no case
         int parameters = mediaType.indexOf(';');

@@ -54,6 +54,7 @@ public record Platform(
         return Text.clean(os + "/" + architecture + (variant == null ? "" : "/" + variant));
     }
 
+    /** The interface's type Platform. */
     public Map<String, @Nullable Object> toJson() {
         Map<String, @Nullable Object> json = new LinkedHashMap<>();
         json.put("architecture", architecture);

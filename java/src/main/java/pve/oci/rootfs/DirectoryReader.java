@@ -2,6 +2,7 @@ package pve.oci.rootfs;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.Arrays;
 import pve.oci.linux.CString;
 import pve.oci.linux.Fd;
 import pve.oci.linux.FileStatus;
@@ -41,7 +42,7 @@ public final class DirectoryReader {
             // struct linux_dirent64: d_ino 64, d_off 64, d_reclen 16, d_type 8, d_name
             ByteBuffer entries = buffer.buffer();
             for (int at = 0; at < length; at += entries.getShort(at + 16) & 0xffff) {
-                byte[] bytes = name(entries, at + 19);
+                byte[] bytes = name(entries, at + 19, (entries.getShort(at + 16) & 0xffff) - 19);
                 if (!isDots(bytes) && !visitor.visit(bytes, type(fd, entries.get(at + 18), bytes))) {
                     return false;
                 }
@@ -49,14 +50,15 @@ public final class DirectoryReader {
         }
     }
 
-    private static byte[] name(ByteBuffer entries, int start) {
-        int end = start;
-        while (entries.get(end) != 0) {
+    /** @param size of the name with its NUL and what fills the entry up */
+    private static byte[] name(ByteBuffer entries, int start, int size) {
+        byte[] padded = new byte[size];
+        entries.get(start, padded);
+        int end = 0;
+        while (padded[end] != 0) {
             end++;
         }
-        byte[] bytes = new byte[end - start];
-        entries.get(start, bytes);
-        return bytes;
+        return Arrays.copyOf(padded, end);
     }
 
     private static boolean isDots(byte[] name) {

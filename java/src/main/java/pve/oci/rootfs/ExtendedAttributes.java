@@ -18,18 +18,22 @@ public final class ExtendedAttributes implements AutoCloseable {
     static final CString ACL_ACCESS = CString.of("system.posix_acl_access");
     static final CString ACL_DEFAULT = CString.of("system.posix_acl_default");
 
+    /** XATTR_NAME_MAX of linux/limits.h */
+    public static final int NAME_MAX = 255;
+
     /** XATTR_SIZE_MAX and XATTR_LIST_MAX of linux/limits.h */
-    private static final int SIZE_MAX = 1 << 16;
+    public static final int SIZE_MAX = 1 << 16;
 
     private static final byte[] SELF = {'.'};
 
     /** Where the process was before it entered a directory of the root file system; null while it has not. */
     private @Nullable Fd workingDirectory;
 
-    private final CString name = new CString(255);
+    private final CString name = new CString(NAME_MAX);
     private final CString fileName = new CString(255);
     private final NativeBuffer value = NativeBuffer.allocate(SIZE_MAX);
 
+    /** Sets an attribute of an open file or directory; the attribute's name holds no NUL. */
     public void set(Fd fd, byte[] attribute, byte[] content) throws ErrnoException {
         value.buffer().put(0, content);
         Libc.fsetxattr(fd.number(), name.set(attribute), value.address(), content.length, 0);

@@ -158,10 +158,12 @@ public final class Rootfs implements AutoCloseable {
         }
     }
 
+    /** Sets the time of the last modification; to be called last, because other changes set it too. */
     public void setTime(Fd fd, FileMetadata metadata) throws IOException {
         metadata.setTime(fd, times);
     }
 
+    /** Sets an extended attribute of an open file or directory. */
     public void setAttribute(Fd fd, byte[] attribute, byte[] value) throws IOException {
         extended.set(fd, attribute, value);
     }
@@ -234,6 +236,7 @@ public final class Rootfs implements AutoCloseable {
         return true;
     }
 
+    /** Makes a link to the first {@code targetLength} bytes of the target, in place of whatever had the name. */
     public void makeSymbolicLink(
             Directory parent, EntryPath path, byte[] linkTarget, int targetLength, FileMetadata metadata)
             throws IOException {

@@ -43,6 +43,7 @@ public final class Steps {
         }
     }
 
+    /** Counts this many steps. */
     public void take(long count) throws ExceededException {
         done.lazySet(done.get() + count);
         left -= count;

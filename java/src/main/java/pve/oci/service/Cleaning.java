@@ -23,6 +23,10 @@ import pve.oci.varlink.VarlinkException;
 final class Cleaning {
     private static final long SIGN_OF_LIFE_MILLIS = 2_000;
     private static final long POLL_MILLIS = 100;
+
+    /** More than there are spare workers by default, because all of them may have been killed at the same time. */
+    private static final int MAXIMUM_ATTEMPTS = 6;
+
     private static final IdlType.Struct NOTHING = new IdlType.Struct(Map.of());
     private static final Logger LOG = LoggerFactory.getLogger(Cleaning.class);
 
@@ -41,12 +45,47 @@ final class Cleaning {
         this.maps = maps;
     }
 
-    /** Cleans up. A failure is logged. */
+    /** Cleans up. A failure is logged. Another worker goes on where the first one was killed, by the kernel, say. */
     void run(RootDirectory root) {
         if (method == ImageMethod.COMPARE || isUnread()) {
             return;
         }
         job.beginCleaning();
+        try {
+            int attempt = 1;
+            while (!isCleaned(root, attempt)) {
+                attempt++;
+            }
+        } catch (VarlinkException e) {
+            LOG.warn("root directory not cleaned job={} reason=\"{}\"", job.id(), message(e));
+        } finally {
+            job.unassign();
+        }
+    }
+
+    /** False when the worker died and another one is to go on. */
+    private boolean isCleaned(RootDirectory root, int attempt) throws VarlinkException {
+        try {
+            clean(root);
+            return true;
+        } catch (VarlinkException e) {
+            if (!hasDied(e) || attempt == MAXIMUM_ATTEMPTS || job.isCleaningStopped() || isUnread()) {
+                throw e;
+            }
+            LOG.info("worker that cleans has died job={} reason=\"{}\"", job.id(), message(e));
+            return false;
+        }
+    }
+
+    private static boolean hasDied(VarlinkException e) {
+        return e.parameters().get("signal") != null || e.parameters().get("exitStatus") != null;
+    }
+
+    private static @Nullable Object message(VarlinkException e) {
+        return e.parameters().get("message");
+    }
+
+    private void clean(RootDirectory root) throws VarlinkException {
         try (Worker worker = await(context.workers().take(maps))) {
             job.assignCleaner(worker);
             WorkerConversation conversation =
@@ -58,13 +97,6 @@ final class Cleaning {
             } else {
                 conversation.run(worker, WorkerRequest.ofClean(root), NOTHING, new CleaningListener());
             }
-        } catch (VarlinkException e) {
-            LOG.warn(
-                    "root directory not cleaned job={} reason=\"{}\"",
-                    job.id(),
-                    e.parameters().get("message"));
-        } finally {
-            job.unassign();
         }
     }
 

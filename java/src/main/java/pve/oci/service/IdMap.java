@@ -30,11 +30,13 @@ public record IdMap(List<IdMapRange> ranges) {
      *
      * @param parameter the call's parameter, which errors name
      */
-    static IdMap checked(String parameter, List<IdMapRange> ranges, SubordinateIds allowed) throws VarlinkException {
+    static IdMap checked(String parameter, List<IdMapRange> ranges, SubordinateIds subordinate)
+            throws VarlinkException {
         if (ranges.isEmpty()) {
             return NONE;
         }
         require(ranges.size() <= MAXIMUM_RANGES, parameter, "more than " + MAXIMUM_RANGES + " ranges");
+        SubordinateIds.Allowed allowed = subordinate.read();
         for (IdMapRange range : ranges) {
             require(range.count() > 0 && range.count() <= IDS, parameter, "range '" + range + "': count is not valid");
             require(isWithinIds(range.inside(), range.count()), parameter, "range '" + range + "': ID out of range");
@@ -43,7 +45,7 @@ public record IdMap(List<IdMapRange> ranges) {
             require(
                     allowed.contains(range.outside(), range.count()),
                     parameter,
-                    "range '" + range + "' is not within root's ranges in " + allowed.origin());
+                    "range '" + range + "' is not within root's ranges in " + subordinate.origin());
         }
         requireDisjoint(parameter, ranges, Comparator.comparingLong(IdMapRange::inside), true);
         requireDisjoint(parameter, ranges, Comparator.comparingLong(IdMapRange::outside), false);

@@ -1,6 +1,7 @@
 package pve.oci.service;
 
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 import pve.oci.varlink.VarlinkException;
 
 /**
@@ -32,5 +33,22 @@ public record IdMaps(IdMap uid, IdMap gid, boolean onlyReads) {
 
     public boolean isPrivileged() {
         return uid.isEmpty();
+    }
+
+    // a record's own methods are made when they are first called, which takes longer than starting a process
+
+    @Override
+    public boolean equals(@Nullable Object other) {
+        return other instanceof IdMaps maps && toString().equals(maps.toString());
+    }
+
+    @Override
+    public int hashCode() {
+        return toString().hashCode();
+    }
+
+    @Override
+    public String toString() {
+        return uid.asArgument() + " / " + gid.asArgument() + (onlyReads ? " / only reads" : "");
     }
 }

@@ -8,9 +8,10 @@ import pve.oci.varlink.VarlinkException;
 
 /**
  * One job from its start to the moment before its reply. It opens archive and root directory, waits for its turn and
- * its worker, and reads the worker's messages. It leaves no process and no descriptor behind, and after a failure no
- * file. A worker that has done its job has closed everything before it said so. It is killed before the client gets the
- * reply, and {@link #close} waits until it is gone. After a failure the worker is gone before {@link #run} ends.
+ * its worker, and reads the worker's messages. It leaves no descriptor behind, and after a failure no file. A worker
+ * that has done its job has closed everything before it said so. It is killed before the client gets the reply, and
+ * {@link #close} waits until it is gone; or it is stopped, for the next step of the same update ({@link KeptWorker}).
+ * After a failure the worker is gone before {@link #run} ends.
  */
 final class ImageJob implements AutoCloseable {
 
@@ -22,7 +23,10 @@ final class ImageJob implements AutoCloseable {
     private final IdMaps maps;
     private final JobListener listener;
 
-    private boolean hasTakenWorker;
+    private boolean hasUsedUpWorker;
+
+    /** The worker of the step before, until this job takes it. */
+    private @Nullable KeptWorker kept;
 
     /** The worker that finished the job: killed, but not yet waited for. */
     private @Nullable Worker finished;
@@ -39,6 +43,7 @@ final class ImageJob implements AutoCloseable {
 
     /** Runs the job and returns its last reply. When it returns, another job may have the slot. */
     WorkerReplies.Reply run() throws VarlinkException, IOException {
+        kept = (KeptWorker) call.takeKept();
         try (ArchiveFile archive = method.hasArchive() ? ArchiveFile.open(call, parameters) : null;
                 RootDirectory root = method.hasRoot()
                         ? RootDirectory.open(call, parameters, job.id(), context, method.isUpdate())
@@ -54,13 +59,14 @@ final class ImageJob implements AutoCloseable {
                 turn.end();
             }
         } finally {
+            dropKept();
             call.closeDescriptors();
         }
     }
 
-    /** Whether the job has used a worker: then another one may be wanted soon. */
-    boolean hasTakenWorker() {
-        return hasTakenWorker;
+    /** Whether the job has used up a worker: then another one may be wanted soon. */
+    boolean hasUsedUpWorker() {
+        return hasUsedUpWorker;
     }
 
     /** Runs a job on a root directory. After any failure the directory is as it was before. */
@@ -80,9 +86,10 @@ final class ImageJob implements AutoCloseable {
 
     private WorkerReplies.Reply converse(@Nullable ArchiveFile archive, @Nullable RootDirectory root)
             throws VarlinkException {
-        hasTakenWorker = true;
-        Worker worker = AwaitedWorker.await(context.workers().take(maps), this::checkCancelled);
+        Worker worker = takeWorker(root);
+        hasUsedUpWorker = true;
         boolean hasRoot = false;
+        boolean isDone = false;
         try {
             job.assign(worker);
             WorkerRequest request = WorkerRequest.ofJob(method, archive, root, parameters, maps, context.settings());
@@ -91,20 +98,47 @@ final class ImageJob implements AutoCloseable {
                             context.idl(), context.settings().hangMillis())
                     .run(worker, request, context.idl().method(method.method()).output(), listener);
             requireFields(reply);
-            worker.process().kill();
-            finished = worker;
+            if (root == null || !keep(worker, root)) {
+                worker.process().kill();
+                finished = worker;
+            }
+            isDone = true;
             return reply;
         } catch (VarlinkException e) {
             VarlinkException reason = job.cancellation();
             throw reason != null ? reason : e;
         } finally {
             job.unassign();
-            if (finished == null) {
+            if (!isDone) {
                 worker.close();
                 if (root != null && hasRoot) {
                     new Cleaning(context, call, job, method, maps).run(root);
                 }
             }
+        }
+    }
+
+    private Worker takeWorker(@Nullable RootDirectory root) throws VarlinkException {
+        Worker worker = kept == null || root == null ? null : kept.take(method, root.identity(), maps);
+        dropKept();
+        return worker != null ? worker : AwaitedWorker.await(context.workers().take(maps), this::checkCancelled);
+    }
+
+    /** Stops the worker and keeps it for the next call; false when it may not wait. */
+    private boolean keep(Worker worker, RootDirectory root) {
+        KeptWorker next = method.isStep() ? KeptWorker.of(worker, root.identity(), context) : null;
+        if (next == null) {
+            return false;
+        }
+        call.keep(next);
+        hasUsedUpWorker = false;
+        return true;
+    }
+
+    private void dropKept() {
+        if (kept != null) {
+            kept.close();
+            kept = null;
         }
     }
 
@@ -126,6 +160,8 @@ final class ImageJob implements AutoCloseable {
 
     /** Called while the job waits: its client may go, and others may cancel it. */
     private void checkCancelled() throws VarlinkException {
+        // others come first, so none of them waits beside an idle worker
+        dropKept();
         try {
             if (call.isPeerGone()) {
                 listener.peerGone();

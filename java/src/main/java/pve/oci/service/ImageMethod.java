@@ -65,6 +65,14 @@ enum ImageMethod {
         return this == EXTRACT || isUpdate();
     }
 
+    /**
+     * Whether other calls usually follow for the same root directory: then the worker may wait for the next one, see
+     * {@link KeptWorker}.
+     */
+    boolean isStep() {
+        return this == COMPARE || this == STAGE || this == APPLY;
+    }
+
     /** Whether the root directory holds a container's system, and belongs to its root. */
     boolean isUpdate() {
         return this == COMPARE || this == COMPARE_IMAGE || this == STAGE || this == APPLY;

@@ -2,6 +2,7 @@ package pve.oci.service;
 
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import pve.oci.linux.Errno;
 import pve.oci.linux.ErrnoException;
@@ -13,6 +14,20 @@ import pve.oci.varlink.VarlinkException;
  */
 final class OciErrors {
     static final String PREFIX = "io.pve.oci.";
+
+    /**
+     * What the daemon alone decides. A worker that said so would not be believed: the log takes some of them for no
+     * failure, and the command's exit status would say that the user may not use the daemon.
+     */
+    static final Set<String> OF_THE_DAEMON_ALONE = Set.of(
+            "RootDirectoryInUse",
+            "InvalidArgument",
+            "PermissionDenied",
+            "TooManyJobs",
+            "NoSuchJob",
+            "Cancelled",
+            "ShuttingDown",
+            "WorkerFailed");
 
     private OciErrors() {}
 

@@ -4,23 +4,29 @@ import java.io.IOException;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.Semaphore;
 import org.jspecify.annotations.Nullable;
 import pve.oci.varlink.Idl;
+import pve.oci.varlink.IdlParser;
 import pve.oci.varlink.ServerCall;
 import pve.oci.varlink.VarlinkException;
 import pve.oci.varlink.VarlinkInterface;
 
 /** The methods of io.pve.oci. */
 public final class OciService {
+    /** The interface's definition. */
+    public static final Idl IDL = IdlParser.ofResource("/io.pve.oci.varlink");
+
     private static final long LIST_INTERVAL_MILLIS = 1_000;
 
     private volatile JobContext context;
     private final JobTable jobs = new JobTable();
     private final Metrics metrics;
 
-    public OciService(Idl idl, ServiceSettings settings, WorkerSource workers, Metrics metrics) {
+    public OciService(ServiceSettings settings, WorkerSource workers, Metrics metrics) {
         JobSlots slots = new JobSlots(settings.maximumRunningJobs(), settings.maximumQueuedJobs());
-        this.context = new JobContext(idl, settings, slots, workers, new RootClaims());
+        this.context =
+                new JobContext(IDL, settings, slots, workers, new RootClaims(), new Semaphore(KeptWorker.MAXIMUM));
         this.metrics = metrics;
         metrics.gauge("jobs_running", null, slots::running);
         metrics.gauge("jobs_queued", null, slots::queued);
@@ -64,6 +70,9 @@ public final class OciService {
             throw VarlinkException.methodNotFound(call.method());
         }
         PeerRules.requireRoot(call.peer(), method.method());
+        if (bound.options() != null) {
+            bound.options().requireLimits();
+        }
         IdMaps maps = IdMaps.READING;
         if (method.hasRoot()) {
             maps = IdMaps.checked(orEmpty(bound.uidMap()), orEmpty(bound.gidMap()), context.settings());
@@ -73,7 +82,7 @@ public final class OciService {
         try (image) {
             runJob(call, job, image);
         } finally {
-            if (image.hasTakenWorker()) {
+            if (image.hasUsedUpWorker()) {
                 context.workers().jobEnded(maps);
             }
         }
@@ -121,6 +130,11 @@ public final class OciService {
         if (!call.wantsMore()) {
             call.reply(describeJobs(call));
             return;
+        }
+        ServerCall.KeptResource kept = call.takeKept();
+        if (kept != null) {
+            // this call may last for hours
+            kept.close();
         }
         long version = jobs.version() - 1;
         while (true) {

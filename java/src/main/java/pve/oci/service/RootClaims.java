@@ -33,7 +33,7 @@ final class RootClaims {
             this.place = place;
         }
 
-        private FileIdentity directory() {
+        FileIdentity directory() {
             return way.get(0);
         }
 

@@ -171,6 +171,10 @@ final class RootDirectory implements AutoCloseable {
         return tree;
     }
 
+    FileIdentity identity() {
+        return claim.directory();
+    }
+
     @Override
     public void close() {
         tree.close();

@@ -5,25 +5,38 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /** The host's IDs that containers may be given: root's lines of subuid(5) or subgid(5), or any. */
 public final class SubordinateIds {
     private record SubordinateRange(long first, long count) {}
 
+    /** What the file says at the moment. */
+    static final class Allowed {
+        private final @Nullable List<SubordinateRange> ranges;
+
+        private Allowed(@Nullable List<SubordinateRange> ranges) {
+            this.ranges = ranges;
+        }
+
+        boolean contains(long first, long count) {
+            return ranges == null
+                    || ranges.stream()
+                            .anyMatch(
+                                    range -> first >= range.first() && first + count <= range.first() + range.count());
+        }
+    }
+
     private static final SubordinateRange USUAL = new SubordinateRange(100_000, 65_536);
 
-    private final String origin;
-    private final boolean any;
-    private final List<SubordinateRange> ranges;
+    private final @Nullable Path file;
 
-    private SubordinateIds(String origin, boolean any, List<SubordinateRange> ranges) {
-        this.origin = origin;
-        this.any = any;
-        this.ranges = ranges;
+    private SubordinateIds(@Nullable Path file) {
+        this.file = file;
     }
 
     public static SubordinateIds any() {
-        return new SubordinateIds("any", true, List.of());
+        return new SubordinateIds(null);
     }
 
     /**
@@ -31,6 +44,14 @@ public final class SubordinateIds {
      * 100000:65536}. Malformed lines are ignored, as by newuidmap(1).
      */
     public static SubordinateIds ofFile(Path file) {
+        return new SubordinateIds(file);
+    }
+
+    /** Reads the file, so that a line that is added counts for the next job. */
+    Allowed read() {
+        if (file == null) {
+            return new Allowed(null);
+        }
         List<SubordinateRange> ranges = new ArrayList<>();
         try {
             for (String line : Files.readAllLines(file)) {
@@ -45,7 +66,7 @@ public final class SubordinateIds {
         if (ranges.isEmpty()) {
             ranges.add(USUAL);
         }
-        return new SubordinateIds(file.toString(), false, List.copyOf(ranges));
+        return new Allowed(List.copyOf(ranges));
     }
 
     private static void addRange(List<SubordinateRange> ranges, String first, String count) {
@@ -56,14 +77,8 @@ public final class SubordinateIds {
         }
     }
 
-    boolean contains(long first, long count) {
-        return any
-                || ranges.stream()
-                        .anyMatch(range -> first >= range.first() && first + count <= range.first() + range.count());
-    }
-
     /** The file's name, for messages. */
     String origin() {
-        return origin;
+        return file == null ? "any" : file.toString();
     }
 }

@@ -1,9 +1,9 @@
 package pve.oci.service;
 
-import java.io.IOException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
-import pve.oci.varlink.Frame;
+import pve.oci.linux.ErrnoException;
+import pve.oci.linux.Poll;
 import pve.oci.varlink.FrameChannel;
 
 /** A worker that is ready for a job: its process, and the connection to it. One thread owns it. */
@@ -26,6 +26,11 @@ public final class Worker implements AutoCloseable {
     private final IdMaps maps;
     private boolean closed;
 
+    /**
+     * Takes the channel over, and kills the process at the end.
+     *
+     * @param maps of the user namespace that the worker was started in
+     */
     public Worker(FrameChannel channel, WorkerProcess process, IdMaps maps) {
         this.channel = channel;
         this.process = process;
@@ -60,21 +65,19 @@ public final class Worker implements AutoCloseable {
         }
         try {
             awaitEnd();
-        } catch (IOException e) {
+        } catch (ErrnoException e) {
             LOG.debug("connection of a dead worker reason=\"{}\"", e.getMessage());
         } finally {
             channel.close();
         }
     }
 
-    private void awaitEnd() throws IOException {
+    /** What it still sends is not read. */
+    private void awaitEnd() throws ErrnoException {
         long deadline = System.nanoTime() + GONE_MILLIS * 1_000_000;
-        while (!channel.hasEnded() && System.nanoTime() < deadline) {
-            // frames that it still sends are dropped
-            Frame late = channel.receive(GONE_MILLIS);
-            if (late != null) {
-                late.close();
-            }
+        long left = GONE_MILLIS;
+        while (!channel.hasEnded() && left > 0 && Poll.await(channel.socket().number(), 0, left) == 0) {
+            left = (deadline - System.nanoTime()) / 1_000_000;
         }
     }
 }

@@ -118,6 +118,7 @@ public final class WorkerConversation {
         long heard = started;
         long checked = started;
         long events = 0;
+        long work = 0;
         boolean hasConfig = false;
         while (true) {
             Frame frame = worker.channel().tryReceive();
@@ -127,9 +128,10 @@ public final class WorkerConversation {
                 awaitNext(worker, listener, frame == null ? hangMillis - (now - heard) / 1_000_000 : 0);
             }
             if (frame == null) {
+                // what it sends is not read while other workers' large frames are in memory
+                heard = worker.channel().isHeldBack() ? now : heard;
                 continue;
             }
-            heard = now;
             WorkerReplies.Message message = replies.read(frame.json(), reply);
             if (message instanceof WorkerReplies.Reply last) {
                 return last;
@@ -147,7 +149,13 @@ public final class WorkerConversation {
                 hasConfig = true;
                 listener.config(config.frame());
             } else {
-                tell(listener, (WorkerReplies.Event) message);
+                WorkerReplies.Event event = (WorkerReplies.Event) message;
+                // a worker that only talks is as good as silent
+                if (event.work() > work) {
+                    work = event.work();
+                    heard = now;
+                }
+                tell(listener, event);
             }
         }
     }
@@ -160,7 +168,8 @@ public final class WorkerConversation {
         if (timeoutMillis < 0) {
             throw OciErrors.workerFailed("worker gave no sign of life for " + hangMillis / 1000 + " s");
         }
-        if (listener.await(worker.channel().socket().number(), timeoutMillis) == ServerCall.Readiness.PEER_GONE) {
+        long millis = worker.channel().waitingMillis(timeoutMillis);
+        if (listener.await(worker.channel().socket().number(), millis) == ServerCall.Readiness.PEER_GONE) {
             listener.peerGone();
             throw OciErrors.workerFailed("nobody waits for the worker");
         }

@@ -7,6 +7,15 @@ public interface WorkerProcess {
     /** Sends SIGKILL to everything that belongs to the worker; returns at once. */
     void kill();
 
+    /**
+     * Stops the worker where it is (SIGSTOP): until {@link #resume} it runs no code. False if that is not possible:
+     * then it is to be killed.
+     */
+    boolean pause();
+
+    /** Lets a worker that was stopped go on. */
+    void resume();
+
     /** Waits until nothing of the worker is left; returns false after the timeout. */
     boolean awaitGone(long timeoutMillis);
 

@@ -41,9 +41,14 @@ final class WorkerReplies {
     /** A message of a worker. */
     sealed interface Message {}
 
-    /** An event, which other messages follow. */
+    /**
+     * An event, which other messages follow.
+     *
+     * @param work how much the job has worked by now; -1 when the event does not say
+     */
     record Event(
             @Nullable Map<String, @Nullable Object> progress,
+            long work,
             @Nullable LogLine log) implements Message {}
 
     /** The image's configuration, known before anything is extracted. */
@@ -172,18 +177,22 @@ final class WorkerReplies {
         if (fields.get("log") instanceof Map<?, ?> log) {
             line = new LogLine(!"info".equals(log.get("level")), Text.clean(String.valueOf(log.get("message"))));
         }
-        return new Event(fields.get("progress") instanceof Map<?, ?> map ? Json.asObject(map) : null, line);
+        return new Event(
+                fields.get("progress") instanceof Map<?, ?> map ? Json.asObject(map) : null,
+                fields.get("work") instanceof Number work ? work.longValue() : -1,
+                line);
     }
 
-    private Message error(@Nullable Object name, Map<String, @Nullable Object> fields) throws VarlinkException {
-        if ("org.varlink.service.InvalidParameter".equals(name) && fields.get("parameter") instanceof String field) {
+    private Message error(@Nullable Object given, Map<String, @Nullable Object> fields) throws VarlinkException {
+        if ("org.varlink.service.InvalidParameter".equals(given) && fields.get("parameter") instanceof String field) {
             throw OciErrors.workerFailed("worker refuses the request's parameter " + Text.clean(field));
         }
-        if (!(name instanceof String error) || !error.startsWith(OciErrors.PREFIX)) {
+        if (!(given instanceof String error) || !error.startsWith(OciErrors.PREFIX)) {
             throw invalid("error");
         }
-        IdlType.Struct type = idl.errors().get(error.substring(OciErrors.PREFIX.length()));
-        if (type == null) {
+        String name = error.substring(OciErrors.PREFIX.length());
+        IdlType.Struct type = idl.errors().get(name);
+        if (type == null || OciErrors.OF_THE_DAEMON_ALONE.contains(name)) {
             throw invalid("error");
         }
         requireMatch(checker, type, fields, "error");

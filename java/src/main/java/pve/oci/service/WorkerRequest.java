@@ -67,15 +67,23 @@ public record WorkerRequest(String method, Map<String, @Nullable Object> paramet
         return list == null ? List.of() : list;
     }
 
-    /** The request that warms up a spare worker, with a built-in image. */
+    /** A request that warms up a spare worker, with a built-in image. It has the record made, as every create does. */
     public static WorkerRequest ofWarmUp(Fd archive, Fd root, IdMaps maps) {
         WorkerRequest request = of(ImageMethod.EXTRACT);
         request.addArchive(archive, "warm-up");
-        request.parameters.put("record", false);
+        request.parameters.put("record", true);
         request.parameters.put("limits", Map.of());
         request.parameters.put("selector", Map.of());
         request.addRoot(root);
         request.addMaps(maps);
+        return request;
+    }
+
+    /** A request that warms up a spare worker, for a tree that it has made with {@link #ofWarmUp}. */
+    public static WorkerRequest ofWarmUpComparison(Fd root) {
+        WorkerRequest request = of(ImageMethod.COMPARE);
+        request.addRoot(root);
+        request.parameters.put("keep", List.of());
         return request;
     }
 

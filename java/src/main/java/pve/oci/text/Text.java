@@ -37,7 +37,9 @@ public final class Text {
             end--;
         }
         StringBuilder text = new StringBuilder(end + 16);
-        unsafe.substring(0, end).codePoints().forEach(c -> append(text, c));
+        for (int i = 0; i < end; i += Character.charCount(unsafe.codePointAt(i))) {
+            append(text, unsafe.codePointAt(i));
+        }
         return end < unsafe.length() ? text + "..." : text.toString();
     }
 
@@ -58,7 +60,10 @@ public final class Text {
         int shown = Math.min(length, MAXIMUM_NAME_LENGTH);
         StringBuilder text = new StringBuilder(shown + 16);
         if (isUtf8(unsafe, shown)) {
-            new String(unsafe, 0, shown, StandardCharsets.UTF_8).codePoints().forEach(c -> appendOfName(text, c));
+            String name = new String(unsafe, 0, shown, StandardCharsets.UTF_8);
+            for (int i = 0; i < name.length(); i += Character.charCount(name.codePointAt(i))) {
+                appendOfName(text, name.codePointAt(i));
+            }
         } else {
             for (int i = 0; i < shown; i++) {
                 if (unsafe[i] < 0) {

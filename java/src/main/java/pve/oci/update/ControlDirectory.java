@@ -2,6 +2,7 @@ package pve.oci.update;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 import pve.oci.linux.CString;
 import pve.oci.linux.Errno;
@@ -24,6 +25,9 @@ final class ControlDirectory {
     /** The system before the last update. It holds {@code old} and the journal. */
     static final String PREVIOUS = ".pve.oci.previous";
 
+    /** What an update or a rollback could not remove. Nothing in it is used again. */
+    static final String REMOVED = ".pve.oci.removed";
+
     static final String NEW_TREE = "new";
     static final String OLD_TREE = "old";
 
@@ -37,7 +41,12 @@ final class ControlDirectory {
      */
     static boolean isReserved(byte[] name) {
         String text = new String(name, StandardCharsets.ISO_8859_1);
-        return text.equals(UPDATE) || text.equals(PREVIOUS) || text.equals("lost+found");
+        return List.of(UPDATE, PREVIOUS, REMOVED, "lost+found").contains(text);
+    }
+
+    /** Whether a path is that of a file or folder of this program, or lies below one. */
+    static boolean isOurs(String path) {
+        return path.startsWith(".pve.");
     }
 
     /** Opens the directory of that name; null if there is none. Any other file of that name is an UpdateException. */
@@ -73,12 +82,11 @@ final class ControlDirectory {
         });
     }
 
-    /** Renames an entry within one directory. */
-    static void rename(Fd directory, String from, String to) throws ErrnoException {
+    static void rename(Fd directory, String from, Fd into, String to) throws ErrnoException {
         CString.lend(
                 from,
                 source -> CString.lend(to, target -> {
-                    Libc.renameat(directory.number(), source, directory.number(), target);
+                    Libc.renameat(directory.number(), source, into.number(), target);
                     return target;
                 }));
     }

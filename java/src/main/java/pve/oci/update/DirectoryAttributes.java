@@ -2,7 +2,6 @@ package pve.oci.update;
 
 import java.nio.charset.StandardCharsets;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import pve.oci.linux.Fd;
@@ -13,6 +12,8 @@ import pve.oci.rootfs.ExtendedAttributes;
 
 /** Everything that chown, chmod, setxattr and utimensat can give a directory. */
 record DirectoryAttributes(int mode, int uid, int gid, long seconds, int nanos, Map<String, String> extended) {
+    private static final long MAXIMUM_ID = 0xFFFF_FFFEL;
+
     static DirectoryAttributes read(Fd fd, ExtendedAttributes extended) throws java.io.IOException {
         FileStatus status = new FileStatus().read(fd.number());
         return new DirectoryAttributes(
@@ -48,8 +49,8 @@ record DirectoryAttributes(int mode, int uid, int gid, long seconds, int nanos, 
     Map<String, @Nullable Object> toJson() {
         Map<String, @Nullable Object> json = new LinkedHashMap<>();
         json.put("mode", mode);
-        json.put("uid", uid);
-        json.put("gid", gid);
+        json.put("uid", Integer.toUnsignedLong(uid));
+        json.put("gid", Integer.toUnsignedLong(gid));
         json.put("seconds", seconds);
         json.put("nanos", nanos);
         json.put("extended", extended);
@@ -62,22 +63,34 @@ record DirectoryAttributes(int mode, int uid, int gid, long seconds, int nanos, 
             throw new IllegalArgumentException("attributes of a directory");
         }
         Map<String, String> attributes = new LinkedHashMap<>();
-        extended.forEach((name, value) -> attributes.put(String.valueOf(name), String.valueOf(value)));
-        for (String name : List.of("mode", "uid", "gid", "seconds", "nanos")) {
-            if (!(map.get(name) instanceof Number)) {
-                throw new IllegalArgumentException(name);
+        extended.forEach((name, value) -> {
+            if (!(name instanceof String key) || !(value instanceof String content) || !isAttribute(key, content)) {
+                throw new IllegalArgumentException("extended attribute");
             }
-        }
+            attributes.put(key, content);
+        });
         return new DirectoryAttributes(
-                (int) number(map, "mode") & 07777,
-                (int) number(map, "uid"),
-                (int) number(map, "gid"),
-                number(map, "seconds"),
-                (int) number(map, "nanos"),
+                (int) number(map, "mode", 0, 07777),
+                // -1 would mean: leave it
+                (int) number(map, "uid", 0, MAXIMUM_ID),
+                (int) number(map, "gid", 0, MAXIMUM_ID),
+                number(map, "seconds", Long.MIN_VALUE, Long.MAX_VALUE),
+                (int) number(map, "nanos", 0, 999_999_999),
                 attributes);
     }
 
-    private static long number(Map<?, ?> map, String name) {
-        return map.get(name) instanceof Number number ? number.longValue() : 0;
+    /** Names and values as xattr(7) allows them. */
+    private static boolean isAttribute(String name, String value) {
+        return !name.isEmpty()
+                && name.length() <= ExtendedAttributes.NAME_MAX
+                && name.indexOf('\0') < 0
+                && value.length() <= ExtendedAttributes.SIZE_MAX;
+    }
+
+    private static long number(Map<?, ?> map, String name, long least, long most) {
+        if (!(map.get(name) instanceof Long number) || number < least || number > most) {
+            throw new IllegalArgumentException(name);
+        }
+        return number;
     }
 }

@@ -21,7 +21,12 @@ record FreeSpace(long size, long inodes) {
         long all = buffer.buffer().getLong(40);
         return new FreeSpace(
                 free > Long.MAX_VALUE / Math.max(size, 1) ? Long.MAX_VALUE : size * free,
-                all == 0 ? Long.MAX_VALUE : buffer.buffer().getLong(48));
+                inodes(all, buffer.buffer().getLong(48)));
+    }
+
+    /** Some file systems count none (btrfs), others say -1 (CephFS). */
+    private static long inodes(long all, long free) {
+        return all == 0 || free < 0 ? Long.MAX_VALUE : free;
     }
 
     void require(long wantedSize, long wantedInodes) throws UpdateException {

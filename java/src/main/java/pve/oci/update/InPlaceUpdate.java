@@ -69,6 +69,11 @@ public final class InPlaceUpdate {
         }
     }
 
+    /** Whether there is something that could not be removed. */
+    public boolean hasRemains() throws IOException {
+        return ControlRemoval.hasRemains(root);
+    }
+
     /** Bytes that are free in the file system (statfs(2), f_bavail). */
     public long availableSize() throws IOException {
         return FreeSpace.of(root).size();
@@ -201,7 +206,8 @@ public final class InPlaceUpdate {
             }
             if (e.errno() == Errno.ENOTDIR || e.errno() == Errno.ELOOP) {
                 throw KeptPaths.conflict("'/" + KeptPaths.shown(path)
-                        + "' is a directory above something that is kept, and a file or a link in the new image");
+                        + "' is a directory above something that is kept, and a file or a link in the new image: move"
+                        + " what is kept elsewhere, or do not keep it");
             }
             throw e;
         }
@@ -214,6 +220,9 @@ public final class InPlaceUpdate {
             if (journal == null || journal.phase().isBack()) {
                 throw new UpdateException(
                         UpdateException.Reason.UPDATE_PENDING, "no new tree is staged: stage the update first");
+            }
+            if (journal.phase().isBroken()) {
+                journal.requireNoNewMountPoint(root, steps);
             }
             new Switch(root, control, journal, beforeStep).forward();
         }
@@ -240,9 +249,9 @@ public final class InPlaceUpdate {
                 throw new UpdateException(
                         UpdateException.Reason.UPDATE_PENDING, "the update has not been switched: switch it first");
             }
-            removal().removeIfThere(control, bytes(ControlDirectory.NEW_TREE));
+            TreeRemoval.ofMount(root, steps).removeIfThere(control, bytes(ControlDirectory.NEW_TREE));
         }
-        removal().removeIfThere(root, bytes(ControlDirectory.PREVIOUS));
+        removeControl(ControlDirectory.PREVIOUS, null);
         rename(ControlDirectory.UPDATE, ControlDirectory.PREVIOUS);
         Journal.Kept ofRoot = journal.directories().get("");
         restoreRootTime(ofRoot == null || ofRoot.after() == null ? null : ofRoot.after());
@@ -254,6 +263,16 @@ public final class InPlaceUpdate {
      * @return null when no update is left; {@link Phase#SWITCHED} when the trees have been exchanged, and so stay
      */
     public @Nullable Phase abandon() throws IOException {
+        try (Fd control = ControlDirectory.find(root, ControlDirectory.UPDATE)) {
+            Journal journal = control == null ? null : Journal.read(control);
+            if (journal != null && journal.phase().isBroken()) {
+                journal.requireNoNewMountPoint(root, steps);
+            }
+        }
+        return takeBack();
+    }
+
+    private @Nullable Phase takeBack() throws IOException {
         DirectoryAttributes before = null;
         try (Fd control = ControlDirectory.find(root, ControlDirectory.UPDATE)) {
             if (control == null) {
@@ -288,6 +307,7 @@ public final class InPlaceUpdate {
                         UpdateException.Reason.NOTHING_TO_ROLL_BACK,
                         "there is no earlier tree: nothing was updated, or it was rolled back or removed since");
             }
+            journal.requireNoNewMountPoint(root, steps);
             new Switch(root, control, journal, beforeStep).requireDirectories();
             journal.with(Phase.SWITCHED).write(control);
         }
@@ -300,33 +320,30 @@ public final class InPlaceUpdate {
         try (Fd control = requireUpdate()) {
             Journal journal = Journal.read(control);
             if (journal != null && journal.phase() == Phase.SWITCHED) {
-                new Switch(root, control, journal, beforeStep).requireDirectories();
-                for (String path : journal.directories().keySet()) {
-                    makeNewPlace(control, path);
-                }
+                journal.requireNoNewMountPoint(root, steps);
+                new Switch(root, control, journal, beforeStep).prepareWayBack();
                 journal.with(Phase.BACK_OUT).write(control);
             }
         }
-        abandon();
+        try {
+            takeBack();
+        } catch (UpdateException e) {
+            if (e.reason() == UpdateException.Reason.UPDATE_CONFLICT) {
+                undoRollBack(e);
+            }
+            throw e;
+        }
     }
 
-    /**
-     * Makes the directory that the new tree's names of one directory are moved back to. The journal lists parents
-     * first, so the directory above is there.
-     */
-    private void makeNewPlace(Fd control, String path) throws IOException {
-        int slash = path.lastIndexOf('/');
-        String parent = path.isEmpty()
-                ? ""
-                : slash < 0 ? ControlDirectory.NEW_TREE : ControlDirectory.NEW_TREE + "/" + path.substring(0, slash);
-        String name = path.isEmpty() ? ControlDirectory.NEW_TREE : path.substring(slash + 1);
-        try (Fd above = opener.directory(control, PathSet.bytes(parent))) {
-            ControlDirectory.makeDirectory(above, PathSet.bytes(name), 0700);
-        } catch (ErrnoException e) {
-            // an earlier call has made it, and was interrupted
-            if (e.errno() != Errno.EEXIST) {
-                throw e;
+    /** A name of the new tree cannot be moved out: those that were come back, so that one whole tree is there. */
+    private void undoRollBack(UpdateException failure) {
+        try (Fd control = requireUpdate()) {
+            Journal journal = Journal.read(control);
+            if (journal != null && journal.phase() == Phase.BACK_OUT) {
+                new Switch(root, control, journal.with(Phase.IN), beforeStep).forward();
             }
+        } catch (IOException | RuntimeException e) {
+            failure.addSuppressed(e);
         }
     }
 
@@ -340,16 +357,12 @@ public final class InPlaceUpdate {
         removeControl(ControlDirectory.PREVIOUS, rootAttributes());
     }
 
-    private TreeRemoval removal() throws IOException {
-        return TreeRemoval.ofMount(root, steps);
-    }
-
     private static byte[] bytes(String name) {
         return PathSet.bytes(name);
     }
 
     private void removeControl(String name, @Nullable DirectoryAttributes ofRoot) throws IOException {
-        removal().removeIfThere(root, bytes(name));
+        ControlRemoval.remove(root, name, steps);
         restoreRootTime(ofRoot);
     }
 
@@ -364,7 +377,7 @@ public final class InPlaceUpdate {
 
     private void rename(String from, String to) throws IOException {
         beforeStep.run();
-        ControlDirectory.rename(root, from, to);
+        ControlDirectory.rename(root, from, root, to);
         // not syncfs(2): others may have written gigabytes to this file system
         UpdateCalls.fsync(root.number());
     }

@@ -20,8 +20,11 @@ import pve.oci.linux.FdOutputStream;
 import pve.oci.linux.FileStatus;
 import pve.oci.linux.Libc;
 import pve.oci.linux.UpdateCalls;
+import pve.oci.mtree.Changes;
 import pve.oci.mtree.PathSet;
+import pve.oci.mtree.TreeRecord;
 import pve.oci.rootfs.EntryPath;
+import pve.oci.rootfs.Steps;
 
 /**
  * What is needed to finish an update, or to take it back: which paths stay where they are, and the attributes of the
@@ -37,13 +40,27 @@ record Journal(Phase phase, PathSet kept, Map<String, Kept> directories) {
 
     private static final CString FILE = CString.of("journal");
     private static final CString NEW_FILE = CString.of("journal.new");
+    private static final CString RESERVE = CString.of("reserve");
+    private static final int RESERVE_SIZE = 1 << 16;
+    private static final Set<Integer> FULL = Set.of(Errno.ENOSPC, Errno.EDQUOT);
     private static final int VERSION = 1;
     private static final Set<String> NO_NAMES = Set.of("", ".", "..");
+    /** What open(2) answers for a link, for a socket, and for a device on a mount that has none. */
+    private static final Set<Integer> NO_FILE = Set.of(Errno.ELOOP, Errno.ENXIO, Errno.EACCES);
+
     private static final int MAXIMUM_SIZE = 4 << 20;
     private static final JsonLimits LIMITS = new JsonLimits(8, MAXIMUM_SIZE, 200_000);
 
     Journal with(Phase next) {
         return new Journal(next, kept, directories);
+    }
+
+    /**
+     * Makes a file whose room {@link #write} takes when there is no other: on a full file system too, the names that
+     * were moved can be moved back.
+     */
+    static void reserve(Fd control) throws IOException {
+        writeFile(control, RESERVE, new byte[RESERVE_SIZE]);
     }
 
     /** Replaces the journal. When this returns, the new one is on the disk. */
@@ -54,20 +71,41 @@ record Journal(Phase phase, PathSet kept, Map<String, Kept> directories) {
                     + " bytes: keep a directory above them");
         }
         try {
-            Libc.unlinkat(control.number(), NEW_FILE.address(), 0);
+            writeFile(control, NEW_FILE, content);
         } catch (ErrnoException e) {
-            if (e.errno() != Errno.ENOENT) {
+            if (!FULL.contains(e.errno()) || !removeFile(control, RESERVE)) {
                 throw e;
             }
+            writeFile(control, NEW_FILE, content);
         }
+        Libc.renameat(control.number(), NEW_FILE.address(), control.number(), FILE.address());
+        UpdateCalls.fsync(control.number());
+    }
+
+    private static void writeFile(Fd control, CString name, byte[] content) throws IOException {
+        removeFile(control, name);
         int flags = Libc.O_WRONLY | Libc.O_CREAT | Libc.O_EXCL | Libc.O_NOFOLLOW | Libc.O_CLOEXEC;
-        Fd fd = new Fd(Libc.openat(control.number(), NEW_FILE.address(), flags, 0600));
+        Fd fd = new Fd(Libc.openat(control.number(), name.address(), flags, 0600));
         try (FdOutputStream stream = new FdOutputStream(fd)) {
             stream.write(content);
             UpdateCalls.fsync(fd.number());
         }
-        Libc.renameat(control.number(), NEW_FILE.address(), control.number(), FILE.address());
-        UpdateCalls.fsync(control.number());
+    }
+
+    /** Whether there was such a file. */
+    private static boolean removeFile(Fd control, CString name) throws IOException {
+        try {
+            Libc.unlinkat(control.number(), name.address(), 0);
+            return true;
+        } catch (ErrnoException e) {
+            if (e.errno() == Errno.EISDIR) {
+                throw damaged();
+            }
+            if (e.errno() != Errno.ENOENT) {
+                throw e;
+            }
+            return false;
+        }
     }
 
     /** Reads the journal of a control directory. Null if there is none: then the new tree is not complete yet. */
@@ -80,7 +118,7 @@ record Journal(Phase phase, PathSet kept, Map<String, Kept> directories) {
             if (e.errno() == Errno.ENOENT) {
                 return null;
             }
-            throw e.errno() == Errno.ELOOP ? damaged() : e;
+            throw NO_FILE.contains(e.errno()) ? damaged() : e;
         }
         try (FdInputStream stream = new FdInputStream(fd)) {
             FileStatus status = new FileStatus().read(fd.number());
@@ -95,10 +133,31 @@ record Journal(Phase phase, PathSet kept, Map<String, Kept> directories) {
     }
 
     private static UpdateException damaged() {
+        return damaged(
+                "the journal of an update, /" + ControlDirectory.UPDATE + "/journal, was changed by somebody else");
+    }
+
+    /** @param what does not fit what the journal says */
+    static UpdateException damaged(String what) {
         return new UpdateException(
                 UpdateException.Reason.UPDATE_PENDING,
-                "the journal of an update, /" + ControlDirectory.UPDATE + "/journal, was changed by somebody else:"
-                        + " look at the folder, and remove it or restore a backup");
+                what + ": look at the folder, which may hold part of the tree; remove it if it does not, restore a"
+                        + " backup if it does");
+    }
+
+    /**
+     * What was mounted since the journal was written must not be moved with the directory above it: it would be hidden,
+     * and later taken from its place.
+     */
+    void requireNoNewMountPoint(Fd root, Steps steps) throws IOException {
+        Changes found = Changes.withoutKept(kept);
+        TreeRecord.findMountPoints(root, found, steps);
+        for (String path : found.mountPoints()) {
+            if (!kept.covers(path)) {
+                throw KeptPaths.conflict("'/" + KeptPaths.shown(path) + "' was mounted since the update: unmount it, or"
+                        + " take it out of the container's configuration, until this is done");
+            }
+        }
     }
 
     private Map<String, @Nullable Object> toJson() {
@@ -124,11 +183,15 @@ record Journal(Phase phase, PathSet kept, Map<String, Kept> directories) {
 
     private static boolean isBelowRoot(String path) {
         return path.length() < EntryPath.PATH_MAX
+                && path.indexOf('\0') < 0
+                && !ControlDirectory.isOurs(path)
                 && (path.isEmpty() || List.of(path.split("/", -1)).stream().noneMatch(NO_NAMES::contains));
     }
 
     private static Journal ofJson(Map<String, @Nullable Object> json) {
-        if (!(json.get("kept") instanceof List<?> paths)
+        if (!(json.get("version") instanceof Long version)
+                || version != VERSION
+                || !(json.get("kept") instanceof List<?> paths)
                 || !(json.get("directories") instanceof List<?> list)
                 || !(json.get("phase") instanceof String phase)) {
             throw new IllegalArgumentException("journal");
@@ -138,13 +201,30 @@ record Journal(Phase phase, PathSet kept, Map<String, Kept> directories) {
             if (!(each instanceof Map<?, ?> map) || !(map.get("path") instanceof String path) || !isBelowRoot(path)) {
                 throw new IllegalArgumentException("directory");
             }
+            if (!path.isEmpty() && !directories.containsKey(parent(path))) {
+                throw new IllegalArgumentException("the directory above comes first");
+            }
             directories.put(
                     path,
                     new Kept(
                             DirectoryAttributes.ofJson(map.get("before")),
                             map.get("after") == null ? null : DirectoryAttributes.ofJson(map.get("after"))));
         }
-        PathSet kept = new PathSet(paths.stream().map(String::valueOf).toList());
-        return new Journal(Phase.valueOf(phase.toUpperCase(Locale.ROOT)), kept, directories);
+        List<String> kept = new ArrayList<>();
+        for (Object each : paths) {
+            if (!(each instanceof String path)
+                    || path.isEmpty()
+                    || !isBelowRoot(path)
+                    || !directories.containsKey(parent(path))) {
+                throw new IllegalArgumentException("kept");
+            }
+            kept.add(path);
+        }
+        return new Journal(Phase.valueOf(phase.toUpperCase(Locale.ROOT)), new PathSet(kept), directories);
+    }
+
+    private static String parent(String path) {
+        int slash = path.lastIndexOf('/');
+        return slash < 0 ? "" : path.substring(0, slash);
     }
 }

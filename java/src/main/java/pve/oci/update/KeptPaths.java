@@ -139,7 +139,11 @@ final class KeptPaths {
         for (String each : asked) {
             Found found = find(root, each);
             if (found.path().isEmpty() || Arrays.stream(each.split("/", -1)).allMatch(String::isEmpty)) {
-                throw conflict("'/" + shown(each) + "' cannot be kept: it is the whole root file system");
+                throw conflict("'" + shown(each) + "' cannot be kept: it is the whole root file system");
+            }
+            requireNotOurs(each, found.path());
+            for (String through : found.links()) {
+                requireNotOurs(each, through);
             }
             if (found.exists()) {
                 paths.add(found.path());
@@ -147,6 +151,17 @@ final class KeptPaths {
             paths.addAll(found.links());
         }
         return new PathSet(paths);
+    }
+
+    /**
+     * Nothing in a folder of an update may be kept, even if it is not there yet: what is next to it would be moved, the
+     * journal too.
+     */
+    private static void requireNotOurs(String asked, String path) throws UpdateException {
+        if (ControlDirectory.isOurs(path)) {
+            throw conflict("'/" + shown(asked.replaceAll("^/+", "")) + "' cannot be kept: it leads to '/" + shown(path)
+                    + "', and names there that begin with '.pve.' belong to pve-oci: leave it out, or mend the link");
+        }
     }
 
     /** Requires that each path leads to the same place in both trees, as far as the new tree has it. */

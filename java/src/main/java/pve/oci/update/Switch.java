@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import pve.oci.linux.CString;
 import pve.oci.linux.Errno;
@@ -26,6 +27,9 @@ import pve.oci.text.Text;
  */
 final class Switch {
     private static final int SEEK_SET = 0;
+
+    /** What the kernel answers to attributes that it will never take there. */
+    private static final Set<Integer> REFUSED = Set.of(Errno.EINVAL, Errno.EPERM, Errno.EOPNOTSUPP);
 
     /** How many bytes of names are held in memory at once: a directory may have millions of names. */
     private static final int MOST_NAME_BYTES = 1 << 20;
@@ -50,6 +54,8 @@ final class Switch {
     /** Exchanges the trees, from the beginning or from where an earlier run was interrupted. */
     void forward() throws IOException {
         if (journal.phase() == Phase.STAGED) {
+            requireDirectories();
+            Journal.reserve(control);
             // what was extracted has to be on the disk before the first name is moved; one call for each of
             // its files would take longer than waiting for what others have written
             UpdateCalls.syncfs(root.number());
@@ -118,6 +124,15 @@ final class Switch {
         eachDirectory(place -> {});
     }
 
+    /** The same, and makes the directories that the new tree's names are moved back to. */
+    void prepareWayBack() throws IOException {
+        requireDirectories();
+        for (String path : journal.directories().keySet()) {
+            make(ControlDirectory.NEW_TREE, path).close();
+        }
+        Journal.reserve(control);
+    }
+
     private void enter(Phase phase) throws IOException {
         beforeStep.run();
         journal = journal.with(phase);
@@ -135,7 +150,7 @@ final class Switch {
         for (String path : journal.directories().keySet()) {
             try (Fd present = present(path);
                     Fd fresh = find(ControlDirectory.NEW_TREE, path);
-                    Fd old = make(path)) {
+                    Fd old = make(ControlDirectory.OLD_TREE, path)) {
                 step.run(new Place(path, present, fresh, old));
             }
         }
@@ -165,33 +180,38 @@ final class Switch {
     }
 
     private @Nullable Fd find(String tree, String path) throws IOException {
+        String name = path.isEmpty() ? tree : tree + "/" + path;
         try {
-            return opener.directory(control, PathSet.bytes(path.isEmpty() ? tree : tree + "/" + path));
+            return opener.directory(control, PathSet.bytes(name));
         } catch (ErrnoException e) {
             if (e.errno() == Errno.ENOENT) {
                 return null;
+            }
+            if (e.errno() == Errno.ENOTDIR || e.errno() == Errno.ELOOP) {
+                throw Journal.damaged(
+                        "'/" + ControlDirectory.UPDATE + "/" + KeptPaths.shown(name) + "' is no directory");
             }
             throw e;
         }
     }
 
     /**
-     * Makes and opens the directory for names that are taken out of this one. The journal lists parents first, so the
-     * directory above is there.
+     * Makes and opens the directory of a tree that takes names out of this one. The journal lists parents first, so
+     * the directory above is there.
      */
-    private Fd make(String path) throws IOException {
-        Fd found = find(ControlDirectory.OLD_TREE, path);
+    private Fd make(String tree, String path) throws IOException {
+        Fd found = find(tree, path);
         if (found != null) {
             return found;
         }
         int slash = path.lastIndexOf('/');
         if (path.isEmpty()) {
-            return ControlDirectory.createDirectory(control, ControlDirectory.OLD_TREE, 0700);
+            return ControlDirectory.createDirectory(control, tree, 0700);
         }
-        try (Fd parent = make(slash < 0 ? "" : path.substring(0, slash))) {
+        try (Fd parent = make(tree, slash < 0 ? "" : path.substring(0, slash))) {
             Libc.mkdirat(parent.number(), set(from, PathSet.bytes(path.substring(slash + 1))), 0700);
         }
-        Fd made = find(ControlDirectory.OLD_TREE, path);
+        Fd made = find(tree, path);
         if (made == null) {
             throw new IllegalStateException("a directory that was just made");
         }
@@ -309,6 +329,14 @@ final class Switch {
         }
     }
 
+    private static UpdateException unusable(String path, ErrnoException e) {
+        return new UpdateException(
+                UpdateException.Reason.UPDATE_PENDING,
+                "the journal of an update, /" + ControlDirectory.UPDATE + "/journal, has attributes for '/"
+                        + KeptPaths.shown(path) + "' that cannot be set: " + e.getMessage() + ": correct them there."
+                        + " Do not remove the folder, it holds the other tree");
+    }
+
     private static long set(CString string, byte[] bytes) {
         return string.set(bytes, 0, bytes.length);
     }
@@ -328,6 +356,8 @@ final class Switch {
                     try (Fd fd = opener.directory(root, PathSet.bytes(path))) {
                         beforeStep.run();
                         attributes.apply(fd, extended);
+                    } catch (ErrnoException e) {
+                        throw REFUSED.contains(e.errno()) ? unusable(path, e) : e;
                     }
                 }
             }

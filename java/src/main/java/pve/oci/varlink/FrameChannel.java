@@ -22,6 +22,9 @@ public final class FrameChannel implements AutoCloseable {
     /** How long a frame may take that has begun to arrive. */
     private static final long UNFINISHED_MILLIS = 10_000;
 
+    /** How long the peer may leave a large frame unread: meanwhile no other one is received in this process. */
+    private static final long LARGE_UNREAD_MILLIS = 30_000;
+
     private static final List<Fd> NO_DESCRIPTORS = List.of();
 
     private final UnixSocket socket;
@@ -35,11 +38,22 @@ public final class FrameChannel implements AutoCloseable {
     private int incomingSize;
     private long begunNanos;
 
-    /** Whether a large frame that has begun to arrive here is counted. It is counted until the channel is closed. */
+    /**
+     * Whether a large frame that arrives or has arrived here is counted: until the next frame is asked for, because
+     * then its owner has done with it, or the channel is closed.
+     */
     private boolean holdsLarge;
+
+    /** Whether the frame at hand is not read on because others hold large ones. */
+    private boolean isHeldBack;
 
     /** The large frames among those that wait to be sent. */
     private int largeOutgoing;
+
+    private long largeOfferedNanos;
+
+    /** Whether a part of a frame was sent, and the rest never will be. */
+    private boolean isGivenUp;
 
     private boolean ended;
 
@@ -92,7 +106,13 @@ public final class FrameChannel implements AutoCloseable {
         }
     }
 
-    private long waitingMillis(long left) throws FrameException {
+    /**
+     * How long to wait for more bytes, of the time that is left. A frame that has begun must be complete within some
+     * seconds: it takes memory, and others may wait until it is gone.
+     *
+     * @param left negative: there is no end
+     */
+    public long waitingMillis(long left) throws FrameException {
         if (incomingSize == 0) {
             return left;
         }
@@ -105,6 +125,9 @@ public final class FrameChannel implements AutoCloseable {
 
     /** The next frame if all of it has arrived. */
     public @Nullable Frame tryReceive() throws IOException {
+        if (incomingSize == 0) {
+            endLarge();
+        }
         while (!ended && mayGrow()) {
             int room = makeRoom();
             int available = socket.peek(incoming, incomingSize, room);
@@ -134,9 +157,23 @@ public final class FrameChannel implements AutoCloseable {
     private boolean mayGrow() {
         if (incomingSize >= LargeFrames.SIZE && !holdsLarge) {
             holdsLarge = LargeFrames.begin();
+            isHeldBack = !holdsLarge;
+            begunNanos = System.nanoTime();
             return holdsLarge;
         }
         return true;
+    }
+
+    /** Whether the peer can do nothing for it that its frame is not complete: the others' large ones go first. */
+    public boolean isHeldBack() {
+        return isHeldBack;
+    }
+
+    private void endLarge() {
+        if (holdsLarge) {
+            holdsLarge = false;
+            LargeFrames.end();
+        }
     }
 
     /**
@@ -196,11 +233,13 @@ public final class FrameChannel implements AutoCloseable {
 
     /** Puts a frame behind those that still wait to be sent, and sends what the peer takes at once. */
     public void offer(byte[] json) throws IOException {
+        requireNotGivenUp();
         if (json.length > READ_SIZE) {
             // not a second time in memory
             outgoing.add(json);
             if (json.length >= LargeFrames.SIZE) {
                 LargeFrames.add();
+                largeOfferedNanos = largeOutgoing == 0 ? System.nanoTime() : largeOfferedNanos;
                 largeOutgoing++;
             }
             outgoing.add(new byte[1]);
@@ -212,10 +251,12 @@ public final class FrameChannel implements AutoCloseable {
 
     /** Sends what the peer takes without waiting. */
     public void flush() throws IOException {
+        requireNotGivenUp();
         while (!outgoing.isEmpty()) {
             byte[] first = outgoing.element();
             int count = socket.send(first, outgoingOffset, first.length - outgoingOffset, NO_DESCRIPTORS);
             if (count == UnixSocket.WOULD_BLOCK) {
+                giveUpIfUnread();
                 return;
             }
             outgoingOffset += count;
@@ -227,6 +268,27 @@ public final class FrameChannel implements AutoCloseable {
                     LargeFrames.end();
                 }
             }
+        }
+    }
+
+    private void giveUpIfUnread() throws FrameException {
+        if (largeOutgoing > 0 && System.nanoTime() - largeOfferedNanos >= LARGE_UNREAD_MILLIS * 1_000_000) {
+            dropOutgoing();
+            isGivenUp = true;
+            requireNotGivenUp();
+        }
+    }
+
+    private void requireNotGivenUp() throws FrameException {
+        if (isGivenUp) {
+            throw new FrameException("peer did not read what was sent within " + LARGE_UNREAD_MILLIS + " ms");
+        }
+    }
+
+    private void dropOutgoing() {
+        outgoing.clear();
+        for (; largeOutgoing > 0; largeOutgoing--) {
+            LargeFrames.end();
         }
     }
 
@@ -285,13 +347,8 @@ public final class FrameChannel implements AutoCloseable {
     /** Closes the socket and every descriptor of an unfinished frame. */
     @Override
     public void close() {
-        if (holdsLarge) {
-            holdsLarge = false;
-            LargeFrames.end();
-        }
-        for (; largeOutgoing > 0; largeOutgoing--) {
-            LargeFrames.end();
-        }
+        endLarge();
+        dropOutgoing();
         received.forEach(Fd::close);
         received.clear();
         socket.close();

@@ -8,6 +8,7 @@ import org.jspecify.annotations.Nullable;
 public final class IdlChecker {
     private final Idl idl;
 
+    /** @param idl has the types that others refer to by name */
     public IdlChecker(Idl idl) {
         this.idl = idl;
     }

@@ -1,5 +1,7 @@
 package pve.oci.varlink;
 
+import java.io.FileInputStream;
+import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
@@ -8,15 +10,13 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.Map;
 import java.util.Set;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
 
-/** Reads an interface definition by recursive descent. */
+/**
+ * Reads an interface definition by recursive descent. It uses no patterns, because each worker reads its interface when
+ * it starts.
+ */
 public final class IdlParser {
-    private static final Pattern INTERFACE_NAME =
-            Pattern.compile("[A-Za-z](?:-*[A-Za-z0-9])*(?:\\.[A-Za-z0-9](?:-*[A-Za-z0-9])*)+");
-    private static final Pattern MEMBER_NAME = Pattern.compile("[A-Z][A-Za-z0-9]*");
-    private static final Pattern FIELD_NAME = Pattern.compile("[A-Za-z](?:_?[A-Za-z0-9])*");
     private static final Map<String, IdlType> BASIC = Map.of(
             "bool", IdlType.Basic.BOOL,
             "int", IdlType.Basic.INT,
@@ -43,7 +43,7 @@ public final class IdlParser {
 
     /** Reads the definition from a resource of the class path. */
     public static Idl ofResource(String path) {
-        try (InputStream stream = IdlParser.class.getResourceAsStream(path)) {
+        try (InputStream stream = open(path)) {
             if (stream == null) {
                 throw new IllegalStateException("no resource " + path);
             }
@@ -53,9 +53,23 @@ public final class IdlParser {
         }
     }
 
+    /** The program's home has a copy of the resource, if it is known: opening the jar takes each worker 4 ms. */
+    private static @Nullable InputStream open(String path) {
+        String home = System.getProperty("pve.oci.home");
+        if (home != null) {
+            try {
+                return new FileInputStream(home + "/classes" + path);
+            } catch (FileNotFoundException e) {
+                // there is no copy
+            }
+        }
+        return IdlParser.class.getResourceAsStream(path);
+    }
+
     private Idl definition() {
         expect("interface");
-        String name = token(INTERFACE_NAME);
+        String name = name(".-");
+        require(name.indexOf('.') > 0, "name of an interface expected");
         skip();
         while (at < text.length()) {
             member();
@@ -84,7 +98,8 @@ public final class IdlParser {
     }
 
     private String newName() {
-        String name = token(MEMBER_NAME);
+        String name = name("");
+        require(name.charAt(0) < 'a', "name of a member expected");
         require(
                 !types.containsKey(name) && !methods.containsKey(name) && !errors.containsKey(name),
                 name + " is defined twice");
@@ -106,7 +121,7 @@ public final class IdlParser {
             if (!fields.isEmpty() || !values.isEmpty()) {
                 expect(",");
             }
-            String name = token(FIELD_NAME);
+            String name = name("_");
             require(!fields.containsKey(name) && values.add(name), name + " is named twice");
             if (accept(":")) {
                 values.remove(name);
@@ -133,7 +148,7 @@ public final class IdlParser {
         if (text.startsWith("(", at)) {
             return braces();
         }
-        String name = token(FIELD_NAME);
+        String name = name("_");
         IdlType basic = BASIC.get(name);
         if (basic != null) {
             return basic;
@@ -142,7 +157,7 @@ public final class IdlParser {
         return new IdlType.Reference(name);
     }
 
-    /** Skips white space and comments. It uses no pattern, because every worker reads its interface when it starts. */
+    /** Skips white space and comments. */
     private void skip() {
         boolean isComment = false;
         while (at < text.length() && (isComment || text.charAt(at) == '#' || text.charAt(at) <= ' ')) {
@@ -162,12 +177,28 @@ public final class IdlParser {
         require(accept(symbol), "\"" + symbol + "\" expected");
     }
 
-    private String token(Pattern pattern) {
+    /**
+     * A name: letters and digits of ASCII, a letter first.
+     *
+     * @param separators one of these may stand between two of them
+     */
+    private String name(String separators) {
         skip();
-        Matcher matcher = pattern.matcher(text).region(at, text.length());
-        require(matcher.lookingAt(), "name expected");
-        at = matcher.end();
-        return matcher.group();
+        int end = at;
+        int next = at;
+        while (next < text.length() && isOfName(text.charAt(next), end > at)) {
+            end = next + 1;
+            boolean isSeparated = end < text.length() && separators.indexOf(text.charAt(end)) >= 0;
+            next = isSeparated ? end + 1 : end;
+        }
+        require(end > at, "name expected");
+        String name = text.substring(at, end);
+        at = end;
+        return name;
+    }
+
+    private static boolean isOfName(char c, boolean mayBeDigit) {
+        return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (mayBeDigit && c >= '0' && c <= '9');
     }
 
     private void require(boolean condition, String reason) {

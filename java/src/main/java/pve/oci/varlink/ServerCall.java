@@ -21,6 +21,12 @@ public final class ServerCall {
         TIMEOUT
     }
 
+    /** What one call of a connection leaves to the next one. */
+    public interface KeptResource extends AutoCloseable {
+        @Override
+        void close();
+    }
+
     private final Call call;
     private final Frame frame;
     private final FrameChannel channel;
@@ -31,8 +37,12 @@ public final class ServerCall {
     private long nextProgressNanos = System.nanoTime();
     private long progressIntervalNanos;
     private boolean answered;
+    private @Nullable KeptResource taken;
+    private @Nullable KeptResource kept;
 
-    ServerCall(Call call, Frame frame, FrameChannel channel, Peer peer, long stallMillis) {
+    /** @param kept by the call before; {@link #kept} has to be called in the end */
+    ServerCall(Call call, Frame frame, FrameChannel channel, Peer peer, long stallMillis, @Nullable KeptResource kept) {
+        this.taken = kept;
         this.call = call;
         this.frame = frame;
         this.channel = channel;
@@ -56,6 +66,31 @@ public final class ServerCall {
 
     public Peer peer() {
         return peer;
+    }
+
+    /** Takes over what the call before has kept; null: nothing. What is not taken is closed at the end of this call. */
+    public @Nullable KeptResource takeKept() {
+        KeptResource previous = taken;
+        taken = null;
+        return previous;
+    }
+
+    /**
+     * Keeps this for the next call of the connection. It is closed when the connection ends, when there is no next call
+     * within seconds, or when that call does not take it.
+     */
+    public void keep(KeptResource resource) {
+        kept = resource;
+    }
+
+    /** To be called at the end: what the next call gets. */
+    @Nullable
+    KeptResource kept() {
+        if (taken != null) {
+            taken.close();
+            taken = null;
+        }
+        return kept;
     }
 
     /** A descriptor that came with the call. It is closed when the call is answered. Null: there is none. */

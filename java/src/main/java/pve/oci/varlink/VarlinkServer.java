@@ -4,10 +4,12 @@ import java.io.IOException;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import pve.oci.json.JsonFormatException;
 import pve.oci.linux.ChannelSocket;
+import pve.oci.linux.Poll;
 
 /** Answers the calls that come over connections, one after the other. Has no threads of its own. */
 public final class VarlinkServer {
@@ -23,9 +25,13 @@ public final class VarlinkServer {
     /** How long a client other than root may ask nothing. */
     private static final long IDLE_MILLIS = 60_000;
 
+    /** How long something is kept for the next call of a connection. */
+    private static final long KEPT_MILLIS = 5_000;
+
     private static final Logger LOG = LoggerFactory.getLogger(VarlinkServer.class);
 
     private final Map<String, VarlinkInterface> interfaces = new LinkedHashMap<>();
+    private final LogThrottle complaints = new LogThrottle();
     private final int maximumFrameSize;
     private final long stallMillis;
 
@@ -33,6 +39,10 @@ public final class VarlinkServer {
         this(info, offered, MAXIMUM_FRAME_SIZE, REPLY_MILLIS);
     }
 
+    /**
+     * @param maximumFrameSize bytes of a call from root
+     * @param stallMillis how long a client may take for a reply that it has to get
+     */
     public VarlinkServer(ServiceInfo info, List<VarlinkInterface> offered, int maximumFrameSize, long stallMillis) {
         this.maximumFrameSize = maximumFrameSize;
         this.stallMillis = stallMillis;
@@ -46,13 +56,34 @@ public final class VarlinkServer {
         try (connection;
                 Peer peer = Peer.of(connection);
                 FrameChannel channel = channel(connection, peer)) {
-            while (answerNext(channel, peer)) {
+            serve(channel, peer);
+        } catch (IOException e) {
+            LOG.debug("connection failed reason=\"{}\"", e.getMessage());
+        }
+    }
+
+    private void serve(FrameChannel channel, Peer peer) throws IOException {
+        try (Keeping keeping = new Keeping()) {
+            while (answerNext(channel, peer, keeping)) {
                 // until the peer has ended
             }
         } catch (FrameException | JsonFormatException e) {
-            LOG.info("connection dropped reason=\"{}\"", e.getMessage());
-        } catch (IOException e) {
-            LOG.debug("connection failed reason=\"{}\"", e.getMessage());
+            if (peer.isRoot() || complaints.permits()) {
+                LOG.info("connection dropped uid={} reason=\"{}\"", peer.uid(), e.getMessage());
+            }
+        }
+    }
+
+    /** What waits for the next call of a connection. */
+    private static final class Keeping implements AutoCloseable {
+        private ServerCall.@Nullable KeptResource kept;
+
+        @Override
+        public void close() {
+            if (kept != null) {
+                kept.close();
+                kept = null;
+            }
         }
     }
 
@@ -70,19 +101,24 @@ public final class VarlinkServer {
         return FrameChannel.withoutDescriptors(connection, Math.min(maximumFrameSize, MAXIMUM_STRANGERS_FRAME_SIZE));
     }
 
-    private boolean answerNext(FrameChannel channel, Peer peer) throws IOException {
+    private boolean answerNext(FrameChannel channel, Peer peer, Keeping keeping) throws IOException {
+        if (keeping.kept != null && Poll.await(channel.socket().number(), Poll.POLLIN, KEPT_MILLIS) == 0) {
+            keeping.close();
+        }
         try (Frame frame = channel.receive(peer.isRoot() ? -1 : IDLE_MILLIS)) {
             if (frame == null) {
                 return false;
             }
-            answer(frame, channel, peer);
+            answer(frame, channel, peer, keeping);
             return true;
         }
     }
 
-    private void answer(Frame frame, FrameChannel channel, Peer peer) throws IOException {
+    private void answer(Frame frame, FrameChannel channel, Peer peer, Keeping keeping) throws IOException {
         Call parsed = Call.parse(frame.json());
-        ServerCall call = new ServerCall(parsed, frame, channel, peer, stallMillis);
+        ServerCall call = new ServerCall(parsed, frame, channel, peer, stallMillis, keeping.kept);
+        // from here on it is the call's
+        keeping.kept = null;
         try {
             handler(parsed).handle(call);
             if (!call.isAnswered()) {
@@ -94,6 +130,8 @@ public final class VarlinkServer {
             // a mistake in our program: the connection may be out of step, so it is closed
             LOG.error("call failed method={}", call.method(), e);
             throw new FrameException("internal error in " + call.method());
+        } finally {
+            keeping.kept = call.kept();
         }
     }
 

@@ -96,22 +96,33 @@ public record JobRequest(
             throw VarlinkException.invalidParameter(mismatch);
         }
         Map<?, ?> limits = map(parameters.get("limits"));
+        MappedIds uids = idMap(parameters, "uidMap");
+        MappedIds gids = idMap(parameters, "gidMap");
+        if (uids.isPrivileged() != gids.isPrivileged()) {
+            // one map alone would make a container that is half privileged
+            throw VarlinkException.invalidParameter(uids.isPrivileged() ? "uidMap" : "gidMap");
+        }
         return new JobRequest(
                 action,
                 parameters.get("archiveName") instanceof String name ? name : "root directory",
                 selector(map(parameters.get("selector"))),
-                idMap(parameters, "uidMap"),
-                idMap(parameters, "gidMap"),
+                uids,
+                gids,
                 limits(limits),
                 jsonLimits(limits),
                 list(parameters.get("existing")),
-                list(parameters.get("keep")).stream()
-                        .map(String::valueOf)
-                        .map(PathSet::unescaped)
-                        .toList(),
+                unescaped(list(parameters.get("keep"))),
                 Boolean.TRUE.equals(parameters.get("discardChanges")),
                 Boolean.TRUE.equals(parameters.get("record")),
                 parameters.get("step") instanceof String step ? step : "");
+    }
+
+    private static List<String> unescaped(List<?> paths) {
+        List<String> unescaped = new ArrayList<>();
+        for (Object path : paths) {
+            unescaped.add(PathSet.unescaped(String.valueOf(path)));
+        }
+        return unescaped;
     }
 
     private static Selector selector(Map<?, ?> json) {

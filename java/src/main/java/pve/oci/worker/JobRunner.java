@@ -189,9 +189,7 @@ public final class JobRunner {
     }
 
     private void begin(Progress.JobPhase phase, Image image) {
-        long size =
-                image.layers().stream().mapToLong(x -> x.descriptor().size()).sum();
-        progress.begin(phase, image.layers().size(), size);
+        progress.begin(phase, image.layers().size(), image.layersSize());
     }
 
     private Map<String, @Nullable Object> verify(Fd archive) throws IOException {

@@ -155,14 +155,14 @@ final class UpdateJob {
         }
     }
 
-    private interface Staging {
+    private interface FileSystemWork {
         void run() throws IOException;
     }
 
-    /** An image's layers may lie about their size, and how many inodes they need is only an estimate. */
-    private static void withRoom(Staging staging) throws IOException {
+    /** An image's layers may lie about their size, how many inodes they need is only an estimate, and others write. */
+    private static void withRoom(FileSystemWork work) throws IOException {
         try {
-            staging.run();
+            work.run();
         } catch (ImageException e) {
             throw e.parameters().get("errno") instanceof Number errno && isFull(errno.intValue()) ? full(e) : e;
         } catch (ErrnoException e) {
@@ -177,7 +177,7 @@ final class UpdateJob {
     private static UpdateException full(Exception e) {
         return new UpdateException(
                 UpdateException.Reason.NOT_ENOUGH_SPACE,
-                "not enough space, inodes or quota for the new image beside the old one: " + e.getMessage());
+                "not enough space, inodes or quota for both images, free some and try again: " + e.getMessage());
     }
 
     /** Directories that a container gets although its image lacks them: its working directory and its volumes. */
@@ -247,23 +247,28 @@ final class UpdateJob {
     }
 
     Map<String, @Nullable Object> apply() throws IOException {
+        Map<String, @Nullable Object> reply = new LinkedHashMap<>();
         try {
-            switch (request.step()) {
-                case "switch" -> update.commit();
-                case "finish" -> update.finish();
-                case "abandon" -> update.abandon();
-                case "reopen" -> update.reopen();
-                case "rollBack" -> update.rollBack();
-                case "forget" -> update.forget();
-                case "record" -> update.record();
-                default -> throw new IllegalArgumentException(request.step());
-            }
+            withRoom(this::runStep);
+            addState(reply);
+            reply.put("hasRemains", update.hasRemains());
         } catch (UpdateException e) {
             throw error(e);
         }
-        Map<String, @Nullable Object> reply = new LinkedHashMap<>();
-        addState(reply);
         return reply;
+    }
+
+    private void runStep() throws IOException {
+        switch (request.step()) {
+            case "switch" -> update.commit();
+            case "finish" -> update.finish();
+            case "abandon" -> update.abandon();
+            case "reopen" -> update.reopen();
+            case "rollBack" -> update.rollBack();
+            case "forget" -> update.forget();
+            case "record" -> update.record();
+            default -> throw new IllegalArgumentException(request.step());
+        }
     }
 
     private static ImageException error(UpdateException e) {

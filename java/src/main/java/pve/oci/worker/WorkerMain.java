@@ -13,6 +13,7 @@ import pve.oci.json.Json;
 import pve.oci.json.JsonLimits;
 import pve.oci.layer.LayerPipeline;
 import pve.oci.linux.Fd;
+import pve.oci.linux.FileMappings;
 import pve.oci.linux.NativeBuffer;
 import pve.oci.linux.Poll;
 import pve.oci.linux.UnixSocket;
@@ -56,14 +57,21 @@ public final class WorkerMain {
         return thread;
     });
 
+    /** Whether the last call was a step of an update. */
+    private boolean isUpdating;
+
     private WorkerMain() throws IOException {
         UnixSocket connection = UnixSocket.of(new Fd(0));
         channel = FrameChannel.of(connection, REQUEST_LIMITS.maximumSize());
     }
 
-    /** Serves the connection on descriptor 0 to its end. */
+    /**
+     * Serves the connection on descriptor 0 to its end.
+     *
+     * @param arguments mappings whose pages a worker that waits gives back, for {@link FileMappings}; or none
+     */
     public static void main(String[] arguments) throws IOException {
-        new WorkerMain().serve();
+        new WorkerMain().serve(new FileMappings(arguments.length == 0 ? "" : arguments[0]));
     }
 
     /** Serves a number of calls on descriptor 0, without sending first that it is ready. */
@@ -74,14 +82,20 @@ public final class WorkerMain {
         }
     }
 
-    private void serve() throws IOException {
+    private void serve(FileMappings files) throws IOException {
         sendEvent(Map.of("ready", true));
         while (serveNext()) {
+            if (isUpdating) {
+                continue; // the next step follows at once
+            }
             // so far the worker was only warmed up; a collection frees the direct buffers before it waits for its job
             System.gc();
             if (Poll.await(0, Poll.POLLIN, TIDY_MILLIS) == 0) {
                 LayerPipeline.giveMemoryBack();
                 NativeBuffer.trimAll();
+                files.giveBack();
+                // what else there is before the next call would need pages again
+                Poll.await(0, Poll.POLLIN, -1);
             }
         }
     }
@@ -94,6 +108,7 @@ public final class WorkerMain {
         try (frame) {
             Call call = Call.parse(frame.json(), REQUEST_LIMITS);
             JobRequest request = JobRequest.of(call.method(), call.parameters());
+            isUpdating = request.action() == JobRequest.Action.STAGE || request.action() == JobRequest.Action.APPLY;
             // both stay null unless the method has such a field
             Fd archive = descriptor(frame, call, "archiveFileDescriptor");
             Fd root = descriptor(frame, call, "rootDirectoryFileDescriptor");
@@ -146,7 +161,10 @@ public final class WorkerMain {
         private final JobRunner job;
         private @Nullable Object last;
         private long workSeen;
-        private boolean hasWorked;
+        /** The number of reports before which the job had worked: what the daemon takes as its work. */
+        private long worked;
+
+        private long workedReported;
         private int idle;
         private boolean hasEnded;
 
@@ -158,14 +176,16 @@ public final class WorkerMain {
         public synchronized void run() {
             Map<String, @Nullable Object> now = job.progress().toJson();
             long work = job.workDone();
-            hasWorked |= work != workSeen || job.isUncounted();
+            if (work != workSeen || job.isUncounted()) {
+                worked++;
+            }
             workSeen = work;
-            boolean isDue = !now.equals(last) || (++idle >= IDLE_REPORTS && hasWorked);
+            boolean isDue = !now.equals(last) || (++idle >= IDLE_REPORTS && worked > workedReported);
             if (!hasEnded && isDue) {
-                sendEvent(Map.of("progress", now));
+                sendEvent(Map.of("progress", now, "work", worked));
                 last = now;
                 idle = 0;
-                hasWorked = false;
+                workedReported = worked;
             }
         }
 

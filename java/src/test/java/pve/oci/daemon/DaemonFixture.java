@@ -8,7 +8,6 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import pve.oci.service.ServiceSettings;
 import pve.oci.service.SubordinateIds;
-import pve.oci.varlink.IdlParser;
 import pve.oci.varlink.TestClient;
 
 /** A daemon in this process, with workers that do as their archive says. */
@@ -44,11 +43,11 @@ final class DaemonFixture implements AutoCloseable {
                         CLASS_PATH,
                         "pve.oci.daemon.FakeWorker",
                         path),
-                SocketFile.listen(directory.resolve("run/worker").toString()));
+                directory.resolve("run/worker").toString());
+        starter.listen();
         daemon = new Daemon(
                 SocketFile.listen(socket),
                 new WorkerPool(starter, null, new WorkerPool.Limits(spares, 600_000)),
-                IdlParser.ofResource(Daemon.IDL),
                 settings,
                 new SystemdNotifier(null, null, null));
         thread = new Thread(

@@ -35,9 +35,11 @@ class WorkerPoolTest {
 
     private WorkerStarter starter(String launcher) throws Exception {
         String first = directory.resolve("first").toString();
-        return new WorkerStarter(
+        WorkerStarter starter = new WorkerStarter(
                 (path, maps) -> List.of("perl", "-e", launcher, path, first),
-                SocketFile.listen(directory.resolve("worker").toString()));
+                directory.resolve("worker").toString());
+        starter.listen();
+        return starter;
     }
 
     @Test

@@ -107,16 +107,25 @@ class LayerPipelineTest {
         }
     }
 
-    /** How much has been read of each blob when nothing more happens. */
+    /** How much has been read of each blob when nothing more can happen: all threads of the pipeline wait. */
     private List<Integer> readWhenAtRest() throws InterruptedException {
         List<Integer> before = List.of();
-        List<Integer> now = opened.stream().map(blob -> blob.at.get()).toList();
-        while (now.isEmpty() || !now.equals(before)) {
-            Thread.sleep(200);
+        List<Integer> now = List.of();
+        while (now.isEmpty() || !now.equals(before) || !areThreadsWaiting()) {
+            Thread.sleep(20);
             before = now;
-            now = opened.stream().map(blob -> blob.at.get()).toList();
+            now = areThreadsWaiting()
+                    ? opened.stream().map(blob -> blob.at.get()).toList()
+                    : List.of();
         }
         return now;
+    }
+
+    /** A thread that was woken, but has not got a processor yet, is not in the state WAITING any more. */
+    private static boolean areThreadsWaiting() {
+        return Thread.getAllStackTraces().keySet().stream()
+                .filter(thread -> thread.getName().startsWith("layer-"))
+                .allMatch(thread -> thread.getState() == Thread.State.WAITING);
     }
 
     @Test

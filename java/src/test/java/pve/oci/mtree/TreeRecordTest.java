@@ -3,7 +3,9 @@ package pve.oci.mtree;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.AfterEach;
@@ -95,6 +97,18 @@ class TreeRecordTest {
     }
 
     @Test
+    void many_and_long_attributes_are_compared_whole() throws IOException {
+        root.shell("for i in $(seq 30); do setfattr -n user.long-name-of-an-attribute-$i -v w etc/c; done");
+        root.shell("setfattr -n user.long -v $(printf 'v%.0s' $(seq 1000)) etc/c");
+        TreeRecord.write(fd, STEPS);
+        assertThat(texts(compare())).isEmpty();
+
+        root.shell("setfattr -n user.long -v $(printf 'v%.0s' $(seq 999))w etc/c");
+
+        assertThat(texts(compare())).containsExactly("changed /etc/c [xattr]");
+    }
+
+    @Test
     void what_is_kept_counts_as_no_change() throws IOException {
         root.shell("mkdir srv; echo x >srv/x; echo y >etc/y");
 
@@ -143,6 +157,16 @@ class TreeRecordTest {
                 Map.entry("printf '" + head + "./a b\\n' | zstd -q >R", "has a keyword without a value"),
                 Map.entry("printf '" + head + "./a mode=9\\n' | zstd -q >R", "has a number that cannot be"),
                 Map.entry("printf '" + head + "./a uid=4294967296\\n' | zstd -q >R", "has a number that cannot be"),
+                Map.entry(
+                        "printf '" + head + "./a size=9223372036854775808\\n' | zstd -q >R",
+                        "has a number that cannot"),
+                Map.entry("printf '" + head + "./a gid=\\n' | zstd -q >R", "has a number that cannot be"),
+                Map.entry("printf '" + head + "./a gid=-1\\n' | zstd -q >R", "has a number that cannot be"),
+                Map.entry("printf '" + head + "./a time=1\\n' | zstd -q >R", "has no valid time"),
+                Map.entry("printf '" + head + "./a time=1:000000000\\n' | zstd -q >R", "has no valid time"),
+                Map.entry("printf '" + head + "./a time=.000000000\\n' | zstd -q >R", "has a number that cannot be"),
+                Map.entry("printf '" + head + "./a time=--1.000000000\\n' | zstd -q >R", "has a number that cannot"),
+                Map.entry("printf '" + head + "./a typ=file\\n' | zstd -q >R", "has an unknown keyword"),
                 Map.entry("printf '" + head + "./a\\\\0 type=file\\n' | zstd -q >R", "has an escape that is cut off"),
                 Map.entry(
                         "printf '" + head + "./a\\\\000 type=file\\n' | zstd -q >R",
@@ -150,6 +174,7 @@ class TreeRecordTest {
                 Map.entry(
                         "(printf '" + head + "./'; head -c 100000 /dev/zero | tr '\\0' a) | zstd -q >R", "is too long"),
                 Map.entry("head -c 100 R >x; cp x R", ""),
+                Map.entry("truncate -s 2G R", "is in a file of more than"),
                 Map.entry("rm R; mkdir R", "is no file"),
                 Map.entry("rm R; mkfifo R", "is no file"),
                 Map.entry("rm R; ln -s /etc/passwd R", "cannot be read"));
@@ -163,6 +188,16 @@ class TreeRecordTest {
                     .hasMessageContaining(".pve.oci.mtree.zst is damaged: line ")
                     .hasMessageContaining(each.getValue());
         }
+    }
+
+    @Test
+    void a_record_that_unpacks_to_too_much_is_damaged() throws IOException {
+        byte[] record = "#mtree v2.0\n/set uid=0 gid=0\n".getBytes(StandardCharsets.US_ASCII);
+        assertThat(new MtreeReader(new ByteArrayInputStream(record), 10, record.length).next())
+                .isNull();
+        assertThatThrownBy(() -> new MtreeReader(new ByteArrayInputStream(record), 10, record.length - 1))
+                .isInstanceOf(RecordException.class)
+                .hasMessageContaining("is beyond the limit of");
     }
 
     @Test

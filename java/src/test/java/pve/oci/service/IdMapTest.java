@@ -119,8 +119,22 @@ class IdMapTest {
     }
 
     @Test
+    void a_line_that_is_added_counts_from_the_next_call_on() throws Exception {
+        Path file = Files.writeString(directory.resolve("subuid"), "root:100000:65536\n");
+        SubordinateIds ids = SubordinateIds.ofFile(file);
+        assertThatThrownBy(() -> IdMap.checked("uidMap", ranges("0 200000 65536"), ids))
+                .hasMessageContaining("not within root's ranges");
+        Files.writeString(file, "root:100000:65536\nroot:200000:65536\n");
+        assertThat(IdMap.checked("uidMap", ranges("0 200000 65536"), ids)).isNotNull();
+        Files.writeString(file, "root:100000:65536\n");
+        assertThatThrownBy(() -> IdMap.checked("uidMap", ranges("0 200000 65536"), ids))
+                .hasMessageContaining("not within root's ranges");
+    }
+
+    @Test
     void without_a_line_for_root_the_usual_range_is_allowed() {
-        SubordinateIds ids = SubordinateIds.ofFile(directory.resolve("absent"));
+        SubordinateIds.Allowed ids =
+                SubordinateIds.ofFile(directory.resolve("absent")).read();
         assertThat(ids.contains(100_000, 65_536)).isTrue();
         assertThat(ids.contains(100_000, 65_537)).isFalse();
         assertThat(ids.contains(1, 1)).isFalse();

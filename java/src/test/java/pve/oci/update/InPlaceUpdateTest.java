@@ -335,8 +335,8 @@ class InPlaceUpdateTest {
     void refuses_what_the_new_image_excludes() throws IOException {
         String before = tree();
         assertThatThrownBy(() -> stage("echo file >srv", "/srv/db"))
-                .hasMessage(
-                        "'/srv' is a directory above something that is kept, and a file or a link in the new image");
+                .hasMessage("'/srv' is a directory above something that is kept, and a file or a link in the new image:"
+                        + " move what is kept elsewhere, or do not keep it");
         assertThatThrownBy(() -> stage("mkdir data; ln -s data srv", "/srv/db")).hasMessageContaining("'/srv");
         assertThatThrownBy(() -> stage(NEW, "/")).hasMessageContaining("the whole root file system");
         assertThatThrownBy(() -> stage(NEW, "/srv/../..")).hasMessageContaining("the whole root file system");

@@ -3,7 +3,11 @@ package pve.oci.varlink;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -44,5 +48,20 @@ class IdlParserTest {
             })
     void refuses_what_is_no_definition(String text) {
         assertThatThrownBy(() -> IdlParser.parse(text)).isInstanceOf(IllegalArgumentException.class);
+    }
+
+    @Test
+    void a_resource_is_read_from_its_copy_in_the_home_directory(@TempDir Path home) throws IOException {
+        assertThat(IdlParser.ofResource("/io.pve.oci.worker.varlink").types()).isNotEmpty();
+        Files.createDirectory(home.resolve("classes"));
+        Files.writeString(home.resolve("classes/copy.varlink"), IDL.text());
+        System.setProperty("pve.oci.home", home.toString());
+        try {
+            assertThat(IdlParser.ofResource("/copy.varlink")).isEqualTo(IDL);
+            assertThat(IdlParser.ofResource("/io.pve.oci.worker.varlink").types())
+                    .isNotEmpty();
+        } finally {
+            System.clearProperty("pve.oci.home");
+        }
     }
 }

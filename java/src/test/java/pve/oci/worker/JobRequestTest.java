@@ -71,6 +71,8 @@ class JobRequestTest {
             selector                    |                               | selector
             archiveFileDescriptor       |                               | archiveFileDescriptor
             rootDirectoryFileDescriptor |                               | rootDirectoryFileDescriptor
+            uidMap                      | []                            | uidMap
+            gidMap                      | []                            | gidMap
             uidMap                      | {}                            | uidMap
             uidMap                      | "0 100000 65536"              | uidMap
             uidMap                      | [1]                           | uidMap[0]
