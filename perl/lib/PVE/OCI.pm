@@ -70,7 +70,9 @@ my sub invalid_reply ($what) {
 my sub call ($method, $parameters, $options, $call_options = {}) {
     my $socket = $options->{socket} // $ENV{PVE_OCI_SOCKET} // $DEFAULT_SOCKET;
     $method = "io.pve.oci.$method" if $method !~ /\./;
-    return PVE::OCI::Varlink::call($socket, $method, $parameters, $call_options);
+    return PVE::OCI::Varlink::call(
+        $socket, $method, $parameters, { $call_options->%*, session => $options->{session} },
+    );
 }
 
 my sub call_embedded ($method, $parameters, $options, $call_options) {

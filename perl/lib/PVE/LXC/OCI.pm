@@ -15,19 +15,10 @@ use PVE::RESTEnvironment;
 use PVE::Storage;
 
 use PVE::OCI;
-use PVE::OCI::Env;
 use PVE::OCI::Error;
-use PVE::OCI::Origin;
-use PVE::OCI::Rootfs;
 use PVE::OCI::Text;
 
 use PVE::LXC::OCI::Archive;
-use PVE::LXC::OCI::Distribution;
-use PVE::LXC::OCI::ImageConfig;
-use PVE::LXC::OCI::Init;
-use PVE::LXC::OCI::Runtime;
-use PVE::LXC::OCI::Summary;
-use PVE::LXC::OCI::Volumes;
 
 my $PROGRESS_INTERVAL = 10; # seconds
 
@@ -43,6 +34,20 @@ my $ARCHITECTURES = {
 
 # Machine of uname(2) => PVE's architecture.
 my $MACHINES = { x86_64 => 'amd64', aarch64 => 'arm64', riscv64 => 'riscv64' };
+
+# What is needed once the image's config is there. It is loaded while the daemon extracts, which
+# takes longer.
+my sub load_rest () {
+    require PVE::OCI::Origin;
+    require PVE::OCI::Rootfs;
+    require PVE::LXC::OCI::Distribution;
+    require PVE::LXC::OCI::ImageConfig;
+    require PVE::LXC::OCI::Init;
+    require PVE::LXC::OCI::Runtime;
+    require PVE::LXC::OCI::Summary;
+    require PVE::LXC::OCI::Volumes;
+    return;
+}
 
 # The message may quote an image.
 my sub log_warning ($unsafe_message) {
@@ -110,7 +115,10 @@ my sub extract ($archive_path, $rootdir, $conf, $id_map, $bwlimit) {
                 progress => progress_printer($announce),
                 # an image that cannot be started is refused before its layers are read, which can
                 # take minutes
-                on_config => sub ($early) { PVE::LXC::OCI::ImageConfig::check($conf, $early) },
+                on_config => sub ($early) {
+                    load_rest();
+                    PVE::LXC::OCI::ImageConfig::check($conf, $early);
+                },
                 record => 1,
                 daemon_only => 1, # unless the settings allow the embedded engine
                 on_fallback => \&log_warning,
@@ -122,6 +130,9 @@ my sub extract ($archive_path, $rootdir, $conf, $id_map, $bwlimit) {
     if (my $error = $@) {
         my $caught = PVE::OCI::Error::caught($error);
         return if $caught && $caught->{name} eq 'io.pve.oci.NotAnOciArchive';
+        # the task log is all that its reader sees
+        die "$caught->{message}; journalctl -u pve-ocid shows why\n"
+            if $caught && $caught->{name} eq 'ConnectionLost';
         die $error;
     }
     die "extracting OCI image '$archive_path' ended without a configuration\n"
@@ -140,13 +151,16 @@ sub restore_image ($archive_path, $rootdir, $conf, $bwlimit = undef) {
     my ($id_map, $root_uid, $root_gid) = PVE::LXC::parse_id_maps($conf);
     my ($unsafe_config, $result) = extract($archive_path, $rootdir, $conf, $id_map, $bwlimit)
         or return;
+    load_rest();
     # PVE guesses by /bin/sh, and says amd64 where there is none
     $conf->{arch} //= host_architecture();
-    apply_image_config($conf, $unsafe_config, $rootdir);
+    my $origin = PVE::OCI::Origin::make($result, $unsafe_config);
+    apply_image_config(
+        $conf, $unsafe_config, $rootdir,
+        PVE::OCI::Origin::file($origin, $root_uid, $root_gid),
+    );
     PVE::LXC::OCI::Volumes::report($rootdir, $unsafe_config, \&log_warning);
     PVE::LXC::OCI::Distribution::settle($conf, $rootdir, \&log_warning);
-    my $origin = PVE::OCI::Origin::make($result, $unsafe_config);
-    PVE::OCI::Origin::write_to($rootdir, $origin, $root_uid, $root_gid);
     return $conf;
 }
 
@@ -166,21 +180,23 @@ my sub renew_record ($rootdir, $id_map) {
 }
 
 # Sets $conf by the image's config, and puts into rootfs what starts the image's command. Properties
-# that $conf has already stay.
-sub apply_image_config ($conf, $unsafe_config, $rootdir) {
+# that $conf has already stay. @files are put there too, as PVE::OCI::Rootfs::replace_files takes
+# them.
+sub apply_image_config ($conf, $unsafe_config, $rootdir, @files) {
+    load_rest();
     PVE::OCI::check_config($unsafe_config);
     my $settings =
         PVE::LXC::OCI::ImageConfig::settings($conf, $unsafe_config, $rootdir, \&log_warning);
     my $id_maps = [PVE::LXC::parse_id_maps($conf)];
-    my @missing = PVE::LXC::OCI::Init::missing_directories($rootdir, $settings->{directories});
+    my $missing = $settings->{missing};
     my @unmade = PVE::LXC::OCI::Init::make_directories(
-        $rootdir, \@missing, $id_maps, \&log_warning,
+        $rootdir, $missing, $id_maps, \&log_warning,
     );
-    renew_record($rootdir, $id_maps->[0]) if @missing > @unmade;
-    PVE::LXC::OCI::Init::install(
-        $rootdir, $settings->{init}, $id_maps,
-        $conf->{arch} // host_architecture()
-    ) if $settings->{init};
+    renew_record($rootdir, $id_maps->[0]) if $missing->@* > @unmade;
+    my $arch = $conf->{arch} // host_architecture();
+    push @files, PVE::LXC::OCI::Init::files($settings->{init}, $id_maps, $arch)
+        if $settings->{init};
+    PVE::OCI::Rootfs::replace_files($rootdir, @files);
     PVE::LXC::OCI::ImageConfig::apply($conf, $settings, @unmade);
     PVE::LXC::OCI::Runtime::provide($conf, \&log_warning) if !$settings->{is_system};
     print "$_\n" for PVE::LXC::OCI::Summary::lines($conf, $unsafe_config, $settings);

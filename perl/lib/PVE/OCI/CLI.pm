@@ -6,9 +6,9 @@ package PVE::OCI::CLI;
 use v5.36;
 
 use Errno ();
-use Getopt::Long ();
 
 use PVE::OCI;
+use PVE::OCI::CLI::Options;
 use PVE::OCI::CLI::Verbs;
 use PVE::OCI::Text;
 
@@ -40,22 +40,10 @@ my sub report ($where, $message) {
 
 # Splits the command line into verb, arguments and given options.
 my sub parse_command_line (@words) {
-    my ($given, @complaints) = ({});
-    my $parser = Getopt::Long::Parser->new(
-        config => [qw(bundling no_auto_abbrev no_ignore_case permute)],
-    );
-    my @specs = map {
-        my $option = $PVE::OCI::CLI::Options::TABLE->{$_};
-        my $names = join('|', $_, $option->{short} // ());
-        $option->{spec} eq '' ? $names : "$names=$option->{spec}";
-    } sort keys $PVE::OCI::CLI::Options::TABLE->%*;
-    {
-        local $SIG{__WARN__} = sub ($text) { push @complaints, $text };
-        $parser->getoptionsfromarray(\@words, $given, @specs);
-    }
-    my $name = shift @words;
-    usage_error($name, lcfirst($complaints[0]) =~ s/\s+\z//r) if @complaints;
-    return ($name, \@words, $given);
+    my ($arguments, $given, @complaints) = PVE::OCI::CLI::Options::parse(@words);
+    my $name = shift $arguments->@*;
+    usage_error($name, $complaints[0]) if @complaints;
+    return ($name, $arguments, $given);
 }
 
 my sub check_arguments ($verb, $arguments) {
@@ -82,24 +70,28 @@ my sub check_options ($verb, $given) {
     return;
 }
 
+# An option is wrong; what reports it knows the verb.
+my sub refuse ($message) { PVE::OCI::Error->throw('InvalidArgument', $message) }
+
 # The number that an option's text stands for, in the unit of the client's option.
 my sub number ($name, $text) {
     my $type = $PVE::OCI::CLI::Options::TABLE->{$name}->{type} // return $text;
     return $text if $text =~ /\A[0-9]{1,15}\z/;
-    usage_error('extract', "--$name: '$text' is not a whole number") if $type eq 'count';
+    refuse("--$name: '$text' is not a whole number") if $type eq 'count';
     require PVE::OCI::Settings; # not above: few commands have such numbers
     my $bytes = PVE::OCI::Settings::parse_bytes($text)
-        // usage_error('extract', "--$name: '$text' is not a whole number with K, M, G or T");
+        // refuse("--$name: '$text' is not a whole number with K, M, G or T");
     return $bytes if $type eq 'bytes';
     return int(($bytes + 1023) / 1024);
 }
 
 # "0:100000:65536" => [type, 0, 100000, 65536]
 my sub map_entries ($type, $texts) {
+    my $option = "--${type}idmap";
     return map {
         my $text = $_;
         my @numbers = $text =~ /\A([0-9]{1,10}):([0-9]{1,10}):([0-9]{1,10})\z/
-            or usage_error('extract', "'$text' is not CONTAINER:HOST:COUNT");
+            or refuse("$option: '$text' is not CONTAINER:HOST:COUNT");
         [$type, @numbers];
     } map { split(/,/, $_, -1) } $texts->@*;
 }
@@ -107,11 +99,10 @@ my sub map_entries ($type, $texts) {
 my sub id_map ($given) {
     my ($uid_map, $gid_map) = $given->@{qw(uidmap gidmap)};
     if ($given->{privileged}) {
-        usage_error('extract', '--privileged excludes --uidmap and --gidmap')
-            if $uid_map || $gid_map;
+        refuse('--privileged excludes --uidmap and --gidmap') if $uid_map || $gid_map;
         return [];
     }
-    usage_error('extract', '--gidmap needs --uidmap') if $gid_map && !$uid_map;
+    refuse('--gidmap needs --uidmap') if $gid_map && !$uid_map;
     return if !$uid_map;
     return [map_entries('u', $uid_map), map_entries('g', $gid_map // $uid_map)];
 }
@@ -122,7 +113,7 @@ my sub client_options ($given) {
         my $key = $PVE::OCI::CLI::Options::TABLE->{$name}->{key} // next;
         $options->{$key} = number($name, $given->{$name});
     }
-    usage_error(undef, '--daemon excludes --embedded') if $given->{daemon} && $given->{embedded};
+    refuse('--daemon excludes --embedded') if $given->{daemon} && $given->{embedded};
     ($options->{mode}) = grep { $given->{$_} } qw(daemon embedded);
     if (defined(my $id_map = id_map($given))) {
         $options->{id_map} = $id_map;
@@ -268,7 +259,7 @@ my sub hint ($error, $given) {
     return limit_hint($error->{parameters}, $given)
         if $error->{name} eq 'io.pve.oci.LimitExceeded';
     return 'pct create and extract --record write it; update takes --base ARCHIVE instead'
-        if $error->{name} eq 'io.pve.oci.NoRecord';
+        if $error->{name} eq 'io.pve.oci.NoRecord' && $error->{message} !~ /--base/;
     return
         'is pve-ocid.socket started? See systemctl status pve-ocid.socket, journalctl -u pve-ocid'
         if $error->{name} eq 'ConnectFailed'
@@ -277,7 +268,15 @@ my sub hint ($error, $given) {
     my ($first, $count, $file) =
         $error->{message} =~ /range '[0-9]+ ([0-9]+) ([0-9]+)' is not within root's ranges in (\S+)/
         or return;
-    return "add the line root:$first:$count to $file, or set allow-any-id-map = yes"
+    # not above: few commands fail
+    require PVE::OCI::IdMap;
+    # without a line for root it has a range that the first such line takes away
+    my $default = PVE::OCI::IdMap::default_range($file);
+    my $lines =
+        defined($default)
+        ? "lines root:$default and root:$first:$count"
+        : "line root:$first:$count";
+    return "add the $lines to $file, or set allow-any-id-map = yes"
         . ' in /etc/pve-ocid.conf and reload pve-ocid';
 }
 

@@ -17,6 +17,7 @@ use Time::HiRes qw(sleep time);
 use PVE::OCI::EngineFiles;
 use PVE::OCI::Error;
 use PVE::OCI::IdMap;
+use PVE::OCI::Interface;
 use PVE::OCI::JVM;
 use PVE::OCI::RootDirectory;
 use PVE::OCI::Settings;
@@ -38,6 +39,9 @@ my $MAX_JSON_VALUES = 200_000;
 # How long a killed engine may take to end, in seconds. Only a system call that does not return can
 # delay it.
 our $END_PATIENCE = 10;
+
+# How many engines clean up at most, one after the other; the daemon has the same number of workers.
+my $CLEANING_ATTEMPTS = 6;
 
 # Names of signals by number, without the real-time ones.
 my @SIGNALS = (split(/ /, $Config{sig_name}))[0 .. 31];
@@ -215,11 +219,17 @@ my sub hold ($settings, $request, $on_reply, $state, $session = undef) {
     fail_without_answer($error, $status, $lines);
 }
 
-# Starts another engine to remove what the first one left, or to take an update back. Signals are
-# blocked.
+# Starts another engine to remove what the first one left, or to take an update back; when it is
+# killed, by the kernel, say, another one goes on. Signals are blocked.
 my sub clean ($settings, $request) {
-    eval { hold($settings, $request, undef, {}); 1 }
-        or warn "pve-oci: root directory not cleaned: $@";
+    for my $attempt (1 .. $CLEANING_ATTEMPTS) {
+        return if eval { hold($settings, $request, undef, {}); 1 };
+        my $caught = PVE::OCI::Error::caught($@);
+        my $has_died = $caught && grep { defined } $caught->{parameters}->@{qw(signal exitStatus)};
+        next if $has_died && $attempt < $CLEANING_ATTEMPTS;
+        warn "pve-oci: root directory not cleaned: $@";
+        return;
+    }
     return;
 }
 
@@ -254,6 +264,25 @@ my sub run ($settings, $request, $root, $options) {
     return $reply;
 }
 
+# Dies unless the call is one that io.pve.oci has. The daemon checks its calls against the same
+# definition, in varlink.VarlinkServer, and refuses limits below 0 too.
+my sub require_call ($method, $parameters) {
+    my $interface = PVE::OCI::Interface::load('io.pve.oci');
+    my $definition = $interface->{method}->{$method};
+    PVE::OCI::Varlink::fail(
+        'org.varlink.service.MethodNotFound',
+        "the embedded engine has no method io.pve.oci.$method",
+        { method => "io.pve.oci.$method" },
+    ) if !$definition || !%{ PVE::OCI::WorkerRequest::traits($method) };
+    my $field = PVE::OCI::Interface::mismatch($interface, $definition->{input}, $parameters);
+    PVE::OCI::EngineFiles::fail_parameter($field) if defined($field);
+    my $options = $parameters->{options} // {};
+    for my $limit (qw(maximumSize maximumEntries bandwidthLimit)) {
+        PVE::OCI::EngineFiles::fail_parameter("options.$limit") if ($options->{$limit} // 0) < 0;
+    }
+    return;
+}
+
 # Why no engine can be started here, as one line; undef when it can.
 sub unavailable ($options = {}) {
     return if eval { PVE::OCI::JVM::settings($options); 1 };
@@ -284,6 +313,7 @@ sub clean_root ($parameters, $existing) {
 # descriptors, on_reply; session, a PVE::OCI::Session; java and home for PVE::OCI::JVM::settings.
 sub call ($method, $parameters, $call_options = {}) {
     PVE::OCI::Error::forget();
+    require_call($method, $parameters);
     my $traits = PVE::OCI::WorkerRequest::traits($method);
     my $settings = eval { PVE::OCI::JVM::settings($call_options) }
         // PVE::OCI::Varlink::fail('EngineUnavailable', "$@");

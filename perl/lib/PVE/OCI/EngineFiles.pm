@@ -23,6 +23,15 @@ sub fail ($name, $message, $parameters = {}) {
     PVE::OCI::Varlink::fail("io.pve.oci.$name", $line, { $parameters->%*, message => $line });
 }
 
+# Dies with the daemon's error for a call whose parameter $field is missing or not what it must be.
+sub fail_parameter ($field) {
+    PVE::OCI::Varlink::fail(
+        'org.varlink.service.InvalidParameter',
+        "parameter $field of the call is missing or not valid",
+        { parameter => $field },
+    );
+}
+
 my sub system_error ($what, $path, $operation, $message = "$what: $operation") {
     my $errno = $! + 0;
     my ($name) = sort grep { $!{$_} } keys %!;
@@ -37,15 +46,27 @@ my sub cannot_open ($name, $path) {
     system_error($name, $path, 'openat', "cannot open $name");
 }
 
+my sub require_absolute ($path, $field) {
+    return if $path =~ m{\A/[^\0]*\z};
+    fail('InvalidArgument', "$field is not an absolute path: $path", { parameter => $field });
+}
+
 # The bytes of a path that came as characters.
 my sub path_bytes ($path) {
     utf8::encode($path);
     return $path;
 }
 
-# The descriptor that a call's parameter names, as a handle of its own; undef when it names none.
-my sub passed_handle ($parameters, $field, $descriptors) {
-    my $index = $parameters->{$field} // return;
+# The descriptor that a call names, as a handle of its own; undef when the call names a path. It has
+# to name one of the two.
+my sub passed_handle ($parameters, $path_field, $descriptors) {
+    my $field = ($path_field =~ s/Path\z//r) . 'FileDescriptor';
+    my ($path, $index) = $parameters->@{ $path_field, $field };
+    if (!defined($index)) {
+        fail_parameter($path_field) if !defined($path);
+        return;
+    }
+    fail_parameter($field) if defined($path) || $index < 0 || $index > $descriptors->$#*;
     open(my $handle, '<&', $descriptors->[$index]) or system_error($field, undef, 'dup');
     return $handle;
 }
@@ -91,9 +112,10 @@ my sub read_only ($handle, $name, $is_directory) {
 sub open_archive ($parameters, $descriptors) {
     my $name = 'archive';
     my $path = $parameters->{archivePath};
-    my $handle = passed_handle($parameters, 'archiveFileDescriptor', $descriptors);
+    my $handle = passed_handle($parameters, 'archivePath', $descriptors);
     my @status;
     if (defined($path)) {
+        require_absolute($path, 'archivePath');
         $name = PVE::OCI::Text::one_line($path);
         @status = stat(path_bytes($path)) or cannot_open($name, $path);
     } else {
@@ -155,8 +177,9 @@ sub give_to_engine ($tree, $maps) {
 sub open_root ($parameters, $descriptors, $settings, $maps, $keeps_system) {
     my $path = $parameters->{rootDirectory};
     my $name = defined($path) ? PVE::OCI::Text::one_line($path) : 'root directory';
-    my $handle = passed_handle($parameters, 'rootDirectoryFileDescriptor', $descriptors);
+    my $handle = passed_handle($parameters, 'rootDirectory', $descriptors);
     if (!$handle) {
+        require_absolute($path, 'rootDirectory');
         sysopen($handle, path_bytes($path), $O_PATH | O_DIRECTORY)
             or cannot_open($name, $path);
     }

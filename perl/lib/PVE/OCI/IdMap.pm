@@ -32,17 +32,28 @@ my sub invalid ($parameter, $message) {
     );
 }
 
-my sub subordinate_ids ($file) {
+# Root's lines in the file, as pairs of the first ID and their number.
+my sub lines_of_root ($file) {
     my @ranges;
     if (open(my $handle, '<', $file)) {
         while (my $line = <$handle>) {
             push @ranges, [$1, $2] if $line =~ /\A\s*(?:root|0):([0-9]{1,10}):([0-9]{1,10})\s*\z/;
         }
     }
+    return @ranges;
+}
+
+my sub subordinate_ids ($file) {
+    my @ranges = lines_of_root($file);
     return @ranges ? @ranges : ($USUAL);
 }
 
-my sub is_within_ids ($first, $count) { return $first < $IDS && $count <= $IDS - $first; }
+# "100000:65536" if that is root's range because the file has no line for root, else undef.
+sub default_range ($file) { return lines_of_root($file) ? undef : join(':', $USUAL->@*) }
+
+my sub is_within_ids ($first, $count) {
+    return $first >= 0 && $first < $IDS && $count <= $IDS - $first;
+}
 
 my sub require_disjoint ($fail, $side, $ranges) {
     my @sorted = sort { $a->{$side} <=> $b->{$side} } $ranges->@*;

@@ -57,8 +57,9 @@ $parse_type = sub ($tokens) {
     return [$BASIC->{$token} ? $token : 'reference', $token];
 };
 
-# The interface of that name: { type => { name => type }, method => { name => the reply's type },
-# error => { name => type } }.
+# The interface of that name: { type => { name => type }, method => { name => { input => type,
+# output => type } }, error => { name => type } }. Dies if there is no definition, or none that can
+# be read.
 sub load ($name) {
     open(my $file, '<', "$DIRECTORY/$name.varlink")
         or die "cannot open the definition of $name: $!\n";
@@ -72,7 +73,7 @@ sub load ($name) {
         my $type = parse_parentheses(\@tokens);
         if ($kind eq 'method') {
             expect(\@tokens, '->');
-            $type = parse_parentheses(\@tokens);
+            $type = { input => $type, output => parse_parentheses(\@tokens) };
         }
         $interface->{$kind}->{$member} = $type;
     }
@@ -85,7 +86,8 @@ my sub is_number ($value) {
 
 # JSON::PP leaves numbers with a fraction as strings; nothing that is checked here has one.
 my $IS_BASIC = {
-    bool => sub ($value) { ref($value) eq 'JSON::PP::Boolean' },
+    # in a call also \0 and \1, which JSON encodes as false and true
+    bool => sub ($value) { ref($value) =~ /\A(?:JSON::PP::Boolean|SCALAR)\z/ },
     int => sub ($value) { is_number($value) && $value =~ /\A-?[0-9]+\z/ },
     float => \&is_number,
     string => sub ($value) { defined($value) && !ref($value) && !created_as_number($value) },

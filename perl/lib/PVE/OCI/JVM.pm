@@ -121,6 +121,8 @@ my sub java_options ($home, $libraries, $version) {
     push @options, "-XX:SharedArchiveFile=$home/embedded.jsa" if -e "$home/embedded.jsa";
     # the other way to allow it, --enable-native-access, has half of a class-data archive ignored
     push @options, '--illegal-native-access=allow' if $version >= 24;
+    # an engine works on one image: most of what the compiler does for a small one does not pay
+    push @options, '-XX:CompileThresholdScaling=3';
     my $more = $ENV{PVE_OCI_JAVA_OPTIONS} // '';
     # a second compiler thread delays the start; with C2 there have to be two
     push @options, '-XX:CICompilerCount=1' if $more !~ /TieredStopAtLevel/;

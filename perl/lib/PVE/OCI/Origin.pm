@@ -5,11 +5,11 @@ package PVE::OCI::Origin;
 
 use v5.36;
 
-use JSON;
 use POSIX ();
 
 use PVE::OCI;
 use PVE::OCI::Rootfs;
+use PVE::OCI::Varlink;
 
 our $PATH = '/.pve.oci.json';
 
@@ -54,25 +54,28 @@ sub note ($rootdir, $reply) {
     return;
 }
 
-# Reads the file; undef if there is none, or none that can be used. $rootdir as for
-# PVE::OCI::Rootfs::run_in.
-sub read_from ($rootdir) {
-    my $origin = PVE::OCI::Rootfs::run_in(
-        $rootdir,
-        sub {
-            my $content = eval { PVE::OCI::Rootfs::read_file($PATH, $MAX_SIZE) };
-            return defined($content) ? eval { JSON->new->utf8->decode($content) } : undef;
-        },
-    );
+# For code given to PVE::OCI::Rootfs::run_in: reads the file; undef if there is none, or none that
+# can be used.
+sub read_inside () {
+    my $content = eval { PVE::OCI::Rootfs::read_file($PATH, $MAX_SIZE) };
+    my $origin =
+        defined($content) ? eval { PVE::OCI::Varlink::json()->utf8->decode($content) } : undef;
     return ref($origin) eq 'HASH' ? $origin : undef;
 }
 
+# The same from outside. $rootdir as for PVE::OCI::Rootfs::run_in.
+sub read_from ($rootdir) {
+    return PVE::OCI::Rootfs::run_in($rootdir, \&read_inside);
+}
+
+# The file, as PVE::OCI::Rootfs::replace_files takes it.
+sub file ($origin, $uid, $gid) {
+    my $content = PVE::OCI::Varlink::json()->utf8->canonical->pretty->encode($origin);
+    return [$PATH, $content, $uid, $gid, 0600];
+}
+
 sub write_to ($rootdir, $origin, $uid, $gid) {
-    my $content = JSON->new->utf8->canonical->pretty->encode($origin);
-    PVE::OCI::Rootfs::run_in(
-        $rootdir,
-        sub { PVE::OCI::Rootfs::replace_file($PATH, $content, $uid, $gid, 0600) },
-    );
+    PVE::OCI::Rootfs::replace_files($rootdir, file($origin, $uid, $gid));
     return;
 }
 

@@ -6,8 +6,6 @@ package PVE::OCI::RootUpdate;
 
 use v5.36;
 
-use JSON;
-
 use PVE::OCI;
 use PVE::OCI::Rootfs;
 use PVE::OCI::Varlink;
@@ -86,13 +84,13 @@ sub apply_update ($step, $rootdir, $options = {}) {
 
 # Whether there may be an update or a rollback that was not finished.
 sub is_begun ($rootdir) {
-    return PVE::OCI::Rootfs::run_in(
-        $rootdir,
-        sub {
-            my @status = lstat('/.pve.oci.update');
-            return @status || !$!{ENOENT} ? 1 : 0;
-        },
-    );
+    return PVE::OCI::Rootfs::run_in($rootdir, \&is_begun_inside);
+}
+
+# The same, for code given to PVE::OCI::Rootfs::run_in.
+sub is_begun_inside () {
+    my @status = lstat('/.pve.oci.update');
+    return @status || !$!{ENOENT} ? 1 : 0;
 }
 
 # Paths that the last update has kept, finished or not, by its journal. The container may have
@@ -104,7 +102,8 @@ sub kept_before ($rootdir) {
             for my $folder (qw(/.pve.oci.update /.pve.oci.previous)) {
                 my $content =
                     eval { PVE::OCI::Rootfs::read_file("$folder/journal", $MAX_JOURNAL_SIZE) };
-                return eval { JSON->new->decode($content) } if defined($content);
+                return eval { PVE::OCI::Varlink::json()->decode($content) }
+                    if defined($content);
             }
             return;
         },

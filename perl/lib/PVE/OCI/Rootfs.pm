@@ -12,8 +12,9 @@ use Errno qw(EINTR);
 use Fcntl
     qw(O_CREAT O_EXCL O_NOCTTY O_NOFOLLOW O_NONBLOCK O_RDONLY O_WRONLY S_IMODE S_ISDIR S_ISREG);
 use File::Path ();
-use JSON;
 use POSIX ();
+
+use PVE::OCI::Varlink;
 
 my $READ_SIZE = 64 * 1024;
 my $MAX_ANSWER_SIZE = 16 * 1024 * 1024;
@@ -41,7 +42,7 @@ my sub run_child ($directory, $pipe, $code) {
         return { value => scalar($code->()) };
     };
     $answer = { error => "$@" } if !defined($answer);
-    my $bytes = JSON->new->ascii->encode($answer);
+    my $bytes = PVE::OCI::Varlink::json()->ascii->encode($answer);
     my $offset = 0;
     while ($offset < length($bytes)) {
         my $count = syswrite($pipe, $bytes, length($bytes) - $offset, $offset);
@@ -82,10 +83,22 @@ sub run_in ($directory, $code) {
     kill('KILL', $pid) if $error;
     1 while waitpid($pid, 0) < 0 && $! == EINTR;
     die $error if $error;
-    my $answer = eval { decode_json($bytes) };
+    my $answer = eval { PVE::OCI::Varlink::json()->utf8->decode($bytes) };
     die "the process in rootfs '$directory' ended without a result\n" if ref($answer) ne 'HASH';
     die $answer->{error} if defined($answer->{error});
     return $answer->{value};
+}
+
+# Puts files into the root directory: each is what replace_file takes.
+sub replace_files ($directory, @files) {
+    run_in(
+        $directory,
+        sub {
+            replace_file($_->@*) for @files;
+            return 1;
+        },
+    ) if @files;
+    return;
 }
 
 # The following run inside, as code given to run_in.

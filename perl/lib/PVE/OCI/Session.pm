@@ -1,29 +1,30 @@
 package PVE::OCI::Session;
 
 # A session: calls that belong together, such as the steps of an update. They share one embedded
-# engine, because starting one takes longer than most steps. Between calls the engine waits, and
-# holds nothing open.
+# engine, or one connection to the daemon, which then lets one worker do the steps: starting an
+# engine or a worker takes longer than most of them. Between calls the engine waits, and holds
+# nothing open.
 
 use v5.36;
 
 sub new ($class) { return bless({ pid => $$ }, $class) }
 
-# The engine of the call before, if it was started with the same settings.
-sub take ($self, $settings) {
-    $self->end() if defined($self->{engine}) && $self->{settings} ne $settings;
-    return delete $self->{engine};
+# The engine or connection of the call before, if it was kept under this name.
+sub take ($self, $name) {
+    $self->end() if defined($self->{kept}) && $self->{name} ne $name;
+    return delete $self->{kept};
 }
 
-# Takes an engine that has done its call. $end ends it.
-sub keep ($self, $engine, $settings, $end) {
-    $self->%* = ($self->%*, engine => $engine, settings => $settings, end => $end);
+# Takes an engine or a connection that has done its call. $end ends it.
+sub keep ($self, $kept, $name, $end) {
+    $self->%* = ($self->%*, kept => $kept, name => $name, end => $end);
     return;
 }
 
-# After this there is no engine; the next call starts one.
+# After this there is none; the next call starts one.
 sub end ($self) {
-    my $engine = delete $self->{engine} // return;
-    $self->{end}->($engine);
+    my $kept = delete $self->{kept} // return;
+    $self->{end}->($kept);
     return;
 }
 

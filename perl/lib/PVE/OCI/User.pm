@@ -69,17 +69,11 @@ sub resolve_in ($user, $passwd, $group) {
     return { uid => $uid, gid => $gid, groups => \@groups, home => $home };
 }
 
-# The same, with the files of $rootdir. They must be regular files; links never lead out of it.
-sub resolve ($user, $rootdir) {
-    utf8::encode($user) if utf8::is_utf8($user);
-    my $files = PVE::OCI::Rootfs::run_in(
-        $rootdir,
-        sub {
-            return [map { scalar(PVE::OCI::Rootfs::read_file($_, $MAX_SIZE, 1)) }
-                    qw(/etc/passwd /etc/group)];
-        },
-    );
-    return resolve_in($user, $files->@*);
+# For code given to PVE::OCI::Rootfs::run_in: the two files that resolve_in takes. They must be
+# regular files.
+sub read_inside () {
+    return [map { scalar(PVE::OCI::Rootfs::read_file($_, $MAX_SIZE, 1)) }
+            qw(/etc/passwd /etc/group)];
 }
 
 1;

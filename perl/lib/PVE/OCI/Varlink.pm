@@ -9,7 +9,6 @@ package PVE::OCI::Varlink;
 use v5.36;
 
 use Errno qw(EINTR);
-use Socket qw(MSG_NOSIGNAL PF_UNIX SCM_RIGHTS SHUT_WR SOCK_STREAM SOL_SOCKET);
 
 use PVE::OCI::Error;
 
@@ -30,6 +29,15 @@ my $ACCEPT_PATIENCE = 20;
 
 # The module JSON makes the same choice, but takes longer to load than everything else here.
 my $JSON = eval { require JSON::XS; 'JSON::XS' } // do { require JSON::PP; 'JSON::PP' };
+
+# From socket(2), send(2), unix(7) and shutdown(2), the same on each architecture of $SENDMSG. The
+# module Socket takes as long to load as JSON::XS and this one together.
+my $PF_UNIX = 1;
+my $SOCK_STREAM = 1;
+my $SOL_SOCKET = 1;
+my $SCM_RIGHTS = 1;
+my $SHUT_WR = 1;
+my $MSG_NOSIGNAL = 0x4000;
 
 my $READ_SIZE = 64 * 1024;
 my $MAX_SOCKET_PATH = 107; # sockaddr_un.sun_path, less the NUL
@@ -55,8 +63,9 @@ my sub untaint_socket_path ($path) {
 }
 
 # A connection by a socket that is connected; $peer is its other end, for messages. Its user may set
-# patience, the seconds that the other end may be silent; maximum_values, the values that a reply
-# may hold; and check, a function that gets each reply as a hash and returns what is wrong with it.
+# patience, the seconds that the other end may go without a sign of life; maximum_values, the values
+# that a reply may hold; and check, a function that gets the connection, each reply as a hash, and
+# its frame, and returns what is wrong with it. With patience, check calls heard for a sign of life.
 sub make_connection ($socket, $peer) {
     return { socket => $socket, peer => $peer, buffer => '', scanned => 0 };
 }
@@ -66,8 +75,8 @@ sub connect_socket ($path) {
     $path = untaint_socket_path($path);
     my ($socket, $is_connected);
     do {
-        $is_connected = socket($socket, PF_UNIX, SOCK_STREAM, 0)
-            && connect($socket, Socket::pack_sockaddr_un($path));
+        $is_connected = socket($socket, $PF_UNIX, $SOCK_STREAM, 0)
+            && connect($socket, pack('S a108', $PF_UNIX, $path)); # struct sockaddr_un
     } while (!$is_connected && $! == EINTR);
     if (!$is_connected) {
         my ($errno_name) = grep { $!{$_} } qw(ENOENT ECONNREFUSED EACCES EPERM);
@@ -82,7 +91,7 @@ sub connect_socket ($path) {
 my sub send_all ($connection, $bytes) {
     my $offset = 0;
     while ($offset < length($bytes)) {
-        my $sent = send($connection->{socket}, substr($bytes, $offset), MSG_NOSIGNAL);
+        my $sent = send($connection->{socket}, substr($bytes, $offset), $MSG_NOSIGNAL);
         if (defined($sent)) {
             $offset += $sent;
         } elsif ($!{EPIPE} || $!{ECONNRESET}) {
@@ -106,7 +115,7 @@ my sub send_with_descriptors ($connection, $byte, $descriptors) {
         $descriptors->@*;
     # struct cmsghdr { size_t cmsg_len; int cmsg_level; int cmsg_type; } and its data, int[];
     # cmsg_len counts the 16 bytes of the header, the whole is padded to 8 bytes
-    my $control = pack('Q l l l*', 16 + 4 * @fds, SOL_SOCKET, SCM_RIGHTS, @fds);
+    my $control = pack('Q l l l*', 16 + 4 * @fds, $SOL_SOCKET, $SCM_RIGHTS, @fds);
     $control .= "\0" x (-length($control) % 8);
     # struct iovec { void *iov_base; size_t iov_len; }
     my $iov = pack('P Q', $byte, 1);
@@ -120,7 +129,7 @@ my sub send_with_descriptors ($connection, $byte, $descriptors) {
     my $socket_fd = fileno($connection->{socket}) + 0;
     require Time::HiRes;
     my ($sent, $end) = (undef, Time::HiRes::time() + $ACCEPT_PATIENCE);
-    while (($sent = syscall($number, $socket_fd, $message, MSG_NOSIGNAL + 0)) < 0) {
+    while (($sent = syscall($number, $socket_fd, $message, $MSG_NOSIGNAL)) < 0) {
         next if $!{EINTR};
         # a daemon whose socket lets others in takes descriptors once it knows that we are root
         last if !$!{EPERM} || $> != 0 || Time::HiRes::time() > $end;
@@ -150,13 +159,26 @@ my sub send_call ($connection, $method, $parameters, $options) {
     return;
 }
 
-# Waits until there is something to read, at most for the seconds of $connection->{patience}.
-my sub await_bytes ($connection) {
+my sub now () {
     require Time::HiRes;
-    my $deadline = Time::HiRes::time() + $connection->{patience};
-    while ((my $rest = $deadline - Time::HiRes::time()) > 0) {
+    return Time::HiRes::clock_gettime(Time::HiRes::CLOCK_MONOTONIC());
+}
+
+# The other end has given a sign of life.
+sub heard ($connection) {
+    $connection->{heard} = now();
+    return;
+}
+
+# Waits until there is something to read, at most until $connection->{patience} seconds after the
+# last sign of life. What has come by then is read, because this process may have been stopped.
+my sub await_bytes ($connection) {
+    my $deadline = $connection->{heard} + $connection->{patience};
+    while (1) {
+        my $rest = $deadline - now();
         vec(my $readable = '', fileno($connection->{socket}), 1) = 1;
-        return if select($readable, undef, undef, $rest) > 0;
+        return if select($readable, undef, undef, $rest > 0 ? $rest : 0) > 0;
+        last if $rest <= 0;
     }
     fail(
         'Silence',
@@ -217,7 +239,7 @@ my sub parse_reply ($connection, $frame) {
     my $reply = eval { json()->utf8->decode($frame) };
     $invalid->('a reply is not JSON') if $@;
     $invalid->('a reply is not an object') if ref($reply) ne 'HASH';
-    my $mismatch = $connection->{check} && $connection->{check}->($reply);
+    my $mismatch = $connection->{check} && $connection->{check}->($connection, $reply, $frame);
     $invalid->($mismatch) if defined($mismatch);
     $reply->{parameters} //= {};
     $invalid->('a reply without parameters') if ref($reply->{parameters}) ne 'HASH';
@@ -251,7 +273,7 @@ my sub drain ($connection) {
 my sub hang_up ($connection) {
     require Time::HiRes;
     my $start = Time::HiRes::time();
-    shutdown($connection->{socket}, SHUT_WR) or return;
+    shutdown($connection->{socket}, $SHUT_WR) or return;
     while (1) {
         my $has_ended = eval { drain($connection) };
         return $has_ended ? undef : "was silent for $ABORT_SILENCE s" if defined($has_ended);
@@ -264,6 +286,7 @@ my sub hang_up ($connection) {
 # on_reply (called with the parameters of each reply but the last).
 sub exchange ($connection, $method, $parameters, $options = {}) {
     send_call($connection, $method, $parameters, $options);
+    heard($connection) if $connection->{patience};
     while (1) {
         my $reply = parse_reply($connection, read_frame($connection));
         return $reply->{parameters} if !$reply->{continues};
@@ -271,20 +294,36 @@ sub exchange ($connection, $method, $parameters, $options = {}) {
     }
 }
 
-# Calls one method of the service at the socket. Options: those of exchange, and on_abort: when a
-# signal handler or on_reply dies, the daemon is waited for, and on_abort is called if it has not
-# hung up, with a text that says why it is no longer waited for. The connection is closed whatever
-# happens.
+my sub close_connection ($connection) { return close($connection->{socket}) }
+
+# The connection that a session has kept, unless the daemon has closed it meanwhile.
+my sub kept_connection ($session, $path) {
+    my $connection = $session->take("socket $path") // return;
+    vec(my $readable = '', fileno($connection->{socket}), 1) = 1;
+    return $connection if select($readable, undef, undef, 0) == 0;
+    close_connection($connection);
+    return;
+}
+
+# Calls one method of the service at the socket. Options: those of exchange; session, a
+# PVE::OCI::Session that keeps the connection; and on_abort: when a signal handler or on_reply dies,
+# the daemon is waited for, and on_abort is called if it has not hung up, with a text that says why
+# it is no longer waited for. Without a session, and after every failure, the connection is closed.
 sub call ($path, $method, $parameters, $options = {}) {
     PVE::OCI::Error::forget();
-    my $connection = connect_socket($path);
+    my $session = $options->{session};
+    my $connection = ($session ? kept_connection($session, $path) : undef) // connect_socket($path);
     my $result = eval { exchange($connection, $method, $parameters, $options) };
     my $error = $@;
     if (!defined($result) && !$connection->{is_answered} && $options->{on_abort}) {
         my $reason = hang_up($connection);
         $options->{on_abort}->($reason) if defined($reason);
     }
-    close($connection->{socket});
+    if (defined($result) && $session) {
+        $session->keep($connection, "socket $path", \&close_connection);
+        return $result;
+    }
+    close_connection($connection);
     die $error if !defined($result);
     return $result;
 }
@@ -308,7 +347,7 @@ PVE::OCI::Varlink - varlink calls over a Unix socket
 =head1 DESCRIPTION
 
 Private to L<PVE::OCI>. One call opens one connection, sends one frame, reads replies until the last
-and closes the connection.
+and closes the connection. Calls of one L<PVE::OCI::Session> share a connection.
 
 =head1 FUNCTIONS
 
@@ -317,7 +356,7 @@ and closes the connection.
 =item call($path, $method, $parameters, $options)
 
 Returns the parameters of the last reply, a hash. Dies with an error otherwise. C<$options> may hold
-C<more>, C<descriptors>, C<on_reply> and C<on_abort>.
+C<more>, C<descriptors>, C<on_reply>, C<on_abort> and C<session>.
 
 =item connect_socket($path), make_connection($socket, $peer)
 

@@ -175,10 +175,11 @@ my sub check_own_id ($conf, $key) {
 }
 
 # Who the command runs as: lxc.init.uid, gid and groups where the user set them, by LXC's rules,
-# else the image's User. Returns { uid, gid, groups, home }.
-my sub user ($conf, $config, $rootdir) {
+# else the image's User. $files is what PVE::OCI::User::read_inside returned. Returns { uid, gid,
+# groups, home }.
+my sub user ($conf, $config, $files) {
     my ($uid, $gid) = map { scalar(check_own_id($conf, "lxc.init.$_")) } qw(uid gid);
-    my $user = PVE::OCI::User::resolve($uid // text($config, 'User'), $rootdir);
+    my $user = PVE::OCI::User::resolve_in($uid // text($config, 'User'), $files->@*);
     if (defined($uid) || defined($gid)) {
         $user->{gid} = $gid // 0;
         $user->{groups} = [];
@@ -209,30 +210,49 @@ my sub is_system_init_path ($path) {
     return $target =~ m{/lib/systemd/systemd\z} && -e $target ? 1 : 0;
 }
 
-# Finds out whether a command is a system's init. Returns undef if not, otherwise { path,
-# is_default, is_missing }: its path, whether /sbin/init leads to the same file, and whether there
-# is no such file.
-my sub system_init ($command, $path, $rootdir) {
-    return if !defined($command) || $command !~ m{\A[\w./+-]+\z};
-    my @candidates =
-          $command =~ m{\A/} ? $command
-        : $command =~ m{/} ? ()
-        : map { "$_/$command" } grep { m{\A/} } split(/:/, $path);
+# The paths that a command may stand for, in the order in which they are looked for.
+my sub candidates ($command, $path) {
+    return if $command !~ m{\A[\w./+-]+\z};
+    return $command if $command =~ m{\A/};
+    return if $command =~ m{/};
+    return map { "$_/$command" } grep { m{\A/} } split(/:/, $path);
+}
+
+# Inside of rootfs: finds out whether a command is a system's init. Returns undef if not, otherwise
+# { path, is_default, is_missing }: its path, whether /sbin/init leads to the same file, and whether
+# there is no such file.
+my sub system_init ($command, @candidates) {
+    my ($file) = grep { $_ eq $command || -e } @candidates;
+    return if !defined($file) || !is_system_init_path($file);
+    my $is_default = $file eq $SYSTEM_INIT || target_of($file) eq target_of($SYSTEM_INIT);
+    return {
+        path => $file,
+        is_default => $is_default ? 1 : 0,
+        is_missing => -e $file ? 0 : 1,
+    };
+}
+
+# Looks at all that matters of rootfs, in one go. Returns system_init, which is what the function of
+# this name returned, and unless the container is the system's that this init starts:
+#
+#     users    what PVE::OCI::User::read_inside returned
+#     missing  those of $directories that are not there
+my sub look ($rootdir, $command, $path, $is_alone, $directories = []) {
+    my @candidates = candidates($command, $path);
     my $found = PVE::OCI::Rootfs::run_in(
         $rootdir,
         sub {
-            my ($file) = grep { $_ eq $command || -e } @candidates;
-            return {} if !defined($file) || !is_system_init_path($file);
-            my $is_default =
-                $file eq $SYSTEM_INIT || target_of($file) eq target_of($SYSTEM_INIT);
+            my $system_init = system_init($command, @candidates);
+            return { system_init => $system_init } if $system_init && $is_alone;
             return {
-                path => $file,
-                is_default => $is_default ? 1 : 0,
-                is_missing => -e $file ? 0 : 1,
+                system_init => $system_init,
+                users => PVE::OCI::User::read_inside(),
+                missing => [grep { !-d $directories->[$_] } 0 .. $directories->$#*],
             };
         },
     );
-    return defined($found->{path}) ? $found : undef;
+    $found->{missing} = [map { $directories->[$_] } ($found->{missing} // [])->@*];
+    return $found;
 }
 
 # The settings of a system container. If its init is not /sbin/init, they are this init and the stop
@@ -246,7 +266,7 @@ my sub system_settings ($config, $init, $warn) {
         command => $init->{path},
         $init->{is_default} ? () : (entrypoint => $init->{path}),
         lxc => [defined($signal) ? ['lxc.signal.halt', $signal] : ()],
-        directories => [],
+        missing => [],
     };
 }
 
@@ -258,7 +278,7 @@ my sub system_settings ($config, $init, $warn) {
 #     entrypoint   for the container's configuration; missing for /sbin/init
 #     lxc          raw keys, [[key, value], ...]
 #     volumes      directories for data
-#     directories  all that the container needs, volumes included
+#     missing      directories that the container needs and rootfs does not have, volumes included
 sub settings ($conf, $config, $rootdir, $warn) {
     check($conf, $config);
     my $own_command = own_command($conf);
@@ -269,21 +289,26 @@ sub settings ($conf, $config, $rootdir, $warn) {
     my $first = defined($own_command) ? ($own_command =~ /\A(\S+)/)[0] : $command[0];
     if (!defined($first)) {
         $warn->("image has no command, $SYSTEM_INIT will be started");
-        return system_settings($config, system_init($SYSTEM_INIT, '', $rootdir), $warn);
+        my $found = look($rootdir, $SYSTEM_INIT, '', 1);
+        return system_settings($config, $found->{system_init}, $warn);
     }
-    my $system_init = system_init($first, $value{PATH} // $DEFAULT_PATH, $rootdir);
+    my $directory = directory($conf, $config);
+    my @volumes = volumes($config);
     my $is_alone = defined($own_command) ? $own_command eq $first : @command == 1;
+    my $found = look(
+        $rootdir, $first, $value{PATH} // $DEFAULT_PATH, $is_alone,
+        [sort($directory // (), @volumes)],
+    );
+    my $system_init = $found->{system_init};
     if ($system_init && $is_alone) {
         # the user's own stays as it is
         return system_settings({}, { $system_init->%*, is_default => 1 }, $warn)
             if defined($own_command);
         return system_settings($config, $system_init, $warn);
     }
-    my $user = user($conf, $config, $rootdir);
+    my $user = user($conf, $config, $found->{users});
     push @variables, "PATH=$DEFAULT_PATH" if !exists($value{PATH});
     push @variables, "HOME=$user->{home}" if !exists($value{HOME});
-    my $directory = directory($conf, $config);
-    my @volumes = volumes($config);
     my $signal = stop_signal($config, $system_init ? undef : $DEFAULT_STOP_SIGNAL, $warn);
     return {
         is_system => $system_init ? 1 : 0,
@@ -297,9 +322,9 @@ sub settings ($conf, $config, $rootdir, $warn) {
             defined($signal) ? ['lxc.signal.halt', $signal] : (),
             defined($directory) ? ['lxc.init.cwd', $directory] : (),
         ],
-        # not every liblxc makes the working directory
         volumes => \@volumes,
-        directories => [sort($directory // (), @volumes)],
+        # not every liblxc makes the working directory
+        missing => $found->{missing},
     };
 }
 

@@ -46,40 +46,27 @@ my sub host_id ($id_map, $type, $id) {
     die "$what id $id of the image's user is outside of the container's id map\n";
 }
 
-# Writes /.pve.init and /.pve.env. $id_maps is what PVE::LXC::parse_id_maps returns. The environment
-# may hold secrets: besides root only the user's own group may read it, for where lxc.init.uid has
-# changed the user before /.pve.init runs.
-sub install ($rootdir, $init, $id_maps, $arch) {
+# /.pve.init and /.pve.env, as PVE::OCI::Rootfs::replace_files takes them. $id_maps is what
+# PVE::LXC::parse_id_maps returns. The environment may hold secrets: besides root only the user's
+# own group may read it, for where lxc.init.uid has changed the user before /.pve.init runs.
+sub files ($init, $id_maps, $arch) {
     my ($id_map, $root_uid, $root_gid) = $id_maps->@*;
     my $executable = read_executable($arch);
     my $environment = PVE::OCI::Env::encode($init);
     host_id($id_map, 'u', $init->{uid});
     my $group = host_id($id_map, 'g', $init->{gid});
     host_id($id_map, 'g', $_) for $init->{groups}->@*;
-    my $mode = $init->{uid} == 0 ? 0600 : 0640;
-    PVE::OCI::Rootfs::run_in(
-        $rootdir,
-        sub {
-            PVE::OCI::Rootfs::replace_file($PATH, $executable, $root_uid, $root_gid, 0755);
-            PVE::OCI::Rootfs::replace_file(
-                $PVE::OCI::Env::PATH, $environment, $root_uid,
-                $mode == 0600 ? $root_gid : $group, $mode,
-            );
-        },
+    return (
+        [$PATH, $executable, $root_uid, $root_gid, 0755],
+        $init->{uid} == 0
+        ? [$PVE::OCI::Env::PATH, $environment, $root_uid, $root_gid, 0600]
+        : [$PVE::OCI::Env::PATH, $environment, $root_uid, $group, 0640],
     );
-    return;
 }
 
-# Returns those paths that are no directories.
-sub missing_directories ($rootdir, $paths) {
-    return if !$paths->@*;
-    my $missing = PVE::OCI::Rootfs::run_in(
-        $rootdir,
-        sub {
-            return [grep { !-d $paths->[$_] } 0 .. $paths->$#*];
-        },
-    );
-    return map { $paths->[$_] } $missing->@*;
+# Writes these files.
+sub install ($rootdir, $init, $id_maps, $arch) {
+    return PVE::OCI::Rootfs::replace_files($rootdir, files($init, $id_maps, $arch));
 }
 
 # Makes directories that the image names but does not have; existing ones keep their owner. Returns

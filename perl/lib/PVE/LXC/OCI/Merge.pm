@@ -8,7 +8,6 @@ package PVE::LXC::OCI::Merge;
 use v5.36;
 
 use PVE::LXC::OCI::ImageConfig;
-use PVE::LXC::OCI::Init;
 use PVE::OCI::Env;
 use PVE::OCI::Origin;
 use PVE::OCI::Text;
@@ -49,11 +48,12 @@ my sub environment ($then, $current, $now, $say) {
     return \@merged;
 }
 
-# The fields of /.pve.env that are merged together, and how messages show them.
+# A word as a shell would take it.
 my sub quoted ($word) {
     return $word =~ m{\A[\w@%+=:,./-]+\z} ? $word : "'" . $word =~ s/'/'\\''/gr . "'";
 }
 
+# The fields of /.pve.env that are merged together, and how messages show them.
 my @WHOLES = (
     [
         'command',
@@ -197,8 +197,7 @@ sub new_configuration ($conf, $old, $new, $say) {
         $say->("the container's configuration stays as it is: $@");
         return;
     }
-    my @missing = PVE::LXC::OCI::Init::missing_directories($new, $now->{directories});
-    return configuration($conf, $then, $now, $say, @missing);
+    return configuration($conf, $then, $now, $say, $now->{missing}->@*);
 }
 
 1;

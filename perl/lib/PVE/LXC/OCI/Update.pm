@@ -6,10 +6,14 @@ package PVE::LXC::OCI::Update;
 
 use v5.36;
 
+use Fcntl qw(LOCK_EX LOCK_NB O_DIRECTORY O_RDONLY);
+
 use PVE::LXC::OCI::UpdateSteps;
 use PVE::OCI::Origin;
 use PVE::OCI::Session;
 use PVE::OCI::Varlink;
+
+my $LOCK_TRIES = 100; # ten a second
 
 my sub invalid ($message) { PVE::OCI::Varlink::fail('InvalidArgument', $message) }
 
@@ -33,9 +37,10 @@ my sub mapped_root ($id_map, $type) {
 
 # A root file system without a container's configuration.
 my sub rootfs_place ($rootdir, $options) {
-    # not above: only the command works on these
-    require File::Spec;
-    $rootdir = File::Spec->rel2abs($rootdir);
+    if ($rootdir !~ m{\A(?:/(?!\.\.?(?:/|\z))[^/]+)+\z}s) {
+        require File::Spec; # not above: it takes long to load, and most have an absolute path
+        $rootdir = File::Spec->rel2abs($rootdir);
+    }
     my $id_map = $options->{id_map} // default_id_map($rootdir);
     return {
         rootdir => $rootdir,
@@ -112,8 +117,27 @@ my sub run ($place, $action, $options) {
     return { $reply->%*, messages => $place->{messages} };
 }
 
+# Only one call at a time changes a root file system. A lock is free when whoever held it has ended;
+# the engine of a call that was killed needs a moment for that.
+my sub lock_root ($rootdir) {
+    sysopen(my $handle, $rootdir, O_RDONLY | O_DIRECTORY)
+        or PVE::OCI::Varlink::fail('OpenFailed', "cannot open '$rootdir': $!", { errno => $! + 0 });
+    my $tries = 0;
+    while (!flock($handle, LOCK_EX | LOCK_NB)) {
+        PVE::OCI::Varlink::fail(
+            'io.pve.oci.UpdatePending',
+            "'$rootdir' is being updated or rolled back by another call: wait for its end",
+        ) if ++$tries > $LOCK_TRIES;
+        select(undef, undef, undef, 0.1); ## no critic (ProhibitSleepViaSelect)
+    }
+    return $handle;
+}
+
 sub on_rootfs ($action, $rootdir, $options = {}) {
-    return run(rootfs_place($rootdir, $options), $action, $options);
+    my $place = rootfs_place($rootdir, $options);
+    my $is_read = $options->{dry_run} || $action eq 'compare' || $action eq 'outdated';
+    my $lock = $is_read ? undef : lock_root($place->{rootdir});
+    return run($place, $action, $options);
 }
 
 my sub is_mounted ($path) {

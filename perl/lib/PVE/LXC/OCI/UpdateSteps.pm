@@ -8,16 +8,14 @@ package PVE::LXC::OCI::UpdateSteps;
 #     messages   lines for the administrator are added here
 #     conf       the container's configuration; missing for a root file system without one
 #     write      takes a changed configuration
-#     session    a PVE::OCI::Session for the steps, if they are to share an engine
+#     session    a PVE::OCI::Session for the steps, if they are to share an engine or a worker
+#     environment  a list of what environment_of has found, once it has looked
 #
 # If a call is interrupted, by an error, a signal or a power cut, the next call for the same place
 # puts it in order: an update whose trees were not exchanged is taken back, any other is finished.
 
 use v5.36;
 
-use PVE::LXC::OCI::Init;
-use PVE::LXC::OCI::Merge;
-use PVE::LXC::OCI::Ownership;
 use PVE::OCI;
 use PVE::OCI::Env;
 use PVE::OCI::Error;
@@ -32,9 +30,8 @@ my $NEW_TREE = '.pve.oci.update/new';
 my $OUT_TREE = '.pve.oci.update/old';
 my $PREVIOUS_TREE = '.pve.oci.previous/old';
 
-# Architecture of the image specification => PVE's.
-my $ARCHITECTURES =
-    { amd64 => 'amd64', 386 => 'i386', arm64 => 'arm64', arm => 'armhf', riscv64 => 'riscv64' };
+my $REMAINS = 'warning: /.pve.oci.removed holds files of an earlier tree that the container\'s root'
+    . ' cannot remove, because they belong to nobody in the container or are immutable: remove it';
 
 # Options that the calls to the engine get as they are.
 my @CALL_OPTIONS = qw(
@@ -63,7 +60,10 @@ my sub engine_options ($place, $options) {
 my sub apply ($place, $step, $options) {
     my $call_options = engine_options($place, $options);
     delete $call_options->{progress};
-    return PVE::OCI::RootUpdate::apply_update($step, $place->{rootdir}, $call_options);
+    my $state = PVE::OCI::RootUpdate::apply_update($step, $place->{rootdir}, $call_options);
+    say_line($place, $REMAINS)
+        if $state->{hasRemains} && !grep { $_ eq $REMAINS } $place->{messages}->@*;
+    return $state;
 }
 
 # Paths that the administrator wants to be kept. They are remembered: what was kept once is kept by
@@ -87,13 +87,15 @@ my sub wanted_paths ($origin, $options, @configs) {
 }
 
 # What /.pve.init starts now; undef if it starts nothing.
-my sub environment_of ($rootdir) {
-    return scalar(eval { PVE::OCI::Env::read_from($rootdir) });
+my sub environment_of ($place) {
+    $place->{environment} //= [scalar(eval { PVE::OCI::Env::read_from($place->{rootdir}) })];
+    return $place->{environment}->[0];
 }
 
 # With what the image in one tree wants, in place of what the one in the other tree wanted.
 my sub write_configuration ($place, $old, $new) {
     my $conf = $place->{conf} // return;
+    require PVE::LXC::OCI::Merge; # not above: only containers need it
     my $say = sub ($line) { say_line($place, $line) };
     my $changed = PVE::LXC::OCI::Merge::new_configuration($conf, $old, $new, $say) // return;
     $place->{write}->($changed);
@@ -101,16 +103,18 @@ my sub write_configuration ($place, $old, $new) {
 }
 
 my sub change_owners ($place, $options, @paths) {
-    for my $line (PVE::LXC::OCI::Ownership::change($place, $options->{chown} // [], @paths)) {
+    my $pairs = $options->{chown} // [];
+    return if !$pairs->@*;
+    require PVE::LXC::OCI::Ownership; # not above: few updates need it
+    for my $line (PVE::LXC::OCI::Ownership::change($place, $pairs, @paths)) {
         say_line($place, $line);
     }
     return;
 }
 
-# Puts in order what an interrupted call has left. Returns whether the tree of an update is now in
-# place; the configuration may still be the old one then.
+# Puts in order what an interrupted call has left, when an update was begun. Returns whether the
+# tree of an update is now in place; the configuration may still be the old one then.
 my sub settle ($place, $options) {
-    return 0 if !PVE::OCI::RootUpdate::is_begun($place->{rootdir}); # asking the engine takes longer
     my $state = apply($place, 'abandon', $options);
     return 0 if ($state->{pending} // '') ne 'switched';
     say_line(
@@ -130,53 +134,35 @@ my sub record_base ($place, $options) {
         $options->{base}, $place->{rootdir},
         { %engine, discard_changes => 1, keep => [] },
     );
-    PVE::OCI::Rootfs::run_in(
-        $place->{rootdir},
-        sub {
-            rename("/$NEW_TREE/.pve.oci.mtree.zst", '/.pve.oci.mtree.zst')
-                or die "cannot put the record of '$options->{base}' in its place: $!\n";
-        },
-    );
+    my $is_there = eval {
+        PVE::OCI::Rootfs::run_in(
+            $place->{rootdir},
+            sub {
+                # a folder that somebody has put there would be in the way; the next step removes it
+                rename('/.pve.oci.mtree.zst', '/.pve.oci.update/replaced');
+                rename("/$NEW_TREE/.pve.oci.mtree.zst", '/.pve.oci.mtree.zst')
+                    or die "cannot put the record of '$options->{base}' in its place: $!\n";
+            },
+        );
+        1;
+    };
+    my $error = $@;
     apply($place, 'abandon', $options);
+    die $error if !$is_there;
     return;
 }
 
-my sub architecture_of ($place, $result) {
-    return ($place->{conf} // {})->{arch}
-        // $ARCHITECTURES->{ ($result->{platform} // {})->{architecture} // '' } // 'amd64';
-}
-
-# Puts into the new tree what starts it. Returns the settings for the container's configuration.
+# Puts into the new tree what starts it, and where it came from.
 my sub prepare ($place, $reply, $origin, $options) {
-    my ($rootdir, $id_maps, $conf) = $place->@{qw(rootdir id_maps conf)};
-    my $new = "$rootdir//$NEW_TREE";
+    my ($id_maps, $new) = ($place->{id_maps}, "$place->{rootdir}//$NEW_TREE");
     my ($config, $result) = $reply->@{qw(config result)};
-    my $current = environment_of($rootdir);
-    my $say = sub ($line) { say_line($place, $line) };
-    if ($conf || $current) {
-        PVE::OCI::check_config($config);
-        my $then_config = PVE::OCI::Origin::config_of($origin);
-        my $then = PVE::LXC::OCI::Merge::settings_then($conf // {}, $then_config, $rootdir);
-        say_line(
-            $place,
-            'warning: it is not known what the old image wanted: settings that both have are'
-                . ' the new one\'s'
-        ) if !$then;
-        my $now = PVE::LXC::OCI::Merge::settings($conf // {}, $config, $new, $then, $say);
-        my @missing = PVE::LXC::OCI::Init::missing_directories($new, $now->{directories});
-        PVE::LXC::OCI::Init::make_directories($new, \@missing, $id_maps, $say);
-        if ($now->{init}) {
-            my $init = PVE::LXC::OCI::Merge::init(
-                $then ? $then->{init} : undef, $current, $now->{init},
-                $say
-            );
-            my $warning = PVE::LXC::OCI::Ownership::warning(
-                $place, $options->{chown} // [], $current, $init, $reply->{kept}->@*,
-            );
-            say_line($place, $warning) if defined($warning);
-            PVE::LXC::OCI::Init::install($new, $init, $id_maps, architecture_of($place, $result));
-        }
-        apply($place, 'record', $options) if @missing;
+    if ($place->{conf} || environment_of($place)) {
+        require PVE::LXC::OCI::Preparation; # not above: only containers need it
+        my $has_made = PVE::LXC::OCI::Preparation::prepare(
+            $place, $new, $reply, $origin, environment_of($place), $options,
+            sub ($line) { say_line($place, $line) },
+        );
+        apply($place, 'record', $options) if $has_made;
     }
     my $new_origin = PVE::OCI::Origin::make($result, $config);
     PVE::OCI::Origin::add_history($new_origin, $origin) if $origin;
@@ -246,7 +232,7 @@ my sub stage ($place, $archive, $keep, $options) {
     };
     # before the first layer is read
     $call_options->{on_config} = \&PVE::OCI::check_config
-        if $place->{conf} || environment_of($place->{rootdir});
+        if $place->{conf} || environment_of($place);
     my $reply =
         eval { PVE::OCI::RootUpdate::stage_update($archive, $place->{rootdir}, $call_options) };
     return $reply if $reply;
@@ -273,10 +259,22 @@ my sub finished ($place, $origin, $to, $options) {
     };
 }
 
+# Whether an update was begun, and where the image came from. One process looks at both.
+my sub begun_and_origin ($rootdir) {
+    return PVE::OCI::Rootfs::run_in(
+        $rootdir,
+        sub { [PVE::OCI::RootUpdate::is_begun_inside(), PVE::OCI::Origin::read_inside()] },
+    )->@*;
+}
+
 # Returns { state, from, to, kept, messages, ... }.
 sub update ($place, $archive, $options) {
-    my $is_settled = $options->{dry_run} ? 0 : settle($place, $options);
-    my $origin = PVE::OCI::Origin::read_from($place->{rootdir});
+    my ($is_begun, $origin) = begun_and_origin($place->{rootdir});
+    my $is_settled = 0;
+    if ($is_begun && !$options->{dry_run}) {
+        $is_settled = settle($place, $options);
+        $origin = PVE::OCI::Origin::read_from($place->{rootdir});
+    }
     if ($options->{dry_run} || $is_settled) {
         my $inspected =
             PVE::OCI::inspect_image($archive, { some($options, @CALL_OPTIONS, @SELECTOR) });
@@ -378,7 +376,7 @@ sub roll_back ($place, $options) {
 }
 
 sub forget ($place, $options) {
-    settle($place, $options);
+    settle($place, $options) if PVE::OCI::RootUpdate::is_begun($place->{rootdir});
     apply($place, 'forget', $options);
     return { state => 'forgotten' };
 }

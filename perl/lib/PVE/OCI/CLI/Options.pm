@@ -1,14 +1,15 @@
 package PVE::OCI::CLI::Options;
 
-# The table of pve-oci's options. PVE::OCI::CLI::Verbs says which verb has which.
+# The table of pve-oci's options, and what reads them. PVE::OCI::CLI::Verbs says which verb has
+# which.
 
 use v5.36;
 
 use PVE::OCI;
 
-# Option => spec of Getopt::Long, name of its value, help, key among the client's options. type is
-# that of a number: bytes (K, M, G, T may follow), rate (bytes if one of them follows, else KiB),
-# count. values are all that there may be, usual those that completion offers.
+# Option => spec as Getopt::Long has them, name of its value, help, key among the client's options.
+# type is that of a number: bytes (K, M, G, T may follow), rate (bytes if one of them follows, else
+# KiB), count. values are all that there may be, usual those that completion offers.
 our $TABLE = {
     'all' => {
         spec => '',
@@ -95,7 +96,8 @@ our $TABLE = {
     },
     'noheader' => { spec => '', help => 'print no titles above columns' },
     'output-format' => {
-        spec => 's', value => 'FORMAT', help => 'text, json or json-pretty',
+        spec => 's', value => 'FORMAT',
+        help => 'format of the output: text, json or json-pretty',
         values => [qw(text json json-pretty)],
     },
     'privileged' => {
@@ -151,5 +153,56 @@ our $TABLE = {
 };
 
 our @COMMON = qw(socket output-format json noheader quiet verbose help version);
+
+# Each name that an option can be given by => its name in the table.
+my $NAMES = { map { $_ => $_, ($TABLE->{$_}->{short} // $_) => $_ } keys $TABLE->%* };
+
+# Adds one option to the given ones: --name or -x. Its value is taken from the words if there is
+# none. Returns a complaint, or nothing.
+my sub add ($given, $typed, $value, $words) {
+    my $name = $typed =~ s/\A--?//r;
+    my $key = $NAMES->{$name} // return "unknown option: $typed";
+    if ($TABLE->{$key}->{spec} eq '') {
+        return "option $typed does not take an argument" if defined($value);
+        $given->{$key} = 1;
+        return;
+    }
+    return "option $typed requires an argument" if defined($value) ? $value eq '' : !$words->@*;
+    $value //= shift($words->@*);
+    if ($TABLE->{$key}->{spec} eq 's@') {
+        push $given->{$key}->@*, $value;
+    } else {
+        $given->{$key} = $value;
+    }
+    return;
+}
+
+# Takes the options out of a command line: --name, --name=VALUE, --name VALUE, and -x, none of which
+# has a value, so that several may stand together. They may stand between arguments, and end at --.
+# Returns the arguments, a hash of the options, and complaints. This is what Getopt::Long does with
+# bundling and permute (t/21-options.t compares them), which takes a fifth of all the time that the
+# command takes to load.
+sub parse (@words) {
+    my ($arguments, $given, @complaints) = ([], {});
+    while (defined(my $word = shift @words)) {
+        if ($word eq '--') {
+            push $arguments->@*, splice(@words);
+        } elsif ($word =~ /\A--/) {
+            my $end = index($word, '=', 3);
+            # by substr, which keeps what is tainted so
+            my ($typed, $value) =
+                  $end < 0
+                ? $word
+                : (substr($word, 0, $end), substr($word, $end + 1));
+            push @complaints, add($given, $typed, $value, \@words);
+        } elsif ($word =~ /\A-./s) {
+            unshift @words, '-' . substr($word, 2) if length($word) > 2;
+            push @complaints, add($given, substr($word, 0, 2), undef, \@words);
+        } else {
+            push $arguments->@*, $word;
+        }
+    }
+    return ($arguments, $given, @complaints);
+}
 
 1;

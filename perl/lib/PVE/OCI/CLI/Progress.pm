@@ -95,7 +95,8 @@ my $END = "\e[J\e[?7h\r";    # what is below is erased, wrapping is on again
 sub display ($handle, $is_tty) {
     my ($start, $state);
     my $clear = sub () {
-        print {$handle} "\r\e[2K" if $state && $state->{is_drawn};
+        return if !$state || !$state->{is_drawn};
+        print {$handle} "\r\e[2K";
         $state->{is_drawn} = 0;
     };
     my $draw = sub ($progress) {

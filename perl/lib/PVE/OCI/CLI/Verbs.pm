@@ -23,8 +23,8 @@ our @EXIT_CODES = (
     [$EXIT_USAGE, 'wrong usage'],
     [
         $EXIT_UNAVAILABLE,
-        'pve-ocid cannot be reached and the embedded engine cannot be used,'
-            . ' or the connection to pve-ocid was lost'
+        'the daemon cannot be reached and the embedded engine cannot be used,'
+            . ' or the connection to it was lost'
     ],
     [$EXIT_PERMISSION, 'permission denied'],
     [$EXIT_CONFIG, '/etc/pve-ocid.conf has a wrong line'],
