@@ -6,14 +6,16 @@ use v5.36;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
-use POSIX ();
-use Socket qw(AF_UNIX SOCK_STREAM sockaddr_un);
+use IO::Select;
+use POSIX qw(WNOHANG);
+use Socket qw(AF_UNIX SOCK_STREAM SOL_SOCKET SO_PEERCRED sockaddr_un);
 use Test::More;
-use Time::HiRes qw(time);
+use Time::HiRes qw(sleep time);
 
 use Probe qw(MAP call directory next_path plan_probe probe_of ready_probe);
-use TestSupport
-    qw(ask child_of home jdks process_status status_of stop_worker wait_until worker_options);
+use TestSupport qw(
+    ask at_most child_of home jdks process_status status_of stop_worker wait_until worker_options
+);
 
 use constant AT_FDCWD => -100;
 
@@ -52,7 +54,7 @@ sub dies_with ($what, $jdk, $victim, @map) {
     kill $signal => $victim->($probe->{pid}, $worker);
     is(ask($probe, ''), undef, "$what killed: the connection ends");
     my $elapsed = time() - $start;
-    cmp_ok($elapsed, '<', 1, "at once");
+    cmp_ok($elapsed, '<', at_most(1), 'at once');
     stop_worker($probe);
     ok(
         wait_until(sub { !process_status($launcher) && !process_status($worker) }),
@@ -173,6 +175,64 @@ subtest 'no way to switch the filter off' => sub {
     my $probe = ready_probe($jdk, id_map => MAP);
     is(call($probe, 'socket', 1, 1, 0), 'EPERM', 'a system call that is not listed is refused');
     is(stop_worker($probe), 'exit 0', 'it ends');
+};
+
+# The daemon starts its first launcher before it listens.
+subtest 'a daemon that does not listen yet' => sub {
+    my ($jdk) = jdks();
+    my $path = next_path('socket');
+    my sub launch() {
+        my $log = next_path('log');
+        my $pid = fork() // die "fork: $!\n";
+        return ($pid, $log) if $pid;
+        open(STDERR, '>', $log) or POSIX::_exit(99);
+        my %worker = (jdk => $jdk, socket => $path, class => 'pve/oci/worker/None');
+        exec(home() . '/native/pve-oci-worker', worker_options(%worker));
+    }
+    my sub socket_of ($uid) {
+        socket(my $listener, AF_UNIX, SOCK_STREAM, 0) or die "socket: $!\n";
+        bind($listener, sockaddr_un($path)) or die "bind: $!\n";
+        local $> = $uid; # the kernel remembers who called listen(2)
+        listen($listener, 20) or die "listen: $!\n";
+        return $listener;
+    }
+    my $left = socket_of(0);
+    close($left);        # as a daemon that was killed leaves its socket
+    my ($pid) = launch();
+    sleep(0.2);
+    is(waitpid($pid, WNOHANG), 0, 'it waits where nobody listens any more');
+    unlink($path);
+    sleep(0.2);
+    is(waitpid($pid, WNOHANG), 0, 'it waits where there is no socket');
+    my $listener = socket_of(0);
+    ok(IO::Select->new($listener)->can_read(10), 'it connects when the daemon listens');
+    accept(my $connection, $listener) or die "accept: $!\n";
+    is(unpack('l', getsockopt($connection, SOL_SOCKET, SO_PEERCRED)), $pid, 'itself');
+    kill KILL => $pid;
+    waitpid($pid, 0);
+    close($listener);
+
+    unlink($path);
+    $listener = socket_of(1000);
+    ($pid, my $log) = launch();
+    waitpid($pid, 0);
+    is(status_of($?), 'exit 1', 'it leaves when another user listens');
+    like(`cat $log`, qr/: connect \Q$path\E: user 1000 listens there$/, 'it says so');
+    close($listener);
+
+    unlink($path);
+    my $parent = fork() // die "fork: $!\n";
+    if (!$parent) {
+        ($pid) = launch();
+        sleep 300;
+        POSIX::_exit(0);
+    }
+    ok(wait_until(sub { child_of($parent) }), 'a parent starts it');
+    my $launcher = child_of($parent);
+    sleep(0.1);
+    kill KILL => $parent;
+    waitpid($parent, 0);
+    ok(wait_until(sub { !process_status($launcher) }), 'it ends with its parent');
 };
 
 subtest 'failures' => sub {

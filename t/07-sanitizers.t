@@ -136,7 +136,8 @@ subtest 'random arguments' => sub {
     my ($count, $end) = (0, time() + ($ENV{PVE_OCI_TEST_FUZZ_SECONDS} // 5));
     while (time() < $end) {
         my @arguments = random_arguments();
-        my ($status, $output) = run_quietly('timeout', '-s', 'KILL', 20, $LAUNCHER, @arguments);
+        my ($status, $output) =
+            run_quietly('timeout', '-s', 'KILL', 120, $LAUNCHER, @arguments);
         $count++;
         # the sanitizer's own memory is more than --data allows
         next if $output =~ /^ERROR: Failed to mmap$/m && grep { /\A--data/ } @arguments;

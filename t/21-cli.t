@@ -123,11 +123,17 @@ my @USAGE = (
     [['extract'], qr/extract: usage: pve-oci extract ARCHIVE ROOTFS/],
     [['extract', 'a'], qr/usage/],
     [['extract', 'a', 'b', 'c'], qr/usage/], [['extract', '', 'b'], qr/an argument is empty/],
-    [['extract', '--bogus', 'a', 'b'], qr/unknown option: bogus/],
-    [['extract', '--arch'], qr/option arch requires an argument/],
+    [['extract', '--bogus', 'a', 'b'], qr/unknown option: --bogus$/],
+    [['extract', '-x', 'a', 'b'], qr/unknown option: -x$/],
+    [['extract', '--arch'], qr/option --arch requires an argument$/],
+    [['extract', '--json=1', 'a', 'b'], qr/option --json does not take an argument$/],
     [['detect', '--privileged', 'a'], qr/option --privileged is not one of this verb/],
-    [['extract', '--uidmap', '0:1', 'a', 'b'], qr/'0:1' is not CONTAINER:HOST:COUNT/],
-    [['extract', '--uidmap', '-1:1:1', 'a', 'b'], qr/is not CONTAINER:HOST:COUNT/],
+    [['extract', '--uidmap', '0:1', 'a', 'b'], qr/--uidmap: '0:1' is not CONTAINER:HOST:COUNT/],
+    [['extract', '--uidmap', '-1:1:1', 'a', 'b'], qr/--uidmap: .* is not CONTAINER:HOST:COUNT/],
+    [
+        ['extract', '--uidmap', '0:1:1', '--gidmap', '0:1', 'a', 'b'],
+        qr/--gidmap: '0:1' is not CONTAINER:HOST:COUNT/
+    ],
     [['extract', '--gidmap', '0:1:1', 'a', 'b'], qr/--gidmap needs --uidmap/],
     [['extract', '--privileged', '--uidmap', '0:1:1', 'a', 'b'], qr/--privileged excludes/],
     [
@@ -140,6 +146,10 @@ my @USAGE = (
         ['extract', '--max-entries', '1K', 'a', 'b'],
         qr/--max-entries: '1K' is not a whole number$/
     ],
+    [['update', '--max-bytes', 'x', 'a', 'b'], qr/update: --max-bytes: 'x' is not/],
+    [['diff', '--uidmap', 'x', 'a'], qr/diff: --uidmap: 'x' is not/],
+    [['rollback', '--gidmap', '0:1:1', 'a'], qr/rollback: --gidmap needs --uidmap/],
+    [['verify', '--daemon', '--embedded', 'a'], qr/verify: --daemon excludes --embedded/],
     [['inspect', '--raw', '--config', 'a'], qr/--raw excludes --config/],
     [['help', '--socket', '/x', 'frobnicate'], qr/unknown verb 'frobnicate'/],
     [['completion', '--socket', '/x'], qr/option --socket is not one of this verb/],
@@ -183,26 +193,37 @@ for my $case (@ERRORS) {
 }
 
 subtest 'an ID map that is not allowed' => sub {
-    my $message =
-        "invalid ID map: range '0 200000 65536' is not within root's ranges in /etc/subuid";
-    my $error = {
-        error => 'io.pve.oci.InvalidArgument',
-        parameters => { message => $message, parameter => 'uidMap' },
-    };
-    my ($daemon, $code, $out, $err) = run_with([['reply', $error]], qw(extract a b));
-    is($code, 2, 'exit code');
-    is(
-        $err,
-        "pve-oci: extract: $message\n"
-            . 'pve-oci: extract: add the line root:200000:65536 to /etc/subuid,'
-            . " or set allow-any-id-map = yes in /etc/pve-ocid.conf and reload pve-ocid\n",
-        'what to do about it',
+    # root's ranges as long as the file has no line for root would no longer be its after that
+    my %advice = (
+        "alice:1:1\nroot:300000:65536\n" => 'the line root:200000:65536',
+        "alice:1:1\n" => 'the lines root:100000:65536 and root:200000:65536',
     );
+    for my $content (sort keys %advice) {
+        my $file = "$DIRECTORY/subuid";
+        open(my $handle, '>', $file) or die "open: $!\n";
+        print {$handle} $content;
+        close($handle) or die "close: $!\n";
+        my $message =
+            "invalid ID map: range '0 200000 65536' is not within root's ranges in $file";
+        my $error = {
+            error => 'io.pve.oci.InvalidArgument',
+            parameters => { message => $message, parameter => 'uidMap' },
+        };
+        my ($daemon, $code, $out, $err) = run_with([['reply', $error]], qw(extract a b));
+        is($code, 2, 'exit code');
+        is(
+            $err,
+            "pve-oci: extract: $message\n"
+                . "pve-oci: extract: add $advice{$content} to $file,"
+                . " or set allow-any-id-map = yes in /etc/pve-ocid.conf and reload pve-ocid\n",
+            'what to do about it',
+        );
+    }
 };
 
 subtest 'what to do about a limit, and without a record' => sub {
     my sub err_of ($name, $parameters, @words) {
-        $parameters->{message} = 'm';
+        $parameters->{message} //= 'm';
         my $reply = ['reply', { error => "io.pve.oci.$name", parameters => $parameters }];
         my ($daemon, $code, $out, $err) = run_with([$reply], @words);
         is($code, 1, 'exit code');
@@ -225,6 +246,8 @@ subtest 'what to do about a limit, and without a record' => sub {
         qr/: diff: pct create and extract --record write it; update takes --base ARCHIVE instead$/m,
         'no record'
     );
+    my $said = { message => 'no record: --base ARCHIVE makes it' };
+    unlike(err_of('NoRecord', $said, 'diff', $DIRECTORY), qr/instead/, 'not said twice');
 };
 
 subtest 'no daemon' => sub {

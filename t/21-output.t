@@ -253,6 +253,17 @@ subtest 'lines where there is no terminal' => sub {
         'the same, later'
     );
     is($line->(1, 30, 6.2), 'layer 2/2: 30 B of 1000 B read (3%), 7 entries', 'another');
+
+    # something is said before the first progress comes, such as the number of the job
+    my @warnings;
+    local $SIG{__WARN__} = sub ($text) { push @warnings, $text };
+    open(my $handle, '>', \my $written) or die "open: $!\n";
+    my ($show, $clear) = PVE::OCI::CLI::Progress::display($handle, 0);
+    $clear->();
+    $show->({ layerIndex => 0, layersCount => 1, bytesRead => 1, bytesTotal => 2 }) for 1, 2;
+    close($handle) or die "close: $!\n";
+    is($written, "layer 1/1: 1 B of 2 B read (50%)\n", 'after a line of the program');
+    is_deeply(\@warnings, [], '... without a warning');
 };
 
 done_testing();

@@ -1,6 +1,14 @@
-# Image archives with the exact tree or error that each must give, through the command with the
-# daemon and with the embedded engine, in their sandboxes: our own, which are described in
+# Image archives with the exact tree or error that each must give, with the daemon and with the
+# embedded engine, in their sandboxes: our own, which are described in
 # java/src/test/resources/conformance, and those of a folder that PVE_OCI_SHARED names.
+#
+# With the daemon each case is a run of the command, and has a worker of its own. The embedded
+# engine is called as an update calls it, in a session: an engine extracts one case after the other
+# until one fails, which ends it. So a case also shows that those before it have left nothing behind
+# in the engine. One of ten of our own cases has an embedded engine of its own, by the command.
+#
+# The shared cases are done by both. Of our own, which pve.oci.conformance.ConformanceTest does all
+# without a sandbox, each is done by one of the two, in turn; with PVE_OCI_TEST_CASES=all, by both.
 
 use v5.36;
 
@@ -10,8 +18,11 @@ use lib "$FindBin::Bin/lib", "$FindBin::Bin/../perl/lib";
 use Cwd qw(abs_path);
 use File::Temp qw(tempdir);
 use JSON;
+use POSIX ();
 use Test::More;
 
+use PVE::OCI;
+use PVE::OCI::Session;
 use RealDaemon;
 use TestSupport qw(class_path home root);
 
@@ -22,7 +33,12 @@ my $work = tempdir(CLEANUP => 1);
 chmod(0755, $work) or die "$work: $!\n";
 my $program = root() . '/bin/pve-oci';
 my $daemon = RealDaemon->start();
-my %MODES = (daemon => ['--socket', $daemon->{socket}], embedded => ['--embedded']);
+my $session = PVE::OCI::Session->new();
+my $server; # the process that has a session, for the shared cases
+my %OPTION = (
+    arch => 'architecture', variant => 'variant', reference => 'reference_name',
+    manifest => 'manifest_digest', 'max-bytes' => 'max_bytes', 'max-entries' => 'max_entries',
+);
 
 sub slurp ($path) {
     open(my $handle, '<:raw', $path) or die "$path: $!\n";
@@ -38,17 +54,37 @@ sub new_rootfs () {
     return "$work/rootfs";
 }
 
-sub extract (@arguments) {
+# Each way to extract gets words of a command line, and returns an exit code and what was printed.
+sub by_command (@words) {
     my $pid = open(my $output, '-|') // die "fork: $!\n";
     if ($pid == 0) {
         open(STDERR, '>&', \*STDOUT) or die "stderr: $!\n";
-        exec($program, 'extract', '--output-format', 'json', @arguments)
-            or die "$program: $!\n";
+        exec($program, 'extract', '--output-format', 'json', @words) or die "$program: $!\n";
     }
     local $/ = undef;
     my $text = <$output> // '';
     close($output);
     return ($? >> 8, $text);
+}
+
+sub by_daemon (@words) { return by_command('--socket', $daemon->{socket}, @words) }
+
+sub by_engine (@words) { return by_command('--embedded', @words) }
+
+sub in_session (@words) {
+    my %options = (mode => 'embedded', session => $session);
+    my @arguments;
+    while (defined(my $word = shift(@words))) {
+        my ($name) = $word =~ /\A--(.*)\z/;
+        if (defined($name)) {
+            $options{ $OPTION{$name} // die "no option $word\n" } = shift(@words);
+        } else {
+            push @arguments, $word;
+        }
+    }
+    my $reply = eval { PVE::OCI::extract_image(@arguments, \%options) };
+    return (1, "$@") if !defined($reply);
+    return (0, JSON->new->utf8->encode($reply));
 }
 
 # What a line of an expected tree says of a path: type, permissions, owner inside the map.
@@ -69,9 +105,9 @@ sub check_line ($path, $line, $rootfs) {
     return;
 }
 
-sub check_case ($name, $case, $archive, @mode) {
+sub check_case ($name, $case, $archive, $extract) {
     my $rootfs = new_rootfs();
-    my ($exit, $output) = extract(@mode, @{ $case->{arguments} }, $archive, $rootfs);
+    my ($exit, $output) = $extract->($case->{arguments}->@*, $archive, $rootfs);
     if (defined($case->{error})) {
         subtest $name => sub {
             isnt($exit, 0, 'fails');
@@ -96,24 +132,66 @@ subtest 'own cases' => sub {
         "$work/cases"
         ) == 0
         or die "the archives could not be written\n";
+    my $is_all = ($ENV{PVE_OCI_TEST_CASES} // '') eq 'all';
+    my $count = 0;
     for my $file (glob("$work/cases/*.json")) {
         my ($name) = $file =~ m{([^/]+)\.json$};
-        my $case = decode_json(slurp($file));
-        check_case("$name, $_", $case, "$work/cases/$name.tar", $MODES{$_}->@*)
-            for sort keys %MODES;
+        my @case = (decode_json(slurp($file)), "$work/cases/$name.tar");
+        my $number = $count++;
+        check_case("$name, daemon", @case, \&by_daemon) if $is_all || $number % 2;
+        check_case("$name, embedded", @case, $number % 20 ? \&in_session : \&by_engine)
+            if $is_all || $number % 2 == 0;
     }
 };
+
+# The shared cases come with a program that runs a command for each. With the embedded engine the
+# command hands its words to a process that has the session, and prints what that answers.
+sub serve_commands ($folder) {
+    mkdir($folder) or die "$folder: $!\n";
+    for my $name (qw(words answer)) {
+        POSIX::mkfifo("$folder/$name", 0600) or die "$folder/$name: $!\n";
+    }
+    open(my $script, '>', "$folder/extract") or die "$folder/extract: $!\n";
+    print {$script} "cd $folder; printf '%s' \"\$*\" >words; cat answer; exit \$(cat status)\n";
+    close($script) or die "$folder/extract: $!\n";
+    my $pid = fork() // die "fork: $!\n";
+    return $pid if $pid;
+    $session = PVE::OCI::Session->new();
+    while (1) {
+        my ($status, $answer) = in_session(split(/\s+/, slurp("$folder/words")));
+        for ([status => $status], [answer => $answer]) {
+            my ($name, $text) = $_->@*;
+            open(my $handle, '>', "$folder/$name") or die "$folder/$name: $!\n";
+            print {$handle} $text;
+            close($handle) or die "$folder/$name: $!\n";
+        }
+    }
+}
+
+sub end_server () {
+    my $pid = $server // return;
+    undef $server;
+    local $?;
+    kill TERM => $pid;
+    waitpid($pid, 0);
+    return;
+}
+
+END { end_server() }
 
 subtest 'shared cases' => sub {
     my $shared = $ENV{PVE_OCI_SHARED} // root() . '/../shared';
     plan skip_all => "no conformance images in $shared: set PVE_OCI_SHARED"
         if !-e "$shared/conformance/run.py";
     $shared = abs_path($shared);
-    for my $mode (sort keys %MODES) {
+    my %command = (
+        daemon => "$program extract --output-format json --socket $daemon->{socket}",
+        embedded => "sh $work/commands/extract",
+    );
+    $server = serve_commands("$work/commands");
+    for my $mode (sort keys %command) {
         # the runner asks for a config on standard output, and puts its limits at the end
-        my $command =
-              "$program extract --output-format json $MODES{$mode}->@* --arch {arch}"
-            . ' {archive} {rootfs}';
+        my $command = "$command{$mode} --arch {arch} {archive} {rootfs}";
         my @run = (
             'python3', "$shared/conformance/run.py", '--cases', "$shared/conformance/cases",
             '--shift', 100000
@@ -128,7 +206,9 @@ subtest 'shared cases' => sub {
         is($?, 0, "$mode: all pass") or diag(@lines);
         like($lines[-1] // '', qr/^[1-9]\d* passed, 0 failed$/, "$mode: and there were some");
     }
+    end_server();
 };
 
+$session->end();
 $daemon->stop();
 done_testing();

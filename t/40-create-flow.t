@@ -219,6 +219,22 @@ subtest 'an image becomes a container' => sub {
     like($log, qr/\Aextracting OCI image '[^']+'\n/, 'log');
 };
 
+subtest 'two processes enter the rootfs, however much the image says' => sub {
+    my $entered = 0;
+    my $run_in = \&PVE::OCI::Rootfs::run_in;
+    no warnings qw(redefine);
+    local *PVE::OCI::Rootfs::run_in = sub { $entered++; return $run_in->(@_) };
+    my $rootdir = new_rootfs();
+    mkdir("$rootdir/srv") or die $!;
+    my ($conf) = restore(
+        { Cmd => ['x'], User => '5:6', WorkingDir => '/srv', Env => ['A=1'] },
+        { unprivileged => 1, ostype => 'centos' }, $rootdir,
+    );
+    is(lxc_value($conf, 'lxc.init.cwd'), '/srv', 'a container');
+    ok(-s "$rootdir/$_", $_) for qw(.pve.init .pve.env .pve.oci.json);
+    is($entered, 2, 'one looks, one writes');
+};
+
 subtest 'privileged and custom maps' => sub {
     my ($conf, $rootdir, $error) = restore({ Cmd => ['x'], User => '5:6' }, {});
     is($error, '', 'privileged');
@@ -304,6 +320,21 @@ subtest 'an extraction without a hash is an error' => sub {
         };
         like($@, qr/\Aconnection to pve-ocid lost/, 'refused');
     }
+};
+
+subtest 'a daemon that ends, such as for a wrong line of its configuration' => sub {
+    my $daemon = FakeDaemon->start([['raw', '']]);
+    local $ENV{PVE_OCI_SOCKET} = $daemon->socket();
+    eval {
+        PVE::LXC::OCI::restore_archive(
+            $STORAGE, 'local:vztmpl/image.tar', new_rootfs(),
+            {}, 0, undef
+        );
+    };
+    like(
+        $@, qr/\Aconnection to pve-ocid lost: .*; journalctl -u pve-ocid shows why$/,
+        'the task log says where to look'
+    );
 };
 
 done_testing();

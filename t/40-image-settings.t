@@ -16,6 +16,7 @@ use Test::More;
 
 use CreateFlow qw($DIRECTORY lxc_value new_rootfs restore slurp write_file);
 use PVE::LXC::OCI;
+use PVE::LXC::OCI::ImageConfig;
 
 plan(skip_all => 'needs root, to enter a rootfs') if $> != 0;
 

@@ -232,6 +232,15 @@ my @KEPT = (
     ['the whole root', 'true', '/', qr/the whole root file system/],
     ['a way up', 'true', '/data/../..', qr/the whole root file system/],
     ['a circle of links', 'ln -s b a; ln -s a b', '/a/x', qr/circle/],
+    [
+        'its own folder', 'true', '/.pve.oci.update/new/bin',
+        qr/'\/.pve.oci.update\/new\/bin' cannot/
+    ],
+    [
+        'a link to its own folder', 'ln -s .pve.oci.update/new/bin opt', '/opt',
+        qr/'\/opt' cannot be kept: it leads to '\/.pve.oci.update\/new\/bin'.*mend the link/
+    ],
+    ['its own record', 'true', '//.pve.oci.mtree.zst', qr/belong to pve-oci/],
     ['what is not there', 'true', '/nothing/here'],
     ['a name that is no text', 'mkdir "$(printf "a\\377b")"', "/a\\xffb"],
 );
@@ -334,6 +343,14 @@ subtest 'a full file system' => sub {
     is(changes($rootdir), '', 'and all is well');
     system('mount', '-o', 'remount,nr_inodes=2000', $mount) == 0 or die "mount failed\n";
     is_updated($rootdir);
+    my ($used) = qx(df --output=iused $mount) =~ /([0-9]+)/;
+    system('mount', '-o', "remount,nr_inodes=$used", $mount) == 0 or die "mount failed\n";
+    my ($code, undef, $errors) = pve_oci('rollback', $rootdir, @HERE);
+    is($code, 1, 'no inode for the way back');
+    like($errors, qr/quota for both images, free some and try again/, 'it is said');
+    system('mount', '-o', 'remount,nr_inodes=2000', $mount) == 0 or die "mount failed\n";
+    is((pve_oci('rollback', $rootdir, @HERE))[0], 0, 'rolled back when there are some');
+    is(changes($rootdir), '', 'to what was there');
     system('umount', $mount);
 };
 

@@ -18,7 +18,7 @@ use Test::More;
 
 use LxcContainer;
 use TestImage qw(entry write_image);
-use TestSupport qw(home root settings_file wait_until);
+use TestSupport qw(at_most home root settings_file wait_until);
 
 if (my $missing = LxcContainer::missing()) {
     plan(skip_all => $missing);
@@ -172,7 +172,7 @@ sub boot ($image, $rootdir, $conf) {
     is(slurp("$rootdir/out/ready"), "1\n", 'the command is process 1');
     my $start = time();
     is($container->stop(), 0, 'lxc-stop');
-    cmp_ok(time() - $start, '<', 5, 'soon');
+    cmp_ok(time() - $start, '<', at_most(5), 'soon');
     is(slurp("$rootdir/out/signal"), "$image->{signal}\n", 'by the stop signal');
     return;
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # The embedded engine when something goes wrong: its errors are the daemon's, it ends in the middle
-# of the work, it leaves nothing behind, there is no virtual machine. PVE_OCI_TEST_LEAK_COUNT: how
-# many extractions the leak test makes (40).
+# of the work, it leaves nothing behind. PVE_OCI_TEST_LEAK_COUNT: how many extractions the leak test
+# makes (40).
 use v5.36;
 
 use FindBin;
@@ -21,7 +21,7 @@ use EmbeddedTest qw(
     $CONFIG $DIRECTORY $IMAGE $SLOW entries_of extract new_root open_fds owner_of plan_embedded
     slurp start_slow
 );
-use TestSupport qw(home jdks process_status root wait_until);
+use TestSupport qw(at_most home process_status root wait_until);
 
 plan_embedded();
 
@@ -113,6 +113,36 @@ subtest 'death of the engine' => sub {
             wait_until(sub { !process_status($slow[2]) && !process_status($slow[1]) }),
             'no process is left'
         );
+    }
+};
+
+# As the daemon: the kernel may kill the engine that cleans as well.
+subtest 'death of the engine that cleans' => sub {
+    for my $case ([5, [], ''], [6, ['file1'], 'root directory not cleaned']) {
+        my ($deaths, $left, $words) = $case->@*;
+        my ($rootdir, $starts, $said) = (new_root(), 0, '');
+        no warnings qw(redefine); ## no critic (ProhibitNoWarnings): the real one is called
+        my $start = \&PVE::OCI::JVM::start;
+        local *PVE::OCI::JVM::start = sub {
+            my $pid = $start->(@_);
+            kill KILL => $pid if $starts++ && $starts <= $deaths + 1;
+            return $pid;
+        };
+        local $SIG{__WARN__} = sub ($line) { $said .= $line };
+        eval {
+            PVE::OCI::parse_and_extract_image(
+                $SLOW, $rootdir, undef,
+                {
+                    bwlimit => 500,
+                    progress => sub { die "enough\n" if entries_of($rootdir)->@* }
+                }
+            );
+        };
+        is($@, "enough\n", "$deaths deaths: the failure");
+        is_deeply([grep { $_ eq 'file1' } entries_of($rootdir)->@*], $left, '... what is left');
+        like($said, qr/$words/, '... what is said');
+        is($starts, $deaths < 6 ? $deaths + 2 : 7, '... engines');
+        is(owner_of($rootdir), '0:0', '... the owner is as it was');
     }
 };
 
@@ -244,11 +274,35 @@ subtest 'an engine that was taken over' => sub {
         },
         $detect
     );
-    cmp_ok(time() - $start, '<', 5, 'one that does not end is not waited for');
+    cmp_ok(time() - $start, '<', at_most(5), 'one that does not end is not waited for');
     like(
         $error, qr/\Aworker sent an invalid reply: a reply is not JSON/,
         'and the error is told'
     );
+};
+
+subtest 'an engine that says it is done, without a result' => sub {
+    my ($rootdir, $starts) = (new_root(), 0);
+    my $start = \&PVE::OCI::JVM::start;
+    my $extract = sub () {
+        my $fake = \&PVE::OCI::JVM::start;
+        no warnings qw(redefine); ## no critic (ProhibitNoWarnings): the second one is real
+        local *PVE::OCI::JVM::start = sub (@arguments) {
+            return ($starts++ ? $start : $fake)->(@arguments);
+        };
+        eval { PVE::OCI::extract_image($IMAGE, $rootdir, { mode => 'embedded' }) };
+        return $@;
+    };
+    my $engine = sub ($socket) {
+        my $existing = '[{"path":"","isDirectory":true}]';
+        send_all($socket, qq({"parameters":{"existing":$existing},"continues":true}\0));
+        mkdir("$rootdir/left") and send_all($socket, qq({"parameters":{}}\0));
+    };
+    my $error = with_fake_engine($engine, $extract);
+    is($error, "worker sent an invalid reply: no result\n", 'is not believed');
+    is_deeply(entries_of($rootdir), [], 'what it made is removed');
+    is(owner_of($rootdir), '0:0', 'the owner is as it was');
+    is($starts, 2, 'by another engine');
 };
 
 subtest 'an engine of several calls' => sub {
@@ -304,77 +358,6 @@ subtest 'an engine of several calls' => sub {
     PVE::LXC::OCI::Update::on_rootfs('rollback', $rootdir, { mode => 'embedded' });
     is(scalar(@engines), 8, 'so does a rollback');
     ok(!kill(0 => $engines[-1]), 'nothing is left');
-};
-
-subtest 'no virtual machine' => sub {
-    my $old = "$DIRECTORY/old";
-    mkdir $_ or die $! for $old, "$old/lib", "$old/lib/server";
-    for my $file ('release', 'lib/server/libjvm.so') {
-        open(my $handle, '>', "$old/$file") or die $!;
-        print $handle qq{JAVA_VERSION="1.8.0_402"\n};
-    }
-    my $message = sub (%options) {
-        eval { PVE::OCI::detect_archive($IMAGE, { mode => 'embedded', %options }) };
-        return $@;
-    };
-    my $begin =
-        'no Java virtual machine of version 17 or newer: looked for lib/server/libjvm.so in';
-    my $error = $message->(java => '/nonexistent');
-    is($error, "$begin /nonexistent\n", 'missing');
-    is($error->{name}, 'EngineUnavailable', 'its name');
-    is($message->(java => $old), "$begin $old; $old is version 8\n", 'too old');
-    local $ENV{JAVA_HOME} = $old;
-    is(
-        PVE::OCI::detect_archive($IMAGE)->{format}, 'ociArchive',
-        'JAVA_HOME too old: another one'
-    );
-    local @PVE::OCI::JVM::JVM_PATTERNS = ('/none', '/none*');
-    is(
-        $message->(), "$begin JAVA_HOME ($old), /none, /none*; $old is version 8\n",
-        'none at all'
-    );
-    delete local $ENV{JAVA_HOME};
-    is($message->(), "$begin JAVA_HOME (not set), /none, /none*\n", 'not even JAVA_HOME');
-    is(
-        $message->(mode => undef),
-        "cannot connect to pve-ocid at '$DIRECTORY/none': No such file or directory; $begin"
-            . " JAVA_HOME (not set), /none, /none*\n", 'nor a daemon',
-    );
-    is(
-        $message->(mode => 'daemon'),
-        "cannot connect to pve-ocid at '$DIRECTORY/none': No such file or directory\n",
-        'daemon only'
-    );
-    like(
-        $message->(home => '/none', java => (jdks())[0]),
-        qr/\Ano engine: looked for pve-oci.jar /, 'no jars'
-    );
-    local $ENV{PVE_OCI_JAVA_OPTIONS} = '-Xmx1x';
-    like(
-        $message->(java => (jdks())[0]), qr/\Aworker left with exit status 1: [^\n]+\n\z/,
-        'it does not start'
-    );
-};
-
-subtest 'a second virtual machine across a fork' => sub {
-    my @cc = ('cc', '-D_GNU_SOURCE', '-pthread', '-o', "$DIRECTORY/twice");
-    my ($library) = PVE::OCI::JVM::find_library();
-    my $include = $library =~ s{/lib/server/.*}{/include}r;
-    plan(skip_all => 'no C compiler or jni.h')
-        if system('sh', '-c', 'command -v cc >/dev/null') != 0 || !-e "$include/jni.h";
-    my $native = root() . '/native';
-    system(
-        @cc, "-I$native", "-I$include", "-I$include/linux", "$FindBin::Bin/lib/twice.c",
-        "$native/jvm.c", '-ldl'
-        ) == 0
-        or die "cc failed\n";
-    my $output = qx($DIRECTORY/twice $library 2>/dev/null);
-    is(
-        $output,
-        'create Java virtual machine: this process, or one that it was forked from,'
-            . " has had one already\n",
-        'is refused'
-    );
 };
 
 done_testing();

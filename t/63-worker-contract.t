@@ -206,6 +206,9 @@ my @WRONG = (
     ['ParseAndExtractImage', { uidMap => [{ inside => 0 }] }, 'uidMap[0].count'],
     ['ParseAndExtractImage', { uidMap => [{ inside => 0, count => 0 }] }, 'uidMap[0]'],
     ['ParseAndExtractImage', { uidMap => $RANGE }, 'uidMap[0].outside'],
+    # one map alone would make half a privileged container
+    ['ParseAndExtractImage', { uidMap => [{ inside => 0, count => 1 }] }, 'gidMap'],
+    ['ParseAndExtractImage', { gidMap => [{ inside => 0, count => 1 }] }, 'uidMap'],
     [
         'ParseAndExtractImage', { rootDirectoryFileDescriptor => $REMOVED },
         'rootDirectoryFileDescriptor'

@@ -8,14 +8,15 @@ use lib "$FindBin::Bin/lib", "$FindBin::Bin/../perl/lib";
 
 use File::Temp qw(tempdir);
 use JSON;
-use POSIX ();
 use Test::More;
 
+use FakeWorker qw(instead_of_engine launcher worker_program);
 use PVE::OCI;
 use PVE::OCI::JVM;
+use PVE::OCI::RootUpdate;
 use RealDaemon;
 use TestImage qw(entry write_image);
-use TestSupport qw(home jdks);
+use TestSupport qw(home jdks root);
 
 plan(skip_all => 'needs root') if $> != 0;
 plan(skip_all => 'needs make') if !-x home() . '/native/pve-oci-worker';
@@ -27,19 +28,7 @@ my $IMAGE = write_image("$DIRECTORY/image.tar", { Cmd => ['/a'] }, entry('0', 'a
 my $serial = 0;
 
 # Stands in for a worker: answers the first request with what a file holds, and ends.
-my $FAKE = <<'END';
-#!/usr/bin/perl
-use v5.36;
-use IO::Socket::UNIX;
-my ($at) = grep { $ARGV[$_] eq '--socket' } 0 .. $#ARGV;
-my $socket;
-if (defined($at)) {
-    $socket = IO::Socket::UNIX->new(Peer => $ARGV[$at + 1]) or exit(1);
-    syswrite($socket, qq({"parameters":{"ready":true},"continues":true}\0));
-} else {
-    open($socket, '+<&=', 0) or exit(1);
-}
-local $/ = "\0";
+my $FAKE = worker_program(<<'END');
 <$socket> // exit(0);
 open(my $file, '<', $ENV{PVE_OCI_TEST_ANSWER}) or exit(1);
 my $answer = do { local $/ = undef; <$file> };
@@ -52,6 +41,16 @@ my sub event ($parameters) {
 }
 
 my $DETECTED = { format => 'ociArchive' };
+
+# Errors that a worker cannot decide on. The embedded engine's caller has the same list.
+my @OF_THE_DAEMON_ALONE = do {
+    open(my $file, '<', root() . '/java/src/main/java/pve/oci/service/OciErrors.java')
+        or die "OciErrors.java: $!\n";
+    local $/ = undef;
+    my ($list) = readline($file) =~ /OF_THE_DAEMON_ALONE = Set\.of\((.*?)\);/s
+        or die "OciErrors.java: no list\n";
+    $list =~ /"(\w+)"/g;
+};
 
 # Frames that are sent, and what the error says of them.
 my @REPLIES = (
@@ -75,6 +74,15 @@ my @REPLIES = (
     ['config', event({ config => {} })],
     ['error', { error => 'io.pve.oci.NoSuchError', parameters => { message => '' } }],
     ['error', { error => 'org.example.BlobNotFound', parameters => { message => '' } }],
+    (
+        map { [
+            'error',
+            {
+                error => "io.pve.oci.$_",
+                parameters => { message => '', id => '1' }
+            }
+        ] } @OF_THE_DAEMON_ALONE
+    ),
     ['error.digest', { error => 'io.pve.oci.BlobNotFound', parameters => { message => 'm' } }],
     [
         'error.more',
@@ -88,7 +96,7 @@ my @REPLIES = (
 # What a call ends in when the worker, or the embedded engine, sends these frames.
 my sub error_of ($call, @frames) {
     open(my $answer, '>', "$DIRECTORY/answer") or die "answer: $!\n";
-    print {$answer} join("\0", map { encode_json($_) } @frames);
+    print {$answer} join("\0", map { ref($_) ? encode_json($_) : $_ } @frames);
     close($answer) or die "answer: $!\n";
     my $is_done = eval { $call->(); 1 };
     return $is_done ? {} : PVE::OCI::Error::caught($@) // die $@;
@@ -108,13 +116,43 @@ my sub invalid_replies ($options) {
     $error = error_of($detect, event({ config => {}, ready => JSON::true }));
     is($error->{message}, 'worker sent an invalid reply: config', 'a config with something else');
 
-    my $extract = sub () {
+    my $new_root = sub () {
         my $rootdir = "$DIRECTORY/rootfs" . $serial++;
         mkdir($rootdir) or die "mkdir $rootdir: $!\n";
-        PVE::OCI::extract_image($IMAGE, $rootdir, $options);
+        return $rootdir;
     };
+    my $extract = sub () { PVE::OCI::extract_image($IMAGE, $new_root->(), $options) };
+    my $stage = sub () { PVE::OCI::RootUpdate::stage_update($IMAGE, $new_root->(), $options) };
+    my $compare =
+        sub () { PVE::OCI::RootUpdate::compare_root_directory($new_root->(), $options) };
+    my $compare_image =
+        sub () { PVE::OCI::RootUpdate::compare_with_image($IMAGE, $new_root->(), $options) };
     $error = error_of($extract, (event({ config => {} })) x 2);
     is($error->{message}, 'worker sent an invalid reply: config twice', 'two configurations');
+
+    # fields that are optional in the interface, because replies with progress lack them
+    $error = error_of($verify, { parameters => {} });
+    is($error->{message}, 'worker sent an invalid reply: no verified', 'verify: no list');
+    my $result = {
+        manifestDigest => 'a', configDigest => 'b',
+        platform => { architecture => 'amd64', os => 'linux' },
+        entriesWritten => 0, bytesWritten => 0, whiteoutsApplied => 0,
+        warnings => [], warningsCount => 0,
+    };
+    for my $case (
+        [extract => $extract, 'result', 'config'], [stage => $stage, 'result', 'config'],
+        [compare => $compare, 'comparison'],
+        ['compare with image' => $compare_image, 'result', 'config', 'comparison'],
+    ) {
+        my ($what, $call, @required) = $case->@*;
+        my $parameters = {};
+        for my $field (@required) {
+            $error = error_of($call, { parameters => $parameters });
+            is($error->{message}, "worker sent an invalid reply: no $field", "$what: no $field");
+            is($error->{name}, 'io.pve.oci.WorkerFailed', '... by name');
+            $parameters->{$field} = $field eq 'result' ? $result : {};
+        }
+    }
 
     $error = error_of(
         $detect,
@@ -158,28 +196,61 @@ my sub invalid_replies ($options) {
     return;
 }
 
+# The daemon passes a configuration on as it is: what clients could not read ends the job before.
+# The embedded engine's caller reads it itself, and refuses the same.
+my sub configurations ($options) {
+    my %configs = (
+        'nests too deep' => [('{"a":' x 100) . '1' . ('}' x 100)],
+        'out of the range' => [
+            '{"a":[1e999]}',
+            '{"a":-1E+310}',
+            '{"a":{"b":' . '9' x 310 . '.5}}',
+            '{"\\\\":[1,1e999]}',
+            '{"a":1e999,"b":"' . 'x' x 500_000 . '"}',
+        ],
+        'half of a surrogate pair' => ['{"a":"\\\\\\ud800\\\\"}'],
+        'low surrogate' => ['{"\\udc00":1}'],
+        'JSON is not valid UTF-8' =>
+            [qq({"a":"\xed\xa0\x80"}), qq({"a":"\xf4\x90\x80\x80"}), qq({"\xed\xbf\xbf":1})],
+    );
+    # what the module that decodes it for Perl finds itself
+    my %words = map { $_ => 'a reply is not JSON' } 'half of a surrogate pair', 'low surrogate';
+    %words = () if $options->{mode} ne 'embedded';
+    my $inspect = sub () { PVE::OCI::inspect_image($IMAGE, $options) };
+    for my $what (sort keys %configs) {
+        my $expected = $words{$what} // $what;
+        for my $config ($configs{$what}->@*) {
+            my $error = error_of($inspect, qq({"continues":true,"parameters":{"config":$config}}));
+            is($error->{name}, 'io.pve.oci.WorkerFailed', "config: $what");
+            like(
+                $error->{message}, qr/worker sent (?:no valid|an invalid) reply: .*$expected/,
+                '... is said'
+            );
+        }
+    }
+    my $numbers = '1e300,1E-999,' . '9' x 310;
+    my $valid = qq({"a":"\\\\ud800\\ud83d\\ude00\\n 1e999 \xed\x9f\xbf","b":[$numbers]});
+    my $error = error_of($inspect, qq({"continues":true,"parameters":{"config":$valid}}), '{}');
+    is($error->{message}, 'worker sent an invalid reply: images', 'others are passed on');
+    return;
+}
+
 $ENV{PVE_OCI_TEST_ANSWER} = "$DIRECTORY/answer";
 
 subtest 'a reply that does not match' => sub {
-    my $fake = "$DIRECTORY/fake";
-    open(my $file, '>', $fake) or die "fake: $!\n";
-    print {$file} $FAKE;
-    close($file) or die "fake: $!\n";
-    chmod(0755, $fake) or die "chmod: $!\n";
+    my $fake = launcher($DIRECTORY, $FAKE);
     my $daemon = RealDaemon->start('--launcher', $fake, '--spares', 0);
-    invalid_replies({ socket => $daemon->{socket}, mode => 'daemon' });
+    my $options = { socket => $daemon->{socket}, mode => 'daemon' };
+    invalid_replies($options);
+    configurations($options);
 };
 
 subtest 'a reply of the embedded engine that does not match' => sub {
     plan(skip_all => "no embedded engine: $@") if !eval { PVE::OCI::JVM::settings(); 1 };
     no warnings qw(once redefine); ## no critic (ProhibitNoWarnings): a test's stand-in
-    local *PVE::OCI::JVM::start = sub ($settings, $connection, $log, $owner) {
-        my $pid = fork() // return -1;
-        return $pid if $pid;
-        POSIX::dup2($connection, 0) // POSIX::_exit(98);
-        exec($^X, '-e', $FAKE) or POSIX::_exit(99);
-    };
+    local *PVE::OCI::JVM::start = instead_of_engine($FAKE);
     invalid_replies({ mode => 'embedded' });
+    configurations({ mode => 'embedded' });
 };
 
 done_testing();

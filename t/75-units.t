@@ -171,9 +171,15 @@ subtest 'nothing when idle' => sub {
     my $call = { socket => $path };
     my $pid = start_by_socket($listener, '--idle-exit', 3, '--spare-idle', 1);
     is(PVE::OCI::get_info($call)->{product}, 'pve-ocid', 'a call is answered');
+    my $staying = IO::Socket::UNIX->new(Peer => $path) or die "connect: $!\n";
+    sleep(1);
+    close($staying) or die "close: $!\n";
+    my $left = time();
     my $ended = wait_until(sub { waitpid($pid, POSIX::WNOHANG) == $pid });
     ok($ended, 'the daemon ends when nobody has asked for anything');
     is($?, 0, 'well');
+    my $idle = time() - $left;
+    ok($idle > 2.9 && $idle < 4.5, 'when it is told to') or diag("after $idle s");
     like(
         read_file("$DIRECTORY/idle.log"), qr/nobody has asked for anything seconds=3/,
         'and says so'

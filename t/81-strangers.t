@@ -18,7 +18,7 @@ use Time::HiRes qw(sleep time);
 use PVE::OCI;
 use RealDaemon qw(in_child result_of);
 use TestImage qw(entry write_image);
-use TestSupport qw(home wait_until);
+use TestSupport qw(at_most home wait_until);
 
 plan(skip_all => 'needs root') if $> != 0;
 plan(skip_all => 'needs make') if !-x home() . '/native/pve-oci-worker';
@@ -65,7 +65,7 @@ sub root_is_served ($while) {
     my $format =
         eval { PVE::OCI::detect_archive($SMALL, { socket => $daemon->{socket} })->{format} };
     is($format, 'ociArchive', "$while: root is served") or diag($@);
-    cmp_ok(time() - $start, '<', 5, "$while: soon");
+    cmp_ok(time() - $start, '<', at_most(5), "$while: soon");
     return;
 }
 
@@ -292,7 +292,36 @@ subtest 'frames' => sub {
     root_is_served('large frames');
     my $seconds = result_of($stranger)->{value};
     cmp_ok($seconds, '>', 5, 'an unfinished frame is waited for');
-    cmp_ok($seconds, '<', 20, 'not for ever');
+    cmp_ok($seconds, '<', at_most(20), 'not for ever');
+};
+
+# journald drops the lines of a service that writes too many, the important ones among them.
+subtest 'the log' => sub {
+    my $lines = sub { scalar(() = $daemon->log_text() =~ /\n/g) };
+    my $before = $lines->();
+    my @wrong = (
+        "no JSON\0", '{"method":', qq({"a":1,"a":2}\0), 'x' x 5000, "\0",
+        call_of('DetectArchive', { archivePath => $SMALL }), call_of('No', {}),
+    );
+    my $stranger = as_stranger(sub {
+        local $SIG{PIPE} = 'IGNORE';
+        for (1 .. 50) {
+            for my $bytes (@wrong) {
+                my $socket = connection() or die "connect: $!\n";
+                syswrite($socket, $bytes);
+                shutdown($socket, 1);
+                sysread($socket, my $reply, 1000);
+            }
+        }
+        return 'done';
+    });
+    is(result_of($stranger)->{value}, 'done', 'what is wrong, 350 times');
+    cmp_ok($lines->() - $before, '<', 10, 'few lines are logged of it');
+    $daemon->talk('no JSON of root' . "\0");
+    ok(
+        wait_until(sub { $daemon->log_text() =~ /connection dropped uid=0 .*'no'/ }),
+        'what root sends is logged always'
+    );
 };
 
 subtest 'a connection without a call' => sub {
@@ -333,7 +362,7 @@ subtest 'a file system that does not answer' => sub {
     kill KILL => $client->{pid};
     my $start = time();
     is($daemon->stop(), 0, 'the daemon ends well');
-    cmp_ok(time() - $start, '<', 8, 'in time');
+    cmp_ok(time() - $start, '<', at_most(8), 'in time');
     kill KILL => $server;
     waitpid($_, 0) for $server, $client->{pid};
     system('umount', '-l', "$DIRECTORY/fuse") if $mounted;

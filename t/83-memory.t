@@ -9,13 +9,15 @@ use lib "$FindBin::Bin/lib", "$FindBin::Bin/../perl/lib";
 
 use File::Temp qw(tempdir);
 use IO::Socket::UNIX;
+use JSON;
 use POSIX ();
 use Test::More;
+use Time::HiRes qw(sleep time);
 
 use PVE::OCI;
 use RealDaemon qw(in_child result_of);
 use TestImage qw(entry write_image);
-use TestSupport qw(home process_status wait_until);
+use TestSupport qw(at_most home process_status wait_until);
 
 plan(skip_all => 'needs root') if $> != 0;
 plan(skip_all => 'needs make') if !-x home() . '/native/pve-oci-worker';
@@ -65,6 +67,96 @@ subtest 'a configuration of the largest size' => sub {
     is($daemon->stop(), 0, 'the daemon ends well');
 };
 
+# Large messages are received one at a time. None of them is waited for long, whoever holds it.
+subtest 'others while somebody has a large message' => sub {
+    my $slow = write_image(
+        "$DIRECTORY/slow.tar",
+        { Cmd => ['x'], Labels => { a => 'a' x 1_000_000 } },
+        entry('0', 'a', content => join('', map { pack('N', rand(2**32)) } 1 .. 1_000_000)),
+    );
+    local $ENV{PVE_OCI_TEST_SAYS} = "$DIRECTORY/saying";
+    local $ENV{PVE_OCI_TEST_LAUNCHER} = home() . '/native/pve-oci-worker';
+    say_from_now_on('nothing');
+    my $daemon = RealDaemon->start(
+        '--hang', 12, '--spares', 0, '--launcher', "$FindBin::Bin/lib/sometimes-taken-over.sh",
+    );
+    my $options = { socket => $daemon->{socket} };
+    my $inspects = sub ($maximum, $while) {
+        my $start = time();
+        my $config = eval { PVE::OCI::inspect_image($LARGE, $options)->{rawConfig} } // $@;
+        cmp_ok(length($config), '>', 4_000_000, "$while: another large one") or diag($config);
+        cmp_ok(time() - $start, '<', at_most($maximum), "$while: soon");
+    };
+    my $call = sub ($method, %parameters) {
+        my %call = (method => "io.pve.oci.$method", parameters => \%parameters, more => \1);
+        my $socket = IO::Socket::UNIX->new(Peer => $daemon->{socket}) or die "connect: $!\n";
+        syswrite($socket, encode_json(\%call) . "\0");
+        return $socket;
+    };
+    my $extraction = sub ($root) {
+        mkdir($root) or die "mkdir: $!\n";
+        my $socket = $call->(
+            'ParseAndExtractImage', archivePath => $slow, rootDirectory => $root,
+            options => { bandwidthLimit => 100 << 10 },
+        );
+        my $job = $daemon->wait_for_job(sub ($job) {
+            $job->{progress}->{phase} eq 'extracting';
+        });
+        ok($job, 'an extraction has begun');
+        return $socket;
+    };
+    my $reading = $extraction->("$DIRECTORY/root");
+    my $received = 0;
+    while ($received < 1_000_000) {
+        $received += sysread($reading, my $bytes, 1 << 20) || die "read: $!\n";
+    }
+    $inspects->(5, 'an extraction whose configuration was read');
+    close($reading);
+    wait_until(sub { !PVE::OCI::list_jobs($options)->@* });
+
+    say_from_now_on('unfinished');
+    my $job = $call->('InspectImage', archivePath => $SMALL);
+    ok(wait_until(sub { -e "$DIRECTORY/saying.read" }), 'a worker has sent a part of one');
+    say_from_now_on('nothing');
+    $inspects->(14, 'a worker that has sent a part of one');
+    sysread($job, my $reply, 1000);
+    like($reply, qr/frame was not finished within 10 s/, 'which is ended');
+
+    my $silent = $extraction->("$DIRECTORY/root2");
+    $inspects->(35, 'a client that does not read it');
+    ok(wait_until(sub { !PVE::OCI::list_jobs($options)->@* }), 'whose job is ended');
+    is($daemon->stop(), 0, 'the daemon ends well');
+};
+
+# Proportional set size in KiB: what processes share counts by its part.
+sub shared_memory (@pids) {
+    my $sum = 0;
+    for my $pid (@pids) {
+        open(my $file, '<', "/proc/$pid/smaps_rollup") or return 'inf';
+        local $/ = undef;
+        my ($size) = readline($file) =~ /^Pss:\s+(\d+)/m;
+        $sum += $size // return 'inf';
+    }
+    return $sum;
+}
+
+subtest 'waiting' => sub {
+    my $daemon = RealDaemon->start();
+    my $root = "$DIRECTORY/waiting";
+    mkdir($root) or die "mkdir: $!\n";
+    PVE::OCI::extract_image($SMALL, $root, { socket => $daemon->{socket} });
+    my $all;
+    wait_until(sub {
+        my @workers = $daemon->descendants();
+        return @workers == 2 && ($all = shared_memory($daemon->{pid}, @workers)) <= 60_000;
+    });
+    cmp_ok($all, '<=', 60_000, 'memory of the daemon, a launcher and its worker');
+    # all pages come back when they are needed
+    my @results = inspect($daemon, $SMALL);
+    is($_->{error}, undef, 'inspected') for @results;
+    is($daemon->stop(), 0, 'the daemon ends well');
+};
+
 subtest 'workers that were taken over' => sub {
     local $ENV{PVE_OCI_TEST_SAYS} = "$DIRECTORY/saying";
     say_from_now_on('error');
@@ -76,6 +168,10 @@ subtest 'workers that were taken over' => sub {
     }
     say_from_now_on('configuration');
     is($_->{error}, undef, 'a configuration may be large') for inspect($daemon, $SMALL);
+    say_from_now_on('stderr');
+    is($_->{error}, 'no more of it', 'standard error is not read on')
+        for inspect($daemon, $SMALL);
+    like($daemon->log_text(), qr/worker writes too much, the rest is dropped/, 'which is said');
     cmp_ok(memory($daemon), '<', $MAXIMUM, 'memory of the daemon');
     is($daemon->stop(), 0, 'the daemon ends well');
 };

@@ -44,22 +44,31 @@ my $ARCHIVE = write_image("$DIRECTORY/image.tar", { Cmd => ['x'] }, @layers);
 
 my $serial = 0;
 
+# RLIMIT_DATA of a process in bytes; undef if it has ended or has none.
+sub limit_of ($pid) {
+    open(my $file, '<', "/proc/$pid/limits") or return;
+    local $/ = undef;
+    my ($limit) = (readline($file) // '') =~ /^Max data size\s+(\d+)/m;
+    return $limit;
+}
+
 # Result, the most that a worker had of what RLIMIT_DATA counts, and its limit; both in bytes.
 sub extract ($daemon) {
     my $root = "$DIRECTORY/root" . $serial++;
     mkdir($root) or die "mkdir: $!\n";
     my $child = in_child(sub {
-        PVE::OCI::extract_image($ARCHIVE, $root, { socket => $daemon->{socket} });
+        # slowly, because the memory is looked at only now and then
+        my %options = (socket => $daemon->{socket}, bwlimit => 1024);
+        PVE::OCI::extract_image($ARCHIVE, $root, \%options);
         return -s "$root/file4";
     });
     my ($peak, $limit) = (0, 0);
     while (!waitpid($child->{pid}, POSIX::WNOHANG())) {
         for my $pid ($daemon->descendants()) {
+            my $its = limit_of($pid) // next;
             my $data = (process_status($pid) // {})->{VmData} // next;
             $data = ($data =~ s/\D//gr) * 1024;
-            next if $data <= $peak;
-            $peak = $data;
-            ($limit) = qx(cat /proc/$pid/limits 2>/dev/null) =~ /^Max data size\s+(\d+)/m;
+            ($peak, $limit) = ($data, $its) if $data > $peak;
         }
     }
     return (result_of($child), $peak, $limit);

@@ -10,6 +10,7 @@ use Test::More;
 
 use FakeDaemon;
 use PVE::LXC::OCI;
+use PVE::LXC::OCI::Init;
 
 our @EXPORT_OK = qw(
     $DIGEST $DIRECTORY $STORAGE extracted lxc_value new_rootfs restore slurp write_file

@@ -40,10 +40,12 @@ sub build_program ($source, $path) {
 # Makes a rootfs whose program is /bin/dump, owned by this id. The program waits for a signal if
 # there is a file /wait.
 sub create ($owner = 0) {
-    my $rootdir = tempdir(CLEANUP => 1);
-    chmod(0755, $rootdir) or die $!;
+    my $directory = tempdir(CLEANUP => 1);
+    chmod(0755, $directory) or die $!;
+    my $rootdir = "$directory/rootfs"; # tests put files beside it
+    mkdir($rootdir) or die $!;
     mkdir("$rootdir/$_") or die $! for qw(bin dev etc proc run sys tmp work);
-    build_program('dump.c', "$rootdir/bin/dump");
+    build_program('show-start.c', "$rootdir/bin/dump");
     open(my $out, '>', "$rootdir/out") or die $!;
     chmod(0666, "$rootdir/out") or die $!;
     system('chown', '-R', "$owner:$owner", $rootdir) == 0 or die "chown failed\n";

@@ -87,14 +87,23 @@ sub descendants ($self) {
     return @sorted;
 }
 
-# Memory in KiB, open descriptors, processes.
+# Memory in KiB, open descriptors, processes, and threads that end when their work does. Others wait
+# for a minute after it, as many as were needed at once: those that wait for a child to end, that
+# start workers, or compile.
 sub usage ($self) {
     my @fds = glob("/proc/$self->{pid}/fd/*");
+    my @threads = grep { !/\A(?:process reaper|worker-starter|C[12] Compiler)/ }
+        map { name_of_thread($_) } glob("/proc/$self->{pid}/task/*/comm");
     return {
         rss => process_status($self->{pid})->{VmRSS} =~ s/\D//gr, fds => scalar(@fds),
         processes => scalar(() = $self->descendants()),
-        threads => process_status($self->{pid})->{Threads},
+        threads => scalar(@threads),
     };
+}
+
+sub name_of_thread ($file) {
+    open(my $handle, '<', $file) or return '';
+    return readline($handle) // '';
 }
 
 # The job at work as ListJobs tells it, when it has got so far; the Java processes of its worker are

@@ -13,14 +13,14 @@ use IO::Select;
 use POSIX ();
 use Socket qw(AF_UNIX SOCK_STREAM SOL_SOCKET sockaddr_un);
 use Test::More;
-use Time::HiRes qw(sleep time);
+use Time::HiRes qw(clock sleep time);
 
 require 'syscall.ph'; ## no critic (RequireBarewordIncludes): it is no module
 
 our @EXPORT_OK = qw(
-    ask child_of class_path clone_mount errno_name home jdks namespace_of patience process_status
-    root send_with_fds settings_file start_worker status_of stop_worker system_call wait_until
-    worker_options
+    ask at_most child_of class_path clone_mount errno_name home jdks namespace_of patience
+    process_status root send_with_fds settings_file start_worker status_of stop_worker system_call
+    wait_until worker_options
 );
 
 # Newer than syscall.ph may be; one number on every architecture.
@@ -70,6 +70,17 @@ sub patience() {
     return $ENV{PVE_OCI_TEST_PATIENCE} // 20;
 }
 
+# So many seconds of a machine that has a core for each of those who work. Where a computation of a
+# twentieth of a second takes n times as long, because others work too, n times as many.
+sub at_most ($seconds) {
+    my ($start, $used) = (time(), clock());
+    while (clock() - $used < 0.05) {
+        my $sum = eval { join('', 1 .. 1000) }
+    }
+    my $times = (time() - $start) / (clock() - $used);
+    return $seconds * ($times > 1 ? $times : 1);
+}
+
 # From here on the process is in a new network namespace.
 sub enter_network_namespace() {
     my $CLONE_NEWNET = 0x40000000;
@@ -91,11 +102,13 @@ sub settings_file (@lines) {
     return $file;
 }
 
-sub wait_until ($condition) {
-    my $end = time() + patience();
+sub wait_until ($condition, $seconds = patience()) {
+    my $end = time() + $seconds;
+    my $pause = 0.004;
     while (!$condition->()) {
         return 0 if time() > $end;
-        sleep 0.005;
+        sleep $pause;
+        $pause *= 1.3 if $pause < 0.06; # some conditions take milliseconds of processor time
     }
     return 1;
 }

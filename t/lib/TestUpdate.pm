@@ -97,7 +97,8 @@ sub fresh_rootfs ($archive, @options) {
 # left out.
 sub fingerprint ($rootdir, @without) {
     my $prune = join(
-        ' ', map { "-path './$_' -prune -o" } qw(.pve.oci.update .pve.oci.previous),
+        ' ',
+        map { "-path './$_' -prune -o" } qw(.pve.oci.update .pve.oci.previous .pve.oci.removed),
         @without
     );
     return shell(

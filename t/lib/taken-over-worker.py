@@ -68,7 +68,19 @@ else:
 call, descriptors = receive(connection)
 if 'PVE_OCI_TEST_SAYS' in os.environ:
     with open(os.environ['PVE_OCI_TEST_SAYS'], encoding='ascii') as saying:
-        connection.sendall(SAYINGS[saying.read()]().encode() + b'\0')
+        text = saying.read()
+    open(os.environ['PVE_OCI_TEST_SAYS'] + '.read', 'w', encoding='ascii').close()
+    if text == 'unfinished':
+        connection.sendall(EVENT.encode() + b' ' * (1 << 20))
+        connection.recv(1)
+    elif text == 'stderr':
+        try:
+            while True:
+                os.write(2, b'\xff\n' * 2048)
+        except BrokenPipeError:
+            connection.sendall(b'{"error":"io.pve.oci.NoRecord","parameters":{"message":"no more of it"}}\0')
+    else:
+        connection.sendall(SAYINGS[text]().encode() + b'\0')
     sys.exit(0)
 if 'archiveFileDescriptor' in call['parameters']:
     archive = descriptors[call['parameters']['archiveFileDescriptor']]

@@ -1,4 +1,4 @@
-/* Creates a Java virtual machine by native/jvm.c, forks, creates another: twice LIBJVM. Prints what the second says. */
+/* Creates a Java virtual machine by native/jvm.c, forks, creates another, prints what that says: two-jvms LIBJVM */
 #include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
