@@ -67,18 +67,20 @@ sub entries() {
 # Of this process: a task that is killed would leave its own behind.
 my $SETTINGS = settings_file('daemon-only = no');
 
-# The task, with the handlers that PVE's workers have, in a process group of its own.
-sub start_task ($socket) {
+# The task, with the handlers that PVE's workers have, in a process group of its own. $prepare runs
+# in it before.
+sub start_task ($socket, $archive = $ARCHIVE, $rootdir = $MOUNT, $prepare = sub { }) {
     my $pid = fork() // die "fork: $!\n";
     return $pid if $pid;
     POSIX::setsid();
+    $prepare->();
     local $ENV{PVE_OCI_SOCKET} = $socket;
     local $PVE::OCI::Settings::FILE = $SETTINGS;
     local @SIG{qw(INT QUIT TERM)} = (sub { die "received interrupt\n" }) x 3;
     open(STDOUT, '>', '/dev/null') or POSIX::_exit(99);
     eval {
         PVE::LXC::OCI::restore_archive(
-            { ids => {} }, $ARCHIVE, $MOUNT, { unprivileged => 1 },
+            { ids => {} }, $archive, $rootdir, { unprivileged => 1 },
             0, $BANDWIDTH
         );
     };
@@ -112,6 +114,53 @@ for my $case (map { ["$_, daemon", $_, $daemon->{socket}], ["$_, embedded", $_, 
         ok(wait_until(sub { qx(losetup -j $DISK) eq '' }), 'the device becomes free');
         note(sprintf('free after %.2f s', time() - $start));
     };
+}
+
+# Where what the handler dies with could be lost, because an eval asks whether something works, or
+# changed, because a module is being loaded: what runs there is wrapped.
+sub stopped_in ($module, $function, $is_meant = sub (@) { 1 }) {
+    return sub {
+        require($module =~ s{::}{/}gr . '.pm');
+        no strict 'refs'; ## no critic (ProhibitNoStrict)
+        no warnings 'redefine';
+        my $original = \&{"${module}::$function"};
+        *{"${module}::$function"} = sub (@arguments) {
+            kill(TERM => $$) if $is_meant->(@arguments);
+            return $original->(@arguments);
+        };
+    };
+}
+
+my $SMALL = write_image(
+    "$DIRECTORY/small.tar", { Cmd => ['sh'], WorkingDir => '/work' },
+    entry('0', 'file', content => 'x'),
+);
+my @STOPS = (
+    [
+        'a module',
+        sub {
+            unshift @INC, sub ($self, $file) {
+                return if $file ne 'PVE/LXC/OCI/ImageConfig.pm';
+                return \'BEGIN { kill(TERM => $$) } 1';
+            };
+        },
+    ],
+    ['a check', stopped_in('PVE::OCI::Env', 'check_size')],
+    [
+        'a message',
+        stopped_in('JSON::XS', 'decode', sub ($json, $text) { $text =~ /"continues"/ })
+    ],
+    ['a question to PVE', stopped_in('PVE::LXC::Config', 'is_valid_lxc_conf_key')],
+    ['the record', stopped_in('PVE::OCI::RootUpdate', 'apply_update')],
+);
+for my $stop (@STOPS) {
+    my ($where, $prepare) = $stop->@*;
+    my $rootdir = "$DIRECTORY/plain-" . $where =~ tr/ /-/r;
+    mkdir($rootdir) or die $!;
+    chown(100_000, 100_000, $rootdir) or die $!;
+    my $pid = start_task($daemon->{socket}, $SMALL, $rootdir, $prepare);
+    waitpid($pid, 0);
+    is($?, 7 << 8, "stopped in $where: the task ended by it");
 }
 
 # 32 MiB at 1 MiB a second would take half a minute.

@@ -80,6 +80,7 @@ my sub is_backup ($storage_cfg, $archive) {
 my sub progress_printer ($announce) {
     my ($layer, $last) = (-1, time());
     return sub ($p) {
+        PVE::OCI::Error::check_interrupt();
         my ($index, $count, $read, $total) =
             map { ($_ // '') =~ /\A([0-9]+)\z/ ? $1 : 0 }
             $p->@{qw(layerIndex layersCount bytesRead bytesTotal)};
@@ -118,6 +119,7 @@ my sub extract ($archive_path, $rootdir, $conf, $id_map, $bwlimit) {
                 on_config => sub ($early) {
                     load_rest();
                     PVE::LXC::OCI::ImageConfig::check($conf, $early);
+                    PVE::OCI::Error::check_interrupt();
                 },
                 record => 1,
                 daemon_only => 1, # unless the settings allow the embedded engine
@@ -203,6 +205,16 @@ sub apply_image_config ($conf, $unsafe_config, $rootdir, @files) {
     return $conf;
 }
 
+# As restore_image. A task that is stopped ends by what its signal handlers die with.
+my sub restore (@arguments) {
+    my $is_image;
+    PVE::OCI::Error::keep_interrupts(sub {
+        $is_image = restore_image(@arguments);
+        PVE::OCI::Error::check_interrupt();
+    });
+    return $is_image;
+}
+
 # Same arguments as PVE::LXC::Create::restore_archive, which gets all that is not an OCI image.
 sub restore_archive (@arguments) {
     my ($storage_cfg, $archive, $rootdir, $conf, $no_unpack_error, $bwlimit) = @arguments;
@@ -210,7 +222,7 @@ sub restore_archive (@arguments) {
         my $path = PVE::Storage::abs_filesystem_path($storage_cfg, $archive);
         return
             if PVE::LXC::OCI::Archive::may_be_image($path)
-            && restore_image($path, $rootdir, $conf, $bwlimit);
+            && restore($path, $rootdir, $conf, $bwlimit);
     }
     require PVE::LXC::Create; # not above: newer versions of it load this module
     return PVE::LXC::Create::restore_archive(@arguments);

@@ -9,6 +9,7 @@ use v5.36;
 use Fcntl qw(LOCK_EX LOCK_NB O_DIRECTORY O_RDONLY);
 
 use PVE::LXC::OCI::UpdateSteps;
+use PVE::OCI::Error;
 use PVE::OCI::Origin;
 use PVE::OCI::Session;
 use PVE::OCI::Varlink;
@@ -106,7 +107,12 @@ my $ACTIONS = {
 
 my sub run ($place, $action, $options) {
     my $session = $place->{session} = PVE::OCI::Session->new();
-    my $reply = eval { $ACTIONS->{$action}->($place, $options) };
+    my $reply;
+    eval {
+        PVE::OCI::Error::keep_interrupts(sub {
+            $reply = $ACTIONS->{$action}->($place, $options);
+        });
+    };
     my $error = $@;
     $session->end();
     # messages from before an error help to understand it

@@ -177,6 +177,7 @@ my sub prepare ($place, $reply, $origin, $options) {
 my sub switch_over ($place, $reply, $origin, $options) {
     my $is_done = eval {
         prepare($place, $reply, $origin, $options);
+        PVE::OCI::Error::check_interrupt(); # from here on it would be too late
         apply($place, 'switch', $options);
         1;
     };
