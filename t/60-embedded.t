@@ -17,6 +17,7 @@ use EmbeddedTest qw(
     $CONFIG $DIRECTORY $IMAGE $SLOW entries_of extract new_root open_fds owner_of plan_embedded
     start_slow
 );
+use TestImage qw(entry write_image);
 use TestSupport
     qw(child_of jdks namespace_of process_status root settings_file system_call wait_until);
 
@@ -56,6 +57,21 @@ subtest 'the other methods, progress, warnings' => sub {
     my $config = PVE::OCI::parse_and_extract_image($archive, $directory);
     is_deeply($config, $CONFIG, 'by handles');
     ok(defined(fileno($archive)) && -s $archive, 'they are still open');
+};
+
+# What takes Perl's regular expressions longest: strings of escapes, and of what counts as a value.
+subtest 'a configuration of the largest size' => sub {
+    my $label = ('"' x 1_000_000) . (',[{1e5' x 300_000);
+    my $archive = write_image(
+        "$DIRECTORY/large.tar", { Cmd => ['x'], Labels => { a => $label } },
+        entry('0', 'file', content => 'x'),
+    );
+    my @warnings;
+    local $SIG{__WARN__} = sub ($line) { push @warnings, $line };
+    my $reply = eval { PVE::OCI::inspect_image($archive, { mode => 'embedded' }) };
+    is($@, '', 'inspected');
+    is_deeply(\@warnings, [], 'without a warning');
+    is(length($reply->{config}->{Labels}->{a} // ''), length($label), 'all of it');
 };
 
 subtest 'a privileged container' => sub {

@@ -91,9 +91,9 @@ my sub require_readable ($reply, $frame) {
     $invalid->('JSON nests too deep')
         if $frame =~ tr/[{// > $MAXIMUM_DEPTH && $is_deeper->($reply, $MAXIMUM_DEPTH);
     return if $frame !~ /[0-9][eE]|[0-9.]{300}/;
-    my $without_strings = $frame =~ s/"(?:[^"\\]++|\\.)*+"//gr;
     $invalid->('invalid JSON: a number is out of the range of 64 bits')
-        if grep { is_out_of_range($_) } $without_strings =~ /([0-9][0-9.eE+-]*)/g;
+        if grep { is_out_of_range($_) }
+        PVE::OCI::Varlink::without_strings($frame) =~ /([0-9][0-9.eE+-]*)/g;
     return;
 }
 
