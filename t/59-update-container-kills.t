@@ -59,7 +59,7 @@ $PVE::LXC::rootdirs{$VMID} = $rootdir;
 };
 
 # Where a call is killed: before and after each of these.
-my ($left, @passed) = (-1);
+my ($left, $signal, @passed) = (-1, 'KILL');
 for my $name (qw(
     PVE::OCI::RootUpdate::stage_update PVE::OCI::RootUpdate::apply_update
     PVE::LXC::OCI::Init::install PVE::OCI::Origin::write_to PVE::LXC::Config::write_config
@@ -69,7 +69,7 @@ for my $name (qw(
     my $function = \&{$name};
     my $step = sub ($when) {
         push @passed, "$when $name";
-        kill(KILL => $$) if $left-- == 0;
+        kill($signal => $$) if $left-- == 0;
     };
     *{$name} = sub (@arguments) {
         $step->('before');
@@ -159,6 +159,40 @@ save(2);
 call('rollback');
 is(versions(), '1 1 1 1 1 1', 'back to version 1');
 is_deeply(settings($STORED), settings("$COPY[1].conf"), 'with the very same configuration');
+
+# A task that is stopped by two signals at once: its file systems are unmounted, and it ends by its
+# handler's error, with what the other version had or what this one has.
+for my $case ([update => 1], [rollback => 2]) {
+    my ($verb, $from) = $case->@*;
+    restore($from);
+    @passed = ();
+    call($verb);
+    my @steps = @passed;
+    for my $step (grep { $steps[$_] =~ /\Aafter/ } 0 .. $#steps) {
+        my $what = "$verb, stopped $steps[$step] ($step)";
+        restore($from);
+        @PVE::LXC::mounts = ();
+        my $count = 0;
+        local $SIG{TERM} = sub {
+            kill(TERM => $$) if !$count++;
+            die "received interrupt\n";
+        };
+        my $said = '';
+        local $SIG{__WARN__} = sub ($line) { $said .= $line };
+        ($left, $signal) = ($step, 'TERM');
+        my $reply = eval { call($verb) };
+        my $error = $@;
+        ($left, $signal) = (-1, 'KILL');
+        is($count, 2, "$what: twice");
+        is($error, "received interrupt\n", "$what: it ends by it") if !$reply;
+        is($PVE::LXC::mounts[-1], "unmount $VMID", "$what: unmounted");
+        like(versions(), qr/\A(?:1 1 1 1 1 1|2 2 2 2 2 2)\z/, "$what: one version");
+        ok(
+            !-e "$rootdir/.pve.oci.update" || $said =~ /the next call finishes the update/,
+            "$what: nothing is left, or it is said"
+        );
+    }
+}
 
 for my $case ([update => 1], [rollback => 2]) {
     my ($verb, $from) = $case->@*;

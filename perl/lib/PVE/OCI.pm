@@ -249,10 +249,7 @@ my sub reply_handler ($options) {
 
 # Tells that an aborted call was not waited for to its end.
 my sub on_abort ($options) {
-    return sub ($reason) {
-        my $line = "pve-ocid $reason: it may still be removing files of the image";
-        $options->{on_abort} ? $options->{on_abort}->($line) : warn "$line\n";
-    };
+    return $options->{on_abort} // sub ($line) { warn "$line\n" };
 }
 
 # The warnings of an extraction, one line each, in the words of the daemon.
@@ -338,11 +335,12 @@ sub call_for_root ($method, $archive, $rootdir, $own, $options) {
     add_object($parameters, 'rootDirectory', $rootdir, $call_options, $opened);
     my $call = sub () { call_for_image($method, $parameters, $options, $call_options) };
     my $cleans_up = $method eq 'ParseAndExtractImage' && defined($parameters->{rootDirectory});
-    my $say = $options->{on_abort} // sub ($line) { warn "$line\n" };
     require PVE::OCI::Leftovers; # not above: most callers never need it
-    my $reply =
-        $cleans_up
-        ? PVE::OCI::Leftovers::clean_up_after($rootdir, $parameters, $say, $call)
+    my $reply = $cleans_up
+        ? PVE::OCI::Leftovers::clean_up_after(
+            $rootdir, $parameters, $call_options->{on_abort},
+            $call
+        )
         : $call->();
     return $reply if !defined($archive);
     invalid_reply('no result in the last reply') if ref($reply->{result}) ne 'HASH';

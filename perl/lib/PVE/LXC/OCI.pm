@@ -16,6 +16,7 @@ use PVE::Storage;
 
 use PVE::OCI;
 use PVE::OCI::Error;
+use PVE::OCI::Signals;
 use PVE::OCI::Text;
 
 use PVE::LXC::OCI::Archive;
@@ -80,7 +81,7 @@ my sub is_backup ($storage_cfg, $archive) {
 my sub progress_printer ($announce) {
     my ($layer, $last) = (-1, time());
     return sub ($p) {
-        PVE::OCI::Error::check_interrupt();
+        PVE::OCI::Signals::check();
         my ($index, $count, $read, $total) =
             map { ($_ // '') =~ /\A([0-9]+)\z/ ? $1 : 0 }
             $p->@{qw(layerIndex layersCount bytesRead bytesTotal)};
@@ -119,7 +120,7 @@ my sub extract ($archive_path, $rootdir, $conf, $id_map, $bwlimit) {
                 on_config => sub ($early) {
                     load_rest();
                     PVE::LXC::OCI::ImageConfig::check($conf, $early);
-                    PVE::OCI::Error::check_interrupt();
+                    PVE::OCI::Signals::check();
                 },
                 record => 1,
                 daemon_only => 1, # unless the settings allow the embedded engine
@@ -208,9 +209,9 @@ sub apply_image_config ($conf, $unsafe_config, $rootdir, @files) {
 # As restore_image. A task that is stopped ends by what its signal handlers die with.
 my sub restore (@arguments) {
     my $is_image;
-    PVE::OCI::Error::keep_interrupts(sub {
+    PVE::OCI::Signals::keep(sub {
         $is_image = restore_image(@arguments);
-        PVE::OCI::Error::check_interrupt();
+        PVE::OCI::Signals::check();
     });
     return $is_image;
 }

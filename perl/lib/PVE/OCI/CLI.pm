@@ -10,6 +10,7 @@ use Errno ();
 use PVE::OCI;
 use PVE::OCI::CLI::Options;
 use PVE::OCI::CLI::Verbs;
+use PVE::OCI::Signals;
 use PVE::OCI::Text;
 
 my $SIGNALS = { HUP => 1, INT => 2, TERM => 15 };
@@ -302,7 +303,7 @@ my sub dispatch ($name, $arguments, $given) {
 my sub handle_signal ($name) {
     return if $is_ending;
     if ($interrupt) {
-        return if time() - $interrupt->{time} < $PVE::OCI::Varlink::SAME_REQUEST;
+        return if time() - $interrupt->{time} < $PVE::OCI::Signals::SAME_REQUEST;
     } else {
         $interrupt = { name => $name, time => time() };
         report($work->{verb}->{name}, 'interrupted, removing what was extracted')

@@ -21,6 +21,7 @@ use PVE::OCI::Interface;
 use PVE::OCI::JVM;
 use PVE::OCI::RootDirectory;
 use PVE::OCI::Settings;
+use PVE::OCI::Signals;
 use PVE::OCI::Text;
 use PVE::OCI::Varlink;
 use PVE::OCI::WorkerReplies;
@@ -179,17 +180,19 @@ my sub end_kept ($engine) {
 }
 
 # Lets one engine do one call. Then the engine is ended, unless a session keeps it. The request is {
-# method, parameters, handles }. Returns the reply, or dies. $state->{mask} is the signal mask while
-# waiting for replies; signals are blocked before and after.
+# method, parameters, handles }. Returns the reply, or dies. $state is { mask, guard }: the signal
+# mask while waiting for replies, and the guard of PVE::OCI::Signals. Signals are blocked before and
+# after.
 my sub hold ($settings, $request, $on_reply, $state, $session = undef) {
     my $key = $session ? settings_key($settings) : '';
     my $engine;
-    my $reply = eval {
+    my ($reply, $error) = $state->{guard}->attempt(sub {
         $engine = $session->take($key) if $session;
         $engine //= start_engine($settings);
-        PVE::OCI::JVM::restore_signals($state->{mask}) if $state->{mask};
+        PVE::OCI::JVM::restore_signals($state->{mask});
         # done while the engine starts, because that takes longer
         my $connection = $engine->{connection};
+        $connection->{on_wait} = $state->{on_wait};
         $connection->{check} = PVE::OCI::WorkerReplies::checker($request->{method});
         PVE::OCI::Varlink::exchange(
             $connection,
@@ -201,8 +204,7 @@ my sub hold ($settings, $request, $on_reply, $state, $session = undef) {
                 on_reply => $on_reply,
             },
         );
-    };
-    my $error = $@;
+    });
     PVE::OCI::JVM::block_signals();
     die $error if !$engine;
     if (defined($reply) && $session) {
@@ -220,22 +222,44 @@ my sub hold ($settings, $request, $on_reply, $state, $session = undef) {
 }
 
 # Starts another engine to remove what the first one left, or to take an update back; when it is
-# killed, by the kernel, say, another one goes on. Signals are blocked.
-my sub clean ($settings, $request) {
+# killed, by the kernel, say, another one goes on. Who asks again for an end is not kept waiting:
+# then the engine is ended, and $on_abort gets a line. $left says what may be left. Signals are
+# blocked before and after.
+my sub clean ($settings, $request, $state, $left, $on_abort) {
+    my $guard = $state->{guard};
+    $guard->finish_only();
+    my $is_ended;
+    my $cleaning = {
+        mask => $state->{mask},
+        guard => $guard,
+        on_wait => sub () {
+            return if !$guard->is_impatient();
+            $is_ended = 1;
+            die "was not waited for\n";
+        },
+    };
     for my $attempt (1 .. $CLEANING_ATTEMPTS) {
-        return if eval { hold($settings, $request, undef, {}); 1 };
-        my $caught = PVE::OCI::Error::caught($@);
+        return if eval { hold($settings, $request, undef, $cleaning); 1 };
+        my $error = $@;
+        if ($is_ended) {
+            $on_abort->("the embedded engine was not waited for: $left");
+            return;
+        }
+        my $caught = PVE::OCI::Error::caught($error);
         my $has_died = $caught && grep { defined } $caught->{parameters}->@{qw(signal exitStatus)};
         next if $has_died && $attempt < $CLEANING_ATTEMPTS;
-        warn "pve-oci: root directory not cleaned: $@";
+        warn "pve-oci: root directory not cleaned: $error";
         return;
     }
     return;
 }
 
-my sub run ($settings, $request, $root, $options) {
+# What an engine leaves that removes the files of an image, and is ended before it has done so.
+my sub left_files ($root) { return "files of the image may be left in $root->{name}" }
+
+my sub run ($settings, $request, $root, $options, $guard) {
     my $on_reply = $options->{on_reply};
-    my $state = { mask => PVE::OCI::JVM::block_signals() };
+    my $state = { mask => PVE::OCI::JVM::block_signals(), guard => $guard };
     # a caller's handler, or IGNORE, would take the engine's exit status away
     local $SIG{CHLD} = 'DEFAULT';
     my ($existing, $log_lines) = (undef, 0);
@@ -251,15 +275,21 @@ my sub run ($settings, $request, $root, $options) {
     my $error = $@;
     if (!defined($reply) && $root) {
         # whatever the engine replied, because an image may have taken it over
+        my @cleaning = ($settings, undef, $state, left_files($root), $options->{on_abort});
         if ($root->{before}) {
-            clean($settings, PVE::OCI::WorkerRequest::clean($root, $existing)) if $existing;
+            $cleaning[1] = PVE::OCI::WorkerRequest::clean($root, $existing);
+            clean(@cleaning) if $existing;
             PVE::OCI::RootDirectory::restore($root->{handle}, $root->{before});
         } elsif (!$request->{only_looks}) {
-            clean($settings, PVE::OCI::WorkerRequest::abandon($root));
+            @cleaning[1, 3] = (
+                PVE::OCI::WorkerRequest::abandon($root),
+                "the next update or rollback of $root->{name} takes the begun one back",
+            );
+            clean(@cleaning);
         }
     }
     close($_) for $request->{handles}->@*;
-    PVE::OCI::JVM::restore_signals($state->{mask}); # a handler that waited runs now, and may die
+    PVE::OCI::JVM::restore_signals($state->{mask});
     die $error if !defined($reply);
     return $reply;
 }
@@ -290,8 +320,9 @@ sub unavailable ($options = {}) {
 }
 
 # Removes from a root directory what a daemon that has died has left there: all but what existed
-# before. $parameters are those of the daemon's call, which name the directory.
-sub clean_root ($parameters, $existing) {
+# before. $parameters are those of the daemon's call, which name the directory. $on_abort is called
+# when that is not waited for.
+sub clean_root ($parameters, $existing, $on_abort) {
     my $settings = PVE::OCI::JVM::settings();
     my $configured = PVE::OCI::Settings::read_file();
     $settings->{hang} = $configured->{hang};
@@ -301,16 +332,21 @@ sub clean_root ($parameters, $existing) {
     my $root = PVE::OCI::EngineFiles::open_root($parameters, [], $settings, $maps, 1);
     PVE::OCI::EngineFiles::give_to_engine($root->{handle}, $maps)
         or die "cannot be given to the engine: $!\n";
-    my $mask = PVE::OCI::JVM::block_signals();
-    local $SIG{CHLD} = 'DEFAULT';
-    clean($settings, PVE::OCI::WorkerRequest::clean($root, $existing));
+    my $request = PVE::OCI::WorkerRequest::clean($root, $existing);
+    PVE::OCI::Signals::guard(sub ($guard) {
+        my $state = { mask => PVE::OCI::JVM::block_signals(), guard => $guard };
+        local $SIG{CHLD} = 'DEFAULT';
+        clean($settings, $request, $state, left_files($root), $on_abort);
+        PVE::OCI::JVM::restore_signals($state->{mask});
+        return 1;
+    });
     close($root->{handle});
-    PVE::OCI::JVM::restore_signals($mask);
     return;
 }
 
 # As PVE::OCI::Varlink::call for the methods that work on an image or a root directory. Options:
-# descriptors, on_reply; session, a PVE::OCI::Session; java and home for PVE::OCI::JVM::settings.
+# descriptors, on_reply, on_abort; session, a PVE::OCI::Session; java and home for
+# PVE::OCI::JVM::settings.
 sub call ($method, $parameters, $call_options = {}) {
     PVE::OCI::Error::forget();
     require_call($method, $parameters);
@@ -336,7 +372,10 @@ sub call ($method, $parameters, $call_options = {}) {
         $method, $archive, $root, $maps, $parameters, $limits,
     );
     $request->{only_looks} = $traits->{only_looks};
-    return run($settings, $request, $root, $call_options);
+    my $options = { on_abort => sub ($line) { warn "$line\n" }, $call_options->%* };
+    return PVE::OCI::Signals::guard(
+        sub ($guard) { run($settings, $request, $root, $options, $guard) },
+    );
 }
 
 1;

@@ -171,9 +171,9 @@ sub give_to_engine ($tree, $maps) {
     return chown($maps->{uid}, $maps->{gid}, $link);
 }
 
-# Opens the root directory of the call. Returns { handle, link, before }: before are the attributes
-# to be given back after a failure. With $keeps_system nothing of the directory is changed, so there
-# is only a handle.
+# Opens the root directory of the call. Returns { handle, name, link, before }: before are the
+# attributes to be given back after a failure. With $keeps_system nothing of the directory is
+# changed, so there are only handle and name.
 sub open_root ($parameters, $descriptors, $settings, $maps, $keeps_system) {
     my $path = $parameters->{rootDirectory};
     my $name = defined($path) ? PVE::OCI::Text::one_line($path) : 'root directory';
@@ -188,7 +188,7 @@ sub open_root ($parameters, $descriptors, $settings, $maps, $keeps_system) {
         if !S_ISDIR($status[2]);
     require_unprotected($handle, $name, $settings);
     my $tree = clone_mount($handle, $name, 0);
-    return { handle => $tree } if $keeps_system;
+    return { handle => $tree, name => $name } if $keeps_system;
     my $link = '/proc/self/fd/' . fileno($tree);
     if (defined(my $reason = PVE::OCI::RootDirectory::obstacle($link))) {
         fail(
@@ -199,7 +199,7 @@ sub open_root ($parameters, $descriptors, $settings, $maps, $keeps_system) {
     }
     my $before = PVE::OCI::RootDirectory::attributes($tree);
     give_to_engine($tree, $maps) or system_error($name, $path, 'fchownat');
-    return { handle => $tree, link => $link, before => $before };
+    return { handle => $tree, name => $name, link => $link, before => $before };
 }
 
 1;

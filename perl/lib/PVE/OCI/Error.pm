@@ -15,9 +15,6 @@ use PVE::OCI::Text;
 
 my $last;
 
-# What a signal handler has died with, in keep_interrupts.
-our $interrupt;
-
 # Dies with a new error, its message made one clean line.
 sub throw ($class, $name, $message, $parameters = {}) {
     my $line = PVE::OCI::Text::one_line($message);
@@ -28,28 +25,6 @@ sub throw ($class, $name, $message, $parameters = {}) {
 # The error itself if this is one of ours, otherwise undef.
 sub caught ($error) {
     return ref($error) eq __PACKAGE__ ? $error : undef;
-}
-
-# Runs code in which what a signal handler dies with is not lost, and not changed: an eval that only
-# asks whether something works would catch it, and require would add to its text. Dies with what the
-# handler died with, or with the error of the code. Where it can still stop, the code calls
-# check_interrupt.
-sub keep_interrupts ($code) {
-    local $interrupt;
-    local @SIG{qw(HUP INT QUIT TERM)} = map {
-        my $handler = $_;
-        ref($handler) ne 'CODE' ? $handler : sub (@arguments) {
-            return if eval { $handler->(@arguments); 1 };
-            die $interrupt = $@;
-        };
-    } map { $_ // 'DEFAULT' } @SIG{qw(HUP INT QUIT TERM)};
-    return if eval { $code->(); 1 };
-    die $interrupt // $@;
-}
-
-sub check_interrupt () {
-    die $interrupt if defined($interrupt);
-    return;
 }
 
 # For PVE::OCI::last_error, until that goes away: the error that was thrown last, and what forgets

@@ -110,7 +110,7 @@ sub clean_up_after ($top, $parameters, $say, $code) {
     if (defined(find($top, $before))) {
         $say->("pve-ocid has ended during the job; the embedded engine cleans $top");
         require PVE::OCI::Embedded; # not above: it is needed for nothing else
-        eval { PVE::OCI::Embedded::clean_root($parameters, existing($top, $before)); 1 }
+        eval { PVE::OCI::Embedded::clean_root($parameters, existing($top, $before), $say); 1 }
             or $say->("root directory not cleaned: $@" =~ s/\n\z//r);
         $say->("the embedded engine has removed what pve-ocid had left")
             if !defined(find($top, $before));

@@ -13,7 +13,7 @@ use PVE::OCI::Varlink;
 use Exporter qw(import);
 our @EXPORT_OK = qw(
     apply_update compare_root_directory compare_with_image is_begun kept_before path_bytes path_text
-    stage_update
+    stage_update take_staged_record
 );
 
 my $MAX_JOURNAL_SIZE = 4 * 1024 * 1024; # as in pve.oci.update.Journal
@@ -80,6 +80,20 @@ sub apply_update ($step, $rootdir, $options = {}) {
     return PVE::OCI::call_for_root(
         'ApplyUpdate', undef, $rootdir, { step => $step }, $options,
     );
+}
+
+# Puts the record of the image that is staged from $archive in the place of the one that is there.
+sub take_staged_record ($rootdir, $archive) {
+    PVE::OCI::Rootfs::run_in(
+        $rootdir,
+        sub {
+            # a folder that somebody has put there would be in the way; the next step removes it
+            rename('/.pve.oci.mtree.zst', '/.pve.oci.update/replaced');
+            rename('/.pve.oci.update/new/.pve.oci.mtree.zst', '/.pve.oci.mtree.zst')
+                or die "cannot put the record of '$archive' in its place: $!\n";
+        },
+    );
+    return;
 }
 
 # Whether there may be an update or a rollback that was not finished.

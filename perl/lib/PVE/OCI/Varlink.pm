@@ -11,6 +11,7 @@ use v5.36;
 use Errno qw(EINTR);
 
 use PVE::OCI::Error;
+use PVE::OCI::Signals;
 
 # Well above the largest reply. The daemon takes frames of up to 13 MiB from its workers
 # (pve.oci.service.Worker) and passes them on.
@@ -20,9 +21,8 @@ our $MAX_REPLY_SIZE = 33 * 1024 * 1024;
 # removes what the job made, it sends progress every few seconds.
 our $ABORT_SILENCE = 30;
 
-# Signals within this many seconds of the first one count as the same request: a double ^C, or a
-# SIGINT that timeout(1) sends to the group and to the process. A later one ends the waiting.
-our $SAME_REQUEST = 2;
+# While we wait, we look every so many seconds whether the user still wants that.
+my $LOOK_INTERVAL = 0.2;
 
 # How many seconds the daemon may take to accept a connection before descriptors are passed.
 my $ACCEPT_PATIENCE = 20;
@@ -65,7 +65,8 @@ my sub untaint_socket_path ($path) {
 # A connection by a socket that is connected; $peer is its other end, for messages. Its user may set
 # patience, the seconds that the other end may go without a sign of life; maximum_values, the values
 # that a reply may hold; and check, a function that gets the connection, each reply as a hash, and
-# its frame, and returns what is wrong with it. With patience, check calls heard for a sign of life.
+# its frame, and returns what is wrong with it. With patience, check calls heard for a sign of life,
+# and on_wait is a function that is called while there is nothing to read; it may die.
 sub make_connection ($socket, $peer) {
     return { socket => $socket, peer => $peer, buffer => '', scanned => 0 };
 }
@@ -176,8 +177,13 @@ my sub await_bytes ($connection) {
     my $deadline = $connection->{heard} + $connection->{patience};
     while (1) {
         my $rest = $deadline - now();
+        my $pause = $rest < 0 ? 0 : $rest;
+        if ($connection->{on_wait}) {
+            $connection->{on_wait}->();
+            $pause = $LOOK_INTERVAL if $pause > $LOOK_INTERVAL;
+        }
         vec(my $readable = '', fileno($connection->{socket}), 1) = 1;
-        return if select($readable, undef, undef, $rest > 0 ? $rest : 0) > 0;
+        return if select($readable, undef, undef, $pause) > 0;
         last if $rest <= 0;
     }
     fail(
@@ -259,35 +265,23 @@ my sub parse_reply ($connection, $frame) {
     fail_with_reply($connection, $reply);
 }
 
-# Reads until the daemon has hung up. False when it was silent for too long.
-my sub drain ($connection) {
-    my $socket = $connection->{socket};
-    my $deadline = Time::HiRes::time() + $ABORT_SILENCE;
-    while ((my $rest = $deadline - Time::HiRes::time()) > 0) {
-        vec(my $readable = '', fileno($socket), 1) = 1;
-        next if select($readable, undef, undef, $rest) <= 0;
-        my $count = sysread($socket, my $ignored, $READ_SIZE);
-        next if !defined($count) && $!{EINTR};
-        return 1 if !$count;
-        $deadline = Time::HiRes::time() + $ABORT_SILENCE;
-    }
-    return 0;
-}
-
 # Ends our side of the connection, which cancels the job, and waits until the daemon hangs up. The
 # daemon does so when it has removed what the job made, so the caller can unmount right after.
-# Returns undef, or why we no longer wait. An exception of a signal handler is dropped here: the
-# handler has died before, for the signal that aborted the call, and that exception is the one that
-# the caller gets.
-my sub hang_up ($connection) {
-    require Time::HiRes;
-    my $start = Time::HiRes::time();
-    shutdown($connection->{socket}, $SHUT_WR) or return;
-    while (1) {
-        my $has_ended = eval { drain($connection) };
-        return $has_ended ? undef : "was silent for $ABORT_SILENCE s" if defined($has_ended);
-        return 'was not waited for' if Time::HiRes::time() - $start >= $SAME_REQUEST;
+# Returns undef, or why we no longer wait.
+my sub hang_up ($connection, $guard) {
+    my $socket = $connection->{socket};
+    shutdown($socket, $SHUT_WR) or return;
+    my $deadline = now() + $ABORT_SILENCE;
+    while (now() < $deadline) {
+        return 'was not waited for' if $guard->is_impatient();
+        vec(my $readable = '', fileno($socket), 1) = 1;
+        next if select($readable, undef, undef, $LOOK_INTERVAL) <= 0;
+        my $count = sysread($socket, my $ignored, $READ_SIZE);
+        next if !defined($count) && $!{EINTR};
+        return if !$count;
+        $deadline = now() + $ABORT_SILENCE;
     }
+    return "was silent for $ABORT_SILENCE s";
 }
 
 # Sends one call over a connection and returns the parameters of the last reply. Options: more
@@ -314,27 +308,35 @@ my sub kept_connection ($session, $path) {
     return;
 }
 
-# Calls one method of the service at the socket. Options: those of exchange; session, a
-# PVE::OCI::Session that keeps the connection; and on_abort: when a signal handler or on_reply dies,
-# the daemon is waited for, and on_abort is called if it has not hung up, with a text that says why
-# it is no longer waited for. Without a session, and after every failure, the connection is closed.
-sub call ($path, $method, $parameters, $options = {}) {
-    PVE::OCI::Error::forget();
-    my $session = $options->{session};
-    my $connection = ($session ? kept_connection($session, $path) : undef) // connect_socket($path);
-    my $result = eval { exchange($connection, $method, $parameters, $options) };
-    my $error = $@;
+my sub guarded_call ($connection, $path, $method, $parameters, $options, $guard) {
+    my ($result, $error) =
+        $guard->attempt(sub { exchange($connection, $method, $parameters, $options) });
     if (!defined($result) && !$connection->{is_answered} && $options->{on_abort}) {
-        my $reason = hang_up($connection);
-        $options->{on_abort}->($reason) if defined($reason);
+        my $reason = hang_up($connection, $guard);
+        $options->{on_abort}->("pve-ocid $reason: it may still be removing files of the image")
+            if defined($reason);
     }
-    if (defined($result) && $session) {
-        $session->keep($connection, "socket $path", \&close_connection);
+    if (defined($result) && $options->{session}) {
+        $options->{session}->keep($connection, "socket $path", \&close_connection);
         return $result;
     }
     close_connection($connection);
     die $error if !defined($result);
     return $result;
+}
+
+# Calls one method of the service at the socket. Options: those of exchange; session, a
+# PVE::OCI::Session that keeps the connection; and on_abort: when a signal handler or on_reply dies,
+# the daemon is waited for, and on_abort is called if it has not hung up, with a line that says why
+# it is no longer waited for. Without a session, and after every failure, the connection is closed.
+sub call ($path, $method, $parameters, $options = {}) {
+    PVE::OCI::Error::forget();
+    my $session = $options->{session};
+    my $connection = ($session ? kept_connection($session, $path) : undef) // connect_socket($path);
+    my @call = ($connection, $path, $method, $parameters, $options);
+    return PVE::OCI::Signals::guard(sub ($guard) {
+        guarded_call(@call, $guard);
+    });
 }
 
 1;

@@ -9,9 +9,9 @@ use v5.36;
 use Fcntl qw(LOCK_EX LOCK_NB O_DIRECTORY O_RDONLY);
 
 use PVE::LXC::OCI::UpdateSteps;
-use PVE::OCI::Error;
 use PVE::OCI::Origin;
 use PVE::OCI::Session;
+use PVE::OCI::Signals;
 use PVE::OCI::Varlink;
 
 my $LOCK_TRIES = 100; # ten a second
@@ -107,12 +107,7 @@ my $ACTIONS = {
 
 my sub run ($place, $action, $options) {
     my $session = $place->{session} = PVE::OCI::Session->new();
-    my $reply;
-    eval {
-        PVE::OCI::Error::keep_interrupts(sub {
-            $reply = $ACTIONS->{$action}->($place, $options);
-        });
-    };
+    my $reply = eval { $ACTIONS->{$action}->($place, $options) };
     my $error = $@;
     $session->end();
     # messages from before an error help to understand it
@@ -143,7 +138,9 @@ sub on_rootfs ($action, $rootdir, $options = {}) {
     my $place = rootfs_place($rootdir, $options);
     my $is_read = $options->{dry_run} || $action eq 'compare' || $action eq 'outdated';
     my $lock = $is_read ? undef : lock_root($place->{rootdir});
-    return run($place, $action, $options);
+    my $reply;
+    PVE::OCI::Signals::keep(sub { $reply = run($place, $action, $options) });
+    return $reply;
 }
 
 my sub is_mounted ($path) {
@@ -192,9 +189,14 @@ sub on_container ($action, $number, $options = {}) {
     my $storage_cfg = PVE::Storage::config();
     take_snapshot($vmid, $storage_cfg, $options->{snapshot})
         if defined($options->{snapshot}) && !$options->{dry_run};
-    return PVE::LXC::Config->lock_config(
-        $vmid, sub { return in_container($vmid, $storage_cfg, $action, $options) },
-    );
+    my $reply;
+    # also while file systems are mounted, so that a signal does not leave them so
+    PVE::OCI::Signals::keep(sub {
+        $reply = PVE::LXC::Config->lock_config(
+            $vmid, sub { return in_container($vmid, $storage_cfg, $action, $options) },
+        );
+    });
+    return $reply;
 }
 
 sub update_container ($vmid, $archive, $options = {}) {

@@ -22,6 +22,7 @@ use PVE::OCI::Error;
 use PVE::OCI::Origin;
 use PVE::OCI::RootUpdate;
 use PVE::OCI::Rootfs;
+use PVE::OCI::Signals;
 use PVE::OCI::Text;
 use PVE::OCI::Varlink;
 
@@ -134,18 +135,8 @@ my sub record_base ($place, $options) {
         $options->{base}, $place->{rootdir},
         { %engine, discard_changes => 1, keep => [] },
     );
-    my $is_there = eval {
-        PVE::OCI::Rootfs::run_in(
-            $place->{rootdir},
-            sub {
-                # a folder that somebody has put there would be in the way; the next step removes it
-                rename('/.pve.oci.mtree.zst', '/.pve.oci.update/replaced');
-                rename("/$NEW_TREE/.pve.oci.mtree.zst", '/.pve.oci.mtree.zst')
-                    or die "cannot put the record of '$options->{base}' in its place: $!\n";
-            },
-        );
-        1;
-    };
+    my $is_there =
+        eval { PVE::OCI::RootUpdate::take_staged_record($place->{rootdir}, $options->{base}); 1 };
     my $error = $@;
     apply($place, 'abandon', $options);
     die $error if !$is_there;
@@ -172,34 +163,46 @@ my sub prepare ($place, $reply, $origin, $options) {
     return;
 }
 
+# Takes everything back after an error, which may be that of a signal handler between two steps.
+my sub give_up ($place, $options, $error) {
+    eval {
+        my $is_begun = PVE::OCI::RootUpdate::is_begun($place->{rootdir});
+        my $state = $is_begun ? apply($place, 'abandon', $options) : {};
+        apply($place, 'rollBack', $options) if ($state->{pending} // '') eq 'switched';
+        1;
+    } or say_line($place, "the update is not taken back, the next call does it: $@");
+    die $error;
+}
+
 # Exchanges the trees, writes the configuration and finishes. An error takes everything back until
 # the configuration has been written.
 my sub switch_over ($place, $reply, $origin, $options) {
+    my $is_switched;
     my $is_done = eval {
         prepare($place, $reply, $origin, $options);
-        PVE::OCI::Error::check_interrupt(); # from here on it would be too late
+        PVE::OCI::Signals::check(); # from here on it would be too late
         apply($place, 'switch', $options);
+        $is_switched = 1;
+        write_configuration($place, "$place->{rootdir}//$OUT_TREE", $place->{rootdir});
         1;
     };
     if (!$is_done) {
         my $error = $@;
-        eval { apply($place, 'abandon', $options); 1 }
-            or say_line($place, "the update is not taken back, the next call does it: $@");
-        die $error;
+        # a signal may have come when it was written; until the tree is back, the next call finishes
+        eval { $place->{write}->($place->{conf}) if $is_switched && $place->{conf}; 1 }
+            or say_line($place, "the configuration is not written back: $@");
+        give_up($place, $options, $error);
     }
-    my $before = $place->{messages}->@*;
-    if (
-        !eval {
-            write_configuration($place, "$place->{rootdir}//$OUT_TREE", $place->{rootdir});
-            1;
-        }
-    ) {
+    $is_done = eval {
+        change_owners($place, $options, $reply->{kept}->@*);
+        apply($place, 'finish', $options);
+        1;
+    };
+    if (!$is_done) {
         my $error = $@;
-        apply($place, 'rollBack', $options);
+        say_line($place, 'the new image is in place; the next call finishes the update');
         die $error;
     }
-    change_owners($place, $options, $reply->{kept}->@*);
-    apply($place, 'finish', $options);
     return;
 }
 
@@ -243,8 +246,7 @@ my sub stage ($place, $archive, $keep, $options) {
     PVE::OCI::Error->throw(
         $caught->{name},
         "$caught->{message}: --base ARCHIVE makes it from the archive of the image that is"
-            . ' there now,'
-            . ' --discard-changes goes on without it',
+            . ' there now, --discard-changes goes on without it',
         $caught->{parameters},
     );
 }
@@ -288,7 +290,8 @@ sub update ($place, $archive, $options) {
     }
     record_base($place, $options) if defined($options->{base});
     # the engine adds the volumes of the new image
-    my $reply = stage($place, $archive, wanted_paths($origin, $options), $options);
+    my $reply = eval { stage($place, $archive, wanted_paths($origin, $options), $options) }
+        // give_up($place, $options, $@);
     switch_over($place, $reply, $origin, $options);
     return {
         state => 'updated',
@@ -361,8 +364,8 @@ sub roll_back ($place, $options) {
         'there is no earlier tree: nothing was updated, or it was rolled back or removed since',
     ) if !$is_unfinished && !$state->{hasPrevious};
     refuse_changes($place, $options) if !$options->{discard_changes};
-    apply($place, 'reopen', $options);
     my $is_back = eval {
+        apply($place, 'reopen', $options);
         write_configuration($place, $rootdir, "$rootdir//$OUT_TREE");
         apply($place, 'rollBack', $options);
         1;
