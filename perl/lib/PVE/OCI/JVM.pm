@@ -182,7 +182,9 @@ PVE::OCI::JVM - a Java virtual machine in a sandboxed child of a Perl process
 =head1 SYNOPSIS
 
     my $settings = PVE::OCI::JVM::settings();
-    my $pid = PVE::OCI::JVM::start($settings, $connection_fd, $log_fd, $owner_fd);
+    my $pid = PVE::OCI::JVM::start(
+        $settings, $connection_fd, $log_fd, $owner_fd,
+    );
 
 =head1 DESCRIPTION
 
