@@ -51,6 +51,34 @@ is(pve_oci('rollback', '101', '--chown', 'g:71:70', '--chown', 'u:71:72'), 0, 'r
 is(join(':', (stat("$FOLDER/rootfs/data"))[4, 5]), '100072:100070', 'each as it was said');
 is(slurp("$FOLDER/rootfs/bin/app"), "application 1\n", 'the old program');
 is(slurp("$FOLDER/rootfs/data/mine"), 'mine', 'the data');
+
+subtest 'an option that would have no effect is refused' => sub {
+    my $said;
+    my sub refused ($what, @arguments) {
+        open(my $kept, '>&', \*STDERR) or die "dup: $!\n";
+        open(STDERR, '>', "$FOLDER/said") or die "open: $!\n";
+        my $code = pve_oci(@arguments);
+        open(STDERR, '>&', $kept) or die "dup: $!\n";
+        is($code, 2, $what);
+        like(slurp("$FOLDER/said"), qr/\Apve-oci: \w+: $said\n\z/, 'says why');
+        return;
+    }
+    $said = qr/--uidmap, --gidmap and --privileged are for a directory: .*/;
+    refused("@$_", @$_)
+        for ['diff', 101, '--privileged'], ['rollback', 101, '--uidmap', '0:300000:65536'],
+        ['update', 101, $IMAGE[2], '--uidmap', '0:300000:65536'];
+    $said = qr/--snapshot needs a VMID: '.*' is a directory/;
+    refused('--snapshot', 'update', "$FOLDER/rootfs", $IMAGE[2], '--snapshot', 'before');
+    is(pve_oci('update', 101, $IMAGE[2]), 0, 'updated again');
+    for my $option (['dry-run'], ['pull'], ['keep', '/data'], ['snapshot', 'before']) {
+        my ($name, @value) = @$option;
+        $said = qr/--forget excludes --$name/;
+        refused("--forget with --$name", 'update', '--forget', 101, "--$name", @value);
+    }
+    ok(-d "$FOLDER/rootfs/.pve.oci.previous", 'and nothing was forgotten');
+    is(pve_oci('rollback', 101), 0, 'so there is a way back');
+};
+
 # its layer is none: who reads that first says something else
 my $bad = application("$FOLDER/bad.tar", 2, { StopSignal => "TERM\nlxc.x = 1" }, 'no layer');
 my $is_taken =

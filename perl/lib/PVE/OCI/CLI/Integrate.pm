@@ -329,8 +329,10 @@ my $ACTIONS = {
 
 sub run ($arguments, $options) {
     my @actions = grep { $options->{$_} } qw(status remove refresh engine_only);
-    PVE::OCI::Error->throw('InvalidArgument', 'only one of --status, --remove, --engine-only')
-        if @actions > 1;
+    PVE::OCI::Error->throw(
+        'InvalidArgument',
+        'only one of --status, --remove, --refresh, --engine-only'
+    ) if @actions > 1;
     my $action = $actions[0] // 'patch';
     return { status()->%*, asked => JSON::true } if $action eq 'status';
     PVE::OCI::Error->throw('io.pve.oci.PermissionDenied', 'only root can change this node')

@@ -102,7 +102,7 @@ our $TABLE = {
     },
     'privileged' => {
         spec => '',
-        help => 'extract for a privileged container: map no IDs, create device nodes',
+        help => 'ROOTFS is of a privileged container: map no IDs, create device nodes',
     },
     'prometheus' => { spec => '', help => 'print the text format of Prometheus' },
     'pull' => {
@@ -140,7 +140,8 @@ our $TABLE = {
     'uidmap' => {
         spec => 's@', value => 'C:H:N',
         help => 'map N user IDs, from C on in the container, from H on the host;'
-            . ' may be repeated; default: 0:100000:65536',
+            . ' may be repeated; default: 0:100000:65536 to extract, else from the owner of'
+            . ' ROOTFS on; not with a VMID',
     },
     'variant' => {
         spec => 's', value => 'VARIANT', key => 'variant',

@@ -20,10 +20,17 @@ my sub bytes ($text) {
     return $text;
 }
 
-# A target of digits only is a container.
+# A target of digits only is a container. An option that would have no effect is refused, because
+# whoever gives it relies on it.
 my sub on ($target, $action, $options) {
-    return PVE::LXC::OCI::Update::on_rootfs($action, bytes($target), $options)
-        if $target !~ /\A[0-9]+\z/;
+    if ($target !~ /\A[0-9]+\z/) {
+        invalid("--snapshot needs a VMID: '$target' is a directory")
+            if defined($options->{snapshot});
+        return PVE::LXC::OCI::Update::on_rootfs($action, bytes($target), $options);
+    }
+    invalid(  '--uidmap, --gidmap and --privileged are for a directory: the configuration of'
+            . " container $target has its ID map")
+        if defined($options->{id_map});
     invalid(  "$target would be a container of Proxmox VE, which is not installed here;"
             . " a directory of this name is ./$target")
         if !eval { require PVE::LXC; require PVE::LXC::Config; 1 };
@@ -115,6 +122,9 @@ sub update ($arguments, $options) {
     my $prepared = prepared($options);
     if ($options->{forget}) {
         invalid('--forget takes no ARCHIVE') if defined($archive);
+        for my $name (qw(authfile base chown discard-changes dry-run keep pull snapshot)) {
+            invalid("--forget excludes --$name") if defined($options->{ $name =~ tr/-/_/r });
+        }
         return on($target, 'forget', $prepared);
     }
     if ($options->{pull}) {
