@@ -39,7 +39,8 @@ deps:
 	@missing=$$(dpkg-query -Wf '$${db:Status-Abbrev} $${Package}\n' $(PACKAGES) 2>/dev/null \
 		| awk '/^ii/ {print $$2}' | sort | comm -13 - <(printf '%s\n' $(PACKAGES) | sort)); \
 	if [ -n "$$missing" ]; then \
-		apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends $$missing; \
+		apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -qy -o DPkg::Lock::Timeout=300 \
+			install --no-install-recommends $$missing; \
 	fi
 
 $(T)/pve-oci.jar: pom.xml $(JAVA_SOURCES)

@@ -213,6 +213,15 @@ subtest 'removed' => sub {
     is((integrate('--remove'))[0], 0, 'once more is no error');
     is((integrate('--refresh'))[0], 0, 'nor is a trigger');
     is(in_force(), 'original 6 0', '... which does not bring it back');
+    for my $action (qw(--refresh --remove)) {
+        my $command = 'mount -t tmpfs test /run && exec "$@"';
+        my ($code, $output) = program(
+            qw(unshare -m sh -c),
+            $command, 'sh', $PROGRAM, 'integrate', $action, '--quiet'
+        );
+        is($code, 0, "$action without /run/lock, as in a chroot");
+        unlike($output, qr/cannot/, 'and without a complaint');
+    }
 };
 
 subtest 'engine only' => sub {

@@ -337,6 +337,8 @@ sub run ($arguments, $options) {
     return { status()->%*, asked => JSON::true } if $action eq 'status';
     PVE::OCI::Error->throw('io.pve.oci.PermissionDenied', 'only root can change this node')
         if $> != 0;
+    # nothing to do, and in a chroot there may be no place for the lock
+    return status() if ($action eq 'refresh' || $action eq 'remove') && !-e $STATE;
     local %ENV = (PATH => '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL => 'C');
     my $mask = umask(0022);
     open(my $lock, '>', $LOCK) or fail("cannot write '$LOCK': $!");
