@@ -333,6 +333,9 @@ sub test_damage ($rootdir, $start, $emulator) {
         "pve.env 2 0 1 1 0 0\0\0=x\0/bin/dump\0",
         'pve.env 2 0 0 1 0 0' . ' 1' x 65 . "\0\0/bin/dump\0", "\0" x 100, 'x' x 5_000_000, '',
         "pve.env 2 0 4294967294 3 0 0\0\0A=b\0/bin/dump\0", "pve.env 2 0 0 1 0 0\0",
+        # more of them than there is room for
+        "pve.env 2 0 0 300000 0 0\0\0/bin/dump\0" . "x\0" x 299_999,
+        "pve.env 2 0 300000 1 0 0\0\0" . "A=\0" x 300_000 . "/bin/dump\0",
     ) {
         ($code, $said) = $start->($bad);
         is($code, 126, 'damaged: ' . substr($bad, 0, 40) =~ s/[^ -~]/./gr);

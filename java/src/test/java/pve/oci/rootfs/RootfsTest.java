@@ -7,7 +7,6 @@ import static pve.oci.rootfs.EntryPaths.path;
 
 import java.io.IOException;
 import java.nio.file.Files;
-import java.util.concurrent.atomic.AtomicBoolean;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -16,6 +15,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import pve.oci.linux.Errno;
 import pve.oci.linux.ErrnoException;
+import pve.oci.linux.Renames;
 
 class RootfsTest {
     private final TemporaryRoot root;
@@ -179,31 +179,12 @@ class RootfsTest {
     void resolves_while_others_rename_on_the_same_machine() throws Exception {
         symlink("a/b/c/l", "../../../a/b/../b/c/../../../d");
         file("d/x");
-        AtomicBoolean goesOn = new AtomicBoolean(true);
-        Thread renames = new Thread(() -> rename(goesOn));
-        renames.start();
-        try {
+        try (var renames = new Renames()) {
             for (int i = 0; i < 3000; i++) {
                 rootfs.beginLayer(true, true);
                 assertThat(rootfs.findParent(path("a/b/c/l/x"))).isNotNull();
             }
-        } finally {
-            goesOn.set(false);
-            renames.join();
-        }
-    }
-
-    private static void rename(AtomicBoolean goesOn) {
-        try {
-            var from = Files.createTempDirectory("pve-oci-renamed");
-            var to = from.resolveSibling(from.getFileName() + "-to");
-            while (goesOn.get()) {
-                Files.move(from, to);
-                Files.move(to, from);
-            }
-            Files.delete(from);
-        } catch (IOException e) {
-            throw new IllegalStateException(e);
+            assertThat(renames.goOn()).isTrue();
         }
     }
 
