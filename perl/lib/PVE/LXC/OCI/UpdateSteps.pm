@@ -51,10 +51,8 @@ my sub say_line ($place, $line) {
 }
 
 my sub engine_options ($place, $options) {
-    return {
-        some($options, @CALL_OPTIONS), some($place, 'session'),
-        id_map => $place->{id_maps}->[0],
-    };
+    my @given = (some($options, @CALL_OPTIONS), some($place, 'session'));
+    return { @given, id_map => $place->{id_maps}->[0] };
 }
 
 # Runs a step of ApplyUpdate. It has no progress, because it only moves names.
@@ -364,17 +362,19 @@ sub roll_back ($place, $options) {
         'there is no earlier tree: nothing was updated, or it was rolled back or removed since',
     ) if !$is_unfinished && !$state->{hasPrevious};
     refuse_changes($place, $options) if !$options->{discard_changes};
+    my $is_reopened;
     my $is_back = eval {
         apply($place, 'reopen', $options);
+        $is_reopened = 1;
         write_configuration($place, $rootdir, "$rootdir//$OUT_TREE");
         apply($place, 'rollBack', $options);
         1;
     };
     if (!$is_back) {
-        my $error = $@;
+        my ($error, $is_ours) = ($@, PVE::OCI::Error::caught($@));
+        die $error if !$is_reopened && ($is_ours || !PVE::OCI::RootUpdate::is_begun($rootdir));
         # who interrupts this wants no more of it
-        die $error
-            if !is_back_after($place, $options, $error) || !PVE::OCI::Error::caught($error);
+        die $error if !is_back_after($place, $options, $error) || !$is_ours;
     }
     return rolled_back($place, $options, $from, $kept->@*);
 }
