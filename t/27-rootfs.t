@@ -5,7 +5,7 @@ use v5.36;
 use Errno ();
 
 # A close that fails when the test says so: some file systems notice only then that they are full.
-my $is_failing = 0;
+my ($is_failing, $is_stopped) = (0, 0);
 
 BEGIN {
     *CORE::GLOBAL::close = sub : prototype(;*) ($handle) {
@@ -13,6 +13,12 @@ BEGIN {
         return $is_closed if !$is_failing;
         $! = Errno::ENOSPC();
         return 0;
+    };
+    # A signal for a child that was just made, such as for the whole group.
+    *CORE::GLOBAL::fork = sub : prototype() () {
+        my $pid = CORE::fork();
+        kill(TERM => $$) if $is_stopped && defined($pid) && $pid == 0;
+        return $pid;
     };
 }
 
@@ -45,6 +51,24 @@ sub content() {
 
 replace('before');
 is(content(), 'before', 'written');
+
+{
+    my $came_back = 0;
+    local $SIG{TERM} = sub { die "received interrupt\n" };
+    local $SIG{USR1} = sub { $came_back++ };
+    my $main = $$;
+    $is_stopped = 1;
+    eval { content() };
+    my $error = $@;
+    # a child that comes back here would do all that the caller does then
+    if ($$ != $main) {
+        kill(USR1 => $main);
+        POSIX::_exit(0);
+    }
+    $is_stopped = 0;
+    is($came_back, 0, 'no handler takes the child back to the caller\'s code');
+    ok($error eq '' || $error =~ /ended without a result/, '... which goes on') or diag($error);
+}
 
 $is_failing = 1;
 eval { replace('after') };

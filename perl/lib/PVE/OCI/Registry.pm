@@ -21,6 +21,7 @@ use POSIX ();
 use Time::HiRes ();
 
 use PVE::OCI;
+use PVE::OCI::Signals;
 use PVE::OCI::Text;
 use PVE::OCI::Varlink;
 
@@ -70,14 +71,15 @@ my sub stop_child ($pid) {
 
 # Starts a program in a process group of its own; returns its pid and what its output and its
 # errors are read from.
-my sub start (@command) {
+my sub start ($guard, @command) {
     pipe(my $output, my $output_end) or failed("pipe: $!");
     pipe(my $errors, my $errors_end) or failed("pipe: $!");
     my $pid = fork() // failed("fork: $!");
     if (!$pid) {
         # if anything fails here, this copy of the caller must not go on
+        $guard->forget_handlers();
         eval {
-            $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP PIPE);
+            $SIG{PIPE} = 'DEFAULT';
             POSIX::setpgid(0, 0);
             local @ENV{qw(PATH IFS CDPATH ENV BASH_ENV)} = ($SAFE_PATH);
             open(STDIN, '<', '/dev/null') or die $!;
@@ -91,13 +93,11 @@ my sub start (@command) {
     return ($pid, $output, $errors);
 }
 
-# Runs a program to its end. Returns what it wrote; dies with the last line of its errors. $poll is
-# called some times a second. The program does not outlive this function, however it ends.
-my sub run ($command, $limit, $poll = undef) {
-    my ($pid, $output, $errors) = start($command->@*);
+my sub run_guarded ($guard, $command, $limit, $poll) {
+    my ($pid, $output, $errors) = start($guard, $command->@*);
     my %read = (fileno($output) => '', fileno($errors) => '');
     my $select = IO::Select->new($output, $errors);
-    my $is_done = eval {
+    my ($is_done, $error) = $guard->attempt(sub {
         while ($select->count()) {
             for my $handle ($select->can_read($POLL_SECONDS)) {
                 my $count = sysread($handle, my $bytes, 65536);
@@ -116,14 +116,13 @@ my sub run ($command, $limit, $poll = undef) {
             }
             $poll->() if $poll;
         }
-        1;
-    };
+        return 1;
+    });
     if (!$is_done) {
-        my $error = $@;
         stop_child($pid);
         die $error;
     }
-    waitpid($pid, 0);
+    1 while waitpid($pid, 0) < 0 && $!{EINTR};
     return $read{ fileno($output) } if $? == 0;
     my $status = $?;
     failed('skopeo is not installed: apt-get install skopeo')
@@ -136,6 +135,14 @@ my sub run ($command, $limit, $poll = undef) {
             "$command->[0] ended with "
                 . ($status & 127 ? "signal " . ($status & 127) : "exit code " . ($status >> 8))
         )
+    );
+}
+
+# Runs a program to its end. Returns what it wrote; dies with the last line of its errors. $poll is
+# called some times a second. The program does not outlive this function, however it ends.
+my sub run ($command, $limit, $poll = undef) {
+    return PVE::OCI::Signals::guard(
+        sub ($guard) { run_guarded($guard, $command, $limit, $poll) },
     );
 }
 

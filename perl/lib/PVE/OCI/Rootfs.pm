@@ -14,6 +14,7 @@ use Fcntl
 use File::Path ();
 use POSIX ();
 
+use PVE::OCI::Signals;
 use PVE::OCI::Varlink;
 
 my $READ_SIZE = 64 * 1024;
@@ -34,7 +35,6 @@ my sub enter ($directory) {
 
 # In the child: runs the code in the new root and writes what it returned, or its error.
 my sub run_child ($directory, $pipe, $code) {
-    local @SIG{qw(INT QUIT TERM HUP)} = ('DEFAULT') x 4;
     local @SIG{qw(__DIE__ __WARN__)};
     my $answer = eval {
         enter($_) for split(m{(?<=.)//(?=.)}s, $directory);
@@ -63,26 +63,34 @@ my sub read_all ($pipe) {
     return $bytes;
 }
 
+# What run_in's child writes.
+my sub bytes_from ($guard, $directory, $code) {
+    pipe(my $reader, my $writer) or die "cannot make a pipe: $!\n";
+    my $pid = fork() // die "cannot fork: $!\n";
+    if ($pid == 0) {
+        $guard->forget_handlers();
+        close($reader);
+        eval { run_child($directory, $writer, $code) };
+        POSIX::_exit(1);
+    }
+    close($writer);
+    my ($bytes, $error) = $guard->attempt(sub { read_all($reader) });
+    close($reader);
+    kill('KILL', $pid) if !defined($bytes);
+    1 while waitpid($pid, 0) < 0 && $! == EINTR;
+    die $error if !defined($bytes);
+    return $bytes;
+}
+
 # Runs code in a process of its own with $directory as its root; returns the plain data it returned.
 # ROOTFS//FOLDER is a folder below a rootfs: it is looked for with rootfs as the root directory, so
 # links in it lead nowhere else.
 # Strings in it are bytes. Dies with its error.
 sub run_in ($directory, $code) {
     $directory = untaint_path($directory);
-    pipe(my $reader, my $writer) or die "cannot make a pipe: $!\n";
-    my $pid = fork() // die "cannot fork: $!\n";
-    if ($pid == 0) {
-        close($reader);
-        eval { run_child($directory, $writer, $code) };
-        POSIX::_exit(1);
-    }
-    close($writer);
-    my $bytes = eval { read_all($reader) };
-    my $error = $@;
-    close($reader);
-    kill('KILL', $pid) if $error;
-    1 while waitpid($pid, 0) < 0 && $! == EINTR;
-    die $error if $error;
+    my $bytes = PVE::OCI::Signals::guard(sub ($guard) {
+        bytes_from($guard, $directory, $code);
+    });
     my $answer = eval { PVE::OCI::Varlink::json()->utf8->decode($bytes) };
     die "the process in rootfs '$directory' ended without a result\n" if ref($answer) ne 'HASH';
     die $answer->{error} if defined($answer->{error});

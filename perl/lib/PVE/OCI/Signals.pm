@@ -78,11 +78,19 @@ sub guard ($code) {
         $guard->@{qw(may_end is_open)} = (0, 0);
         die $exception;
     });
-    my $result = eval { $code->($guard) };
+    my $result;
+    my $is_done = eval { $result = $code->($guard); 1 };
     my $error = $@;
     die $guard->{exceptions}->[0] if $guard->{exceptions}->@*;
-    die $error if !defined($result);
+    die $error if !$is_done;
     return $result;
+}
+
+# To be called in a child that was forked under the guard. A handler of the caller's that dies would
+# take the child to where the caller goes on.
+sub forget_handlers ($guard) {
+    @SIG{@NAMES} = ('DEFAULT') x @NAMES;
+    return;
 }
 
 # Runs the code, returns its result and its error. The first exception of a handler ends it, unless

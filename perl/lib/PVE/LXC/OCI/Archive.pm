@@ -9,6 +9,8 @@ use v5.36;
 
 use POSIX ();
 
+use PVE::OCI::Signals;
+
 my $BLOCK = 512;             # of a tar archive
 my $MAX_RECORD = 64 * 1024;  # of a long name
 my $MAX_FOREIGN = 1000;      # as many other names as the engine reads before it gives up
@@ -139,12 +141,16 @@ my sub has_image_name ($source) {
 my sub decompressed ($handle, $program) {
     my ($path) = grep { -x } map { "$_/$program" } qw(/usr/bin /bin) or return;
     seek($handle, 0, 0) or return;
-    my $pid = open(my $output, '-|') // return;
-    if (!$pid) {
+    my $output;
+    my $started = PVE::OCI::Signals::guard(sub ($guard) {
+        my $pid = open($output, '-|') // return;
+        return $pid if $pid;
+        $guard->forget_handlers();
         open(STDERR, '>', '/dev/null');
         open(STDIN, '<&', $handle) and exec({$path} $path, '-dcq');
         POSIX::_exit(1);
-    }
+    });
+    return if !$started;
     binmode($output);
     return { handle => $output, offset => 0 };
 }

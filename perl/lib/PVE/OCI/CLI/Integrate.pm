@@ -20,6 +20,7 @@ use JSON;
 use POSIX ();
 
 use PVE::OCI::Error;
+use PVE::OCI::Signals;
 use PVE::OCI::Text;
 
 my $ORIGINALS = '/usr/share/perl5'; # where pve-container has its modules
@@ -60,13 +61,16 @@ my sub write_file ($path, $content) {
 
 # Runs a program; returns its exit status and what it wrote.
 my sub run_program (@command) {
-    my $pid = open(my $output, '-|') // fail("cannot fork: $!");
-    if (!$pid) {
+    my $output;
+    PVE::OCI::Signals::guard(sub ($guard) {
+        my $pid = open($output, '-|') // fail("cannot fork: $!");
+        return if $pid;
+        $guard->forget_handlers();
         open(STDERR, '>&', \*STDOUT);
         open(STDIN, '<', '/dev/null');
         exec({ $command[0] } @command) or print "cannot run $command[0]: $!\n";
         POSIX::_exit(127);
-    }
+    });
     my $text = do { local $/ = undef; readline($output) }
         // '';
     close($output);
