@@ -329,7 +329,9 @@ sub clean_root ($parameters, $existing, $on_abort) {
     $settings->{data} = PVE::OCI::JVM::data_limit($configured->{'zstd-window-log'});
     my $maps = id_maps(1, $parameters, $configured->{'allow-any-id-map'});
     $settings = complete_settings($settings, 1, $maps);
-    my $root = PVE::OCI::EngineFiles::open_root($parameters, [], $settings, $maps, 1);
+    my $root = PVE::OCI::EngineFiles::open_root(
+        $parameters, [], $settings, $maps, { keeps_system => 1, only_looks => 1 },
+    );
     PVE::OCI::EngineFiles::give_to_engine($root->{handle}, $maps)
         or die "cannot be given to the engine: $!\n";
     my $request = PVE::OCI::WorkerRequest::clean($root, $existing);
@@ -363,7 +365,7 @@ sub call ($method, $parameters, $call_options = {}) {
     my $archive = $traits->{has_archive} ? PVE::OCI::EngineFiles::open_archive(@files) : undef;
     my $root =
         $traits->{has_root}
-        ? PVE::OCI::EngineFiles::open_root(@files, $settings, $maps, $traits->{keeps_system})
+        ? PVE::OCI::EngineFiles::open_root(@files, $settings, $maps, $traits)
         : undef;
     my %wanted = ($parameters->{options} // {})->%*;
     delete $wanted{record}; # is no limit

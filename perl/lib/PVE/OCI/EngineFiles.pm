@@ -12,6 +12,7 @@ use Fcntl
 
 use PVE::OCI::JVM;
 use PVE::OCI::RootDirectory;
+use PVE::OCI::RootLock;
 use PVE::OCI::Text;
 use PVE::OCI::Varlink;
 
@@ -172,9 +173,9 @@ sub give_to_engine ($tree, $maps) {
 }
 
 # Opens the root directory of the call. Returns { handle, name, link, before }: before are the
-# attributes to be given back after a failure. With $keeps_system nothing of the directory is
-# changed, so there are only handle and name.
-sub open_root ($parameters, $descriptors, $settings, $maps, $keeps_system) {
+# attributes to be given back after a failure. The traits are those of PVE::OCI::WorkerRequest. With
+# keeps_system nothing of the directory is changed, so there are only handle, name and the lock.
+sub open_root ($parameters, $descriptors, $settings, $maps, $traits) {
     my $path = $parameters->{rootDirectory};
     my $name = defined($path) ? PVE::OCI::Text::one_line($path) : 'root directory';
     my $handle = passed_handle($parameters, 'rootDirectory', $descriptors);
@@ -182,13 +183,17 @@ sub open_root ($parameters, $descriptors, $settings, $maps, $keeps_system) {
         require_absolute($path, 'rootDirectory');
         sysopen($handle, path_bytes($path), $O_PATH | O_DIRECTORY)
             or cannot_open($name, $path);
+    } elsif (defined(my $link = readlink('/proc/self/fd/' . fileno($handle)))) {
+        $name = PVE::OCI::Text::one_line($link);
     }
     my @status = stat($handle) or system_error($name, $path, 'statx');
     fail('InvalidArgument', "$name is not a directory", { parameter => 'rootDirectory' })
         if !S_ISDIR($status[2]);
     require_unprotected($handle, $name, $settings);
+    my $changes_system = $traits->{keeps_system} && !$traits->{only_looks};
+    my $lock = $changes_system ? PVE::OCI::RootLock::take($handle, $name) : undef;
     my $tree = clone_mount($handle, $name, 0);
-    return { handle => $tree, name => $name } if $keeps_system;
+    return { handle => $tree, name => $name, lock => $lock } if $traits->{keeps_system};
     my $link = '/proc/self/fd/' . fileno($tree);
     if (defined(my $reason = PVE::OCI::RootDirectory::obstacle($link))) {
         fail(

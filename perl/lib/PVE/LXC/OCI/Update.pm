@@ -6,15 +6,12 @@ package PVE::LXC::OCI::Update;
 
 use v5.36;
 
-use Fcntl qw(LOCK_EX LOCK_NB O_DIRECTORY O_RDONLY);
-
 use PVE::LXC::OCI::UpdateSteps;
 use PVE::OCI::Origin;
+use PVE::OCI::RootLock;
 use PVE::OCI::Session;
 use PVE::OCI::Signals;
 use PVE::OCI::Varlink;
-
-my $LOCK_TRIES = 100; # ten a second
 
 my sub invalid ($message) { PVE::OCI::Varlink::fail('InvalidArgument', $message) }
 
@@ -105,11 +102,21 @@ my $ACTIONS = {
     },
 };
 
+# Only one call at a time changes a root file system.
+my sub changes_root ($action, $options) {
+    return 0 if $options->{dry_run} || $action eq 'outdated';
+    return $action ne 'compare' || defined($options->{checksum});
+}
+
 my sub run ($place, $action, $options) {
+    $place->{lock} = PVE::OCI::RootLock::wait_for($place->{rootdir})
+        if changes_root($action, $options);
     my $session = $place->{session} = PVE::OCI::Session->new();
     my $reply = eval { $ACTIONS->{$action}->($place, $options) };
     my $error = $@;
     $session->end();
+    # what is open could not be unmounted
+    delete $place->{lock};
     # messages from before an error help to understand it
     if (!defined($reply)) {
         warn "$_\n" for $place->{messages}->@*;
@@ -118,26 +125,8 @@ my sub run ($place, $action, $options) {
     return { $reply->%*, messages => $place->{messages} };
 }
 
-# Only one call at a time changes a root file system. A lock is free when whoever held it has ended;
-# the engine of a call that was killed needs a moment for that.
-my sub lock_root ($rootdir) {
-    sysopen(my $handle, $rootdir, O_RDONLY | O_DIRECTORY)
-        or PVE::OCI::Varlink::fail('OpenFailed', "cannot open '$rootdir': $!", { errno => $! + 0 });
-    my $tries = 0;
-    while (!flock($handle, LOCK_EX | LOCK_NB)) {
-        PVE::OCI::Varlink::fail(
-            'io.pve.oci.UpdatePending',
-            "'$rootdir' is being updated or rolled back by another call: wait for its end",
-        ) if ++$tries > $LOCK_TRIES;
-        select(undef, undef, undef, 0.1); ## no critic (ProhibitSleepViaSelect)
-    }
-    return $handle;
-}
-
 sub on_rootfs ($action, $rootdir, $options = {}) {
     my $place = rootfs_place($rootdir, $options);
-    my $is_read = $options->{dry_run} || $action eq 'compare' || $action eq 'outdated';
-    my $lock = $is_read ? undef : lock_root($place->{rootdir});
     my $reply;
     PVE::OCI::Signals::keep(sub { $reply = run($place, $action, $options) });
     return $reply;

@@ -9,6 +9,7 @@ package PVE::LXC::OCI::UpdateSteps;
 #     conf       the container's configuration; missing for a root file system without one
 #     write      takes a changed configuration
 #     session    a PVE::OCI::Session for the steps, if they are to share an engine or a worker
+#     lock       a handle of the root directory that holds its lock, for steps that change it
 #     environment  a list of what environment_of has found, once it has looked
 #
 # If a call is interrupted, by an error, a signal or a power cut, the next call for the same place
@@ -31,7 +32,8 @@ my $NEW_TREE = '.pve.oci.update/new';
 my $OUT_TREE = '.pve.oci.update/old';
 my $PREVIOUS_TREE = '.pve.oci.previous/old';
 
-my $REMAINS = 'warning: /.pve.oci.removed holds files of an earlier tree that the container\'s root'
+my $REMAINS =
+      'warning: /.pve.oci.removed holds files of an earlier tree that the container\'s root'
     . ' cannot remove, because they belong to nobody in the container or are immutable: remove it';
 
 # Options that the calls to the engine get as they are.
@@ -59,7 +61,7 @@ my sub engine_options ($place, $options) {
 my sub apply ($place, $step, $options) {
     my $call_options = engine_options($place, $options);
     delete $call_options->{progress};
-    my $state = PVE::OCI::RootUpdate::apply_update($step, $place->{rootdir}, $call_options);
+    my $state = PVE::OCI::RootUpdate::apply_update($step, $place->{lock}, $call_options);
     say_line($place, $REMAINS)
         if $state->{hasRemains} && !grep { $_ eq $REMAINS } $place->{messages}->@*;
     return $state;
@@ -130,7 +132,7 @@ my sub record_base ($place, $options) {
     my %engine = (engine_options($place, $options)->%*, some($options, @SELECTOR));
     delete @engine{qw(manifest_digest reference_name)};
     PVE::OCI::RootUpdate::stage_update(
-        $options->{base}, $place->{rootdir},
+        $options->{base}, $place->{lock},
         { %engine, discard_changes => 1, keep => [] },
     );
     my $is_there =
@@ -236,7 +238,7 @@ my sub stage ($place, $archive, $keep, $options) {
     $call_options->{on_config} = \&PVE::OCI::check_config
         if $place->{conf} || environment_of($place);
     my $reply =
-        eval { PVE::OCI::RootUpdate::stage_update($archive, $place->{rootdir}, $call_options) };
+        eval { PVE::OCI::RootUpdate::stage_update($archive, $place->{lock}, $call_options) };
     return $reply if $reply;
     my $error = $@;
     my $caught = PVE::OCI::Error::caught($error);
@@ -393,7 +395,7 @@ sub compare ($place, $options) {
     return PVE::OCI::RootUpdate::compare_root_directory($rootdir, \%call_options)
         if !defined($archive);
     return PVE::OCI::RootUpdate::compare_with_image(
-        $archive, $rootdir, { %call_options, some($options, @SELECTOR) },
+        $archive, $place->{lock}, { %call_options, some($options, @SELECTOR) },
     );
 }
 

@@ -35,6 +35,11 @@ public final class UpdateCalls {
         check("fstatfs", UpdateFunctions.fstatfs(fd, buffer));
     }
 
+    /** {@code int flock(int fd, int operation)} */
+    public static void flock(int fd, int operation) throws ErrnoException {
+        check("flock", UpdateFunctions.flock(fd, operation));
+    }
+
     /** None of these is interrupted by a signal. */
     private static long check(String call, long result) throws ErrnoException {
         if (result < 0) {
@@ -60,5 +65,7 @@ public final class UpdateCalls {
         static native int syncfs(int fd);
 
         static native int fstatfs(int fd, long buffer);
+
+        static native int flock(int fd, int operation);
     }
 }

@@ -45,11 +45,13 @@ final class ImageJob implements AutoCloseable {
     WorkerReplies.Reply run() throws VarlinkException, IOException {
         kept = (KeptWorker) call.takeKept();
         try (ArchiveFile archive = method.hasArchive() ? ArchiveFile.open(call, parameters) : null;
-                RootDirectory root = method.hasRoot()
-                        ? RootDirectory.open(call, parameters, job.id(), context, method.isUpdate())
-                        : null) {
+                RootDirectory root =
+                        method.hasRoot() ? RootDirectory.open(call, parameters, job.id(), context, method) : null) {
             if (call.wantsMore() && method.hasProgress()) {
                 call.replyContinues(Map.of("jobId", job.id()));
+            }
+            if (root != null) {
+                job.setRootDirectory(root.name());
             }
             Object of = archive == null ? job : archive.identity();
             JobSlots.Turn turn = context.slots().enter(of, this::checkCancelled);

@@ -73,6 +73,11 @@ enum ImageMethod {
         return this == COMPARE || this == STAGE || this == APPLY;
     }
 
+    /** Whether the method changes a container's system: then it takes the lock of its root directory. */
+    boolean changesSystem() {
+        return this == COMPARE_IMAGE || this == STAGE || this == APPLY;
+    }
+
     /** Whether the root directory holds a container's system, and belongs to its root. */
     boolean isUpdate() {
         return this == COMPARE || this == COMPARE_IMAGE || this == STAGE || this == APPLY;

@@ -11,7 +11,7 @@ final class Job {
     private final String id;
     private final String method;
     private final @Nullable String archivePath;
-    private final @Nullable String rootDirectory;
+    private @Nullable String rootDirectory;
     private final PeerCredentials peer;
     private final long startedUSec = System.currentTimeMillis() * 1000;
     private final Runnable changed;
@@ -46,6 +46,11 @@ final class Job {
 
     PeerCredentials peer() {
         return peer;
+    }
+
+    /** Its name, which a client that passes a descriptor does not say. */
+    synchronized void setRootDirectory(String name) {
+        rootDirectory = name;
     }
 
     synchronized Map<String, @Nullable Object> progress() {

@@ -71,6 +71,13 @@ final class OciErrors {
                 Map.of("rootDirectory", name, "jobId", jobId));
     }
 
+    static VarlinkException updatePending(String name) {
+        return error(
+                "UpdatePending",
+                "'" + Text.clean(name) + "' is being updated or rolled back by another call: wait for its end",
+                Map.of());
+    }
+
     /** @param what the file, or what else the system call was about */
     static VarlinkException systemError(String what, @Nullable String path, ErrnoException e) {
         return systemError(Text.clean(what) + ": " + e.getMessage(), e, path);

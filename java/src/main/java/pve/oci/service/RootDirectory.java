@@ -40,16 +40,21 @@ final class RootDirectory implements AutoCloseable {
 
     private final RootClaims.Claim claim;
 
-    private RootDirectory(Fd tree, String name, @Nullable ExistingEntries existing, RootClaims.Claim claim) {
+    /** Null if the job changes no container's system. */
+    private final @Nullable RootLock lock;
+
+    private RootDirectory(
+            Fd tree, String name, @Nullable ExistingEntries existing, RootClaims.Claim claim, @Nullable RootLock lock) {
         this.tree = tree;
         this.name = name;
         this.existing = existing;
         this.claim = claim;
+        this.lock = lock;
     }
 
     /** Opens the directory that the call names. Nothing in it is changed yet. */
     static RootDirectory open(
-            ServerCall call, JobParameters parameters, String jobId, JobContext context, boolean holdsSystem)
+            ServerCall call, JobParameters parameters, String jobId, JobContext context, ImageMethod method)
             throws VarlinkException {
         PeerRules.requireRoot(call.peer(), "extraction");
         String path = parameters.rootDirectory();
@@ -57,18 +62,27 @@ final class RootDirectory implements AutoCloseable {
         OpenFiles.requireExactlyOne("rootDirectory", path, "rootDirectoryFileDescriptor", index);
         if (path != null) {
             try (Fd directory = OpenFiles.path(call, "rootDirectory", path, Libc.O_DIRECTORY)) {
-                return open(directory, "rootDirectory", path, jobId, context, holdsSystem);
+                return open(directory, "rootDirectory", path, jobId, context, method);
             }
         }
         Fd passed = OpenFiles.descriptor(call, "rootDirectoryFileDescriptor", index == null ? -1 : index);
         PeerRules.requireOurMountNamespace(call.peer(), "rootDirectoryFileDescriptor");
-        return open(passed, "rootDirectoryFileDescriptor", "root directory", jobId, context, holdsSystem);
+        return open(passed, "rootDirectoryFileDescriptor", nameOf(passed), jobId, context, method);
+    }
+
+    private static String nameOf(Fd passed) throws VarlinkException {
+        try {
+            return Text.name(OpenFiles.nameOf(passed));
+        } catch (ErrnoException e) {
+            throw OciErrors.systemError("root directory", null, e);
+        }
     }
 
     private static RootDirectory open(
-            Fd directory, String parameter, String name, String jobId, JobContext context, boolean holdsSystem)
+            Fd directory, String parameter, String name, String jobId, JobContext context, ImageMethod method)
             throws VarlinkException {
         RootClaims.Claim claim = null;
+        RootLock lock = null;
         Fd tree = null;
         try {
             FileStatus status = new FileStatus().read(directory.number());
@@ -77,8 +91,11 @@ final class RootDirectory implements AutoCloseable {
             }
             requireUnprotected(status, parameter, name, context.settings().protectedPaths());
             claim = context.claims().claim(directory, name, jobId);
+            lock = method.changesSystem() ? RootLock.take(directory, name) : null;
             tree = Mounts.cloneTree(directory, MOUNT_ATTRIBUTES);
-            RootDirectory opened = new RootDirectory(tree, name, holdsSystem ? null : ExistingWalk.read(tree), claim);
+            RootDirectory opened =
+                    new RootDirectory(tree, name, method.isUpdate() ? null : ExistingWalk.read(tree), claim, lock);
+            lock = null;
             claim = null;
             tree = null;
             return opened;
@@ -89,9 +106,12 @@ final class RootDirectory implements AutoCloseable {
         } catch (IOException e) {
             throw OciErrors.invalidArgument(parameter, Text.clean(name) + " cannot be read: " + e.getMessage());
         } finally {
-            // if the directory has been opened, it owns both
+            // if the directory has been opened, it owns all of them
             if (tree != null) {
                 tree.close();
+            }
+            if (lock != null) {
+                lock.close();
             }
             if (claim != null) {
                 claim.close();
@@ -171,6 +191,10 @@ final class RootDirectory implements AutoCloseable {
         return tree;
     }
 
+    String name() {
+        return name;
+    }
+
     FileIdentity identity() {
         return claim.directory();
     }
@@ -178,6 +202,9 @@ final class RootDirectory implements AutoCloseable {
     @Override
     public void close() {
         tree.close();
+        if (lock != null) {
+            lock.close();
+        }
         claim.close();
     }
 }
