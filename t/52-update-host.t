@@ -67,6 +67,25 @@ subtest 'a rollback that cannot move what the host\'s root has made since' => su
     is_rolled_back($rootdir, $before);
 };
 
+subtest 'the same in the earlier tree' => sub {
+    my $rootdir = rootfs();
+    my $before = fingerprint($rootdir);
+    is_updated($rootdir);
+    my $tree = sub () { fingerprint($rootdir, '.pve.oci.json') =~ s/^\. d .*\n//mr };
+    my $updated = $tree->();
+    for my $path (qw(aaa zzz)) {
+        my $place = ".pve.oci.previous/old/$path";
+        shell($rootdir, "mkdir $place");
+        my ($code, undef, $errors) = rollback($rootdir);
+        is($code, 1, 'refused');
+        like($errors, qr{'/$path' in the earlier tree cannot be moved: its owner}, 'and why');
+        is_same_tree($tree->(), $updated, 'the new tree is whole');
+        ok(!-e "$rootdir/.pve.oci.update", 'and the container can start');
+        shell($rootdir, "rmdir $place");
+    }
+    is_rolled_back($rootdir, $before);
+};
+
 sub mount_below ($rootdir, @paths) {
     for my $path (@paths) {
         shell($rootdir, "mkdir -p $path; find . -user 0 -exec chown -h 100000:100000 {} +");

@@ -34,7 +34,8 @@ my $PREVIOUS_TREE = '.pve.oci.previous/old';
 
 my $REMAINS =
       'warning: /.pve.oci.removed holds files of an earlier tree that the container\'s root'
-    . ' cannot remove, because they belong to nobody in the container or are immutable: remove it';
+    . ' cannot remove, because they belong to nobody in the container, are immutable, or lie in a'
+    . ' read-only subvolume: remove it';
 
 # Options that the calls to the engine get as they are.
 my @CALL_OPTIONS = qw(

@@ -11,11 +11,11 @@ import pve.oci.rootfs.TreeRemoval;
 
 /**
  * Removes the folders of updates. A tree may hold what only the host's root can remove: files of owners that are not
- * the container's, or immutable ones. That must not keep an update from its end, because until then the container does
- * not start. So such a folder is moved away.
+ * the container's, immutable ones, or a read-only subvolume of btrfs. That must not keep an update from its end,
+ * because until then the container does not start. So such a folder is moved away.
  */
 final class ControlRemoval {
-    private static final Set<Integer> UNREMOVABLE = Set.of(Errno.EACCES, Errno.EPERM);
+    private static final Set<Integer> UNREMOVABLE = Set.of(Errno.EACCES, Errno.EPERM, Errno.EROFS);
 
     /** What rename(2) answers when there is another file or a folder with content. */
     private static final Set<Integer> TAKEN = Set.of(Errno.EEXIST, Errno.ENOTEMPTY, Errno.ENOTDIR);

@@ -10,6 +10,7 @@ import org.jspecify.annotations.Nullable;
 import pve.oci.linux.Errno;
 import pve.oci.linux.ErrnoException;
 import pve.oci.linux.Fd;
+import pve.oci.linux.FileStatus;
 import pve.oci.linux.UpdateCalls;
 import pve.oci.mtree.Changes;
 import pve.oci.mtree.PathSet;
@@ -178,11 +179,13 @@ public final class InPlaceUpdate {
             }
         }
         Map<String, Journal.Kept> directories = new LinkedHashMap<>();
+        long device = new FileStatus().read(root.number()).device();
         try (ExtendedAttributes extended = new ExtendedAttributes()) {
             for (String path : paths) {
                 DirectoryAttributes before = ofRoot;
                 if (!path.isEmpty()) {
                     try (Fd fd = opener.directory(root, PathSet.bytes(path))) {
+                        KeptPaths.requireDevice(device, fd, path);
                         before = DirectoryAttributes.read(fd, extended);
                     }
                 }
@@ -269,7 +272,18 @@ public final class InPlaceUpdate {
                 journal.requireNoNewMountPoint(root, steps);
             }
         }
-        return takeBack();
+        return takeBackOrUndo();
+    }
+
+    private @Nullable Phase takeBackOrUndo() throws IOException {
+        try {
+            return takeBack();
+        } catch (UpdateException e) {
+            if (e.reason() == UpdateException.Reason.UPDATE_CONFLICT) {
+                undoTakingBack(e);
+            }
+            throw e;
+        }
     }
 
     private @Nullable Phase takeBack() throws IOException {
@@ -325,22 +339,17 @@ public final class InPlaceUpdate {
                 journal.with(Phase.BACK_OUT).write(control);
             }
         }
-        try {
-            takeBack();
-        } catch (UpdateException e) {
-            if (e.reason() == UpdateException.Reason.UPDATE_CONFLICT) {
-                undoRollBack(e);
-            }
-            throw e;
-        }
+        takeBackOrUndo();
     }
 
-    /** A name of the new tree cannot be moved out: those that were come back, so that one whole tree is there. */
-    private void undoRollBack(UpdateException failure) {
+    /** A name cannot be moved: those that were are moved the other way, so that one whole tree is there. */
+    private void undoTakingBack(UpdateException failure) {
         try (Fd control = requireUpdate()) {
             Journal journal = Journal.read(control);
-            if (journal != null && journal.phase() == Phase.BACK_OUT) {
-                new Switch(root, control, journal.with(Phase.IN), beforeStep).forward();
+            if (journal != null && (journal.phase() == Phase.BACK_OUT || journal.phase() == Phase.BACK_IN)) {
+                // in BACK_IN no name of the new tree is in place, as in OUT
+                Phase phase = journal.phase() == Phase.BACK_OUT ? Phase.IN : Phase.OUT;
+                new Switch(root, control, journal.with(phase), beforeStep).forward();
             }
         } catch (IOException | RuntimeException e) {
             failure.addSuppressed(e);

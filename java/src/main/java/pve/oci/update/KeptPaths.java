@@ -178,4 +178,13 @@ final class KeptPaths {
             }
         }
     }
+
+    /** A subvolume of btrfs has a device number of its own, and rename(2) moves nothing out of it. */
+    static void requireDevice(long device, Fd directory, String path) throws IOException {
+        if (new FileStatus().read(directory.number()).device() != device) {
+            throw conflict("'/" + shown(path)
+                    + "' is a subvolume above something that is kept: nothing can be moved out of it, so keep '/"
+                    + shown(path) + "' itself");
+        }
+    }
 }

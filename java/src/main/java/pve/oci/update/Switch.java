@@ -3,6 +3,7 @@ package pve.oci.update;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
@@ -30,6 +31,22 @@ final class Switch {
 
     /** What the kernel answers to attributes that it will never take there. */
     private static final Set<Integer> REFUSED = Set.of(Errno.EINVAL, Errno.EPERM, Errno.EOPNOTSUPP);
+
+    private static final String FOREIGN = ": its owner is not one of the container's, or it is immutable; keep it,"
+            + " remove it, or give it to the container's root";
+
+    /** What rename(2) answers for names that it cannot move: why, and what to do. */
+    private static final Map<Integer, String> IMMOVABLE = Map.of(
+            Errno.EACCES,
+            FOREIGN,
+            Errno.EPERM,
+            FOREIGN,
+            Errno.EROFS,
+            ": it is a read-only subvolume, or the file system has become read-only: make it writable, or keep it",
+            Errno.ENOTEMPTY,
+            ": it stands for a subvolume that a snapshot has left out: remove it or keep it",
+            Errno.EXDEV,
+            ": it is in another subvolume than the root directory: move it out of the way or keep it");
 
     /** How many bytes of names are held in memory at once: a directory may have millions of names. */
     private static final int MOST_NAME_BYTES = 1 << 20;
@@ -321,11 +338,12 @@ final class Switch {
         try {
             Libc.renameat(source.number(), set(from, name), target.number(), set(to, name));
         } catch (ErrnoException e) {
-            if (e.errno() != Errno.EACCES && e.errno() != Errno.EPERM) {
+            String reason = IMMOVABLE.get(e.errno());
+            if (reason == null) {
                 throw e;
             }
-            throw KeptPaths.conflict(shown + " cannot be moved: its owner is not one of the container's, or it is"
-                    + " immutable; keep it, remove it, or give it to the container's root");
+            throw KeptPaths.conflict(
+                    shown + (source == place.old() ? " in the earlier tree" : "") + " cannot be moved" + reason);
         }
     }
 
