@@ -40,6 +40,13 @@ sub path_bytes ($path) {
     return $path =~ s/\\x([0-9a-f]{2})/chr(hex($1))/ger;
 }
 
+# Paths to be kept that /.pve.oci.json names.
+sub remembered_paths ($origin) {
+    my $paths = ($origin // {})->{keep};
+    return if ref($paths) ne 'ARRAY';
+    return map { path_bytes($_) } grep { defined($_) && !ref($_) && !/\0/ } $paths->@*;
+}
+
 my sub kept_paths ($options) {
     my @paths = ($options->{keep} // [])->@*;
     invalid('a path to be kept holds a NUL') if grep { /\0/ } @paths;

@@ -71,13 +71,9 @@ my sub apply ($place, $step, $options) {
 # Paths that the administrator wants to be kept. They are remembered: what was kept once is kept by
 # the next update too.
 my sub asked_paths ($origin, $options) {
-    my $remembered = ($origin // {})->{keep};
     my %seen;
     return grep { !$seen{$_}++ } ($options->{keep} // [])->@*,
-        ref($remembered) eq 'ARRAY'
-        ? map { PVE::OCI::RootUpdate::path_bytes($_) }
-        grep { defined($_) && !ref($_) && !/\0/ } $remembered->@*
-        : ();
+        PVE::OCI::RootUpdate::remembered_paths($origin);
 }
 
 # These paths, and the volumes of the images.
@@ -108,9 +104,7 @@ my sub change_owners ($place, $options, @paths) {
     my $pairs = $options->{chown} // [];
     return if !$pairs->@*;
     require PVE::LXC::OCI::Ownership; # not above: few updates need it
-    for my $line (PVE::LXC::OCI::Ownership::change($place, $pairs, @paths)) {
-        say_line($place, $line);
-    }
+    say_line($place, $_) for PVE::LXC::OCI::Ownership::change($place, $pairs, @paths);
     return;
 }
 
@@ -133,8 +127,7 @@ my sub record_base ($place, $options) {
     my %engine = (engine_options($place, $options)->%*, some($options, @SELECTOR));
     delete @engine{qw(manifest_digest reference_name)};
     PVE::OCI::RootUpdate::stage_update(
-        $options->{base}, $place->{lock},
-        { %engine, discard_changes => 1, keep => [] },
+        $options->{base}, $place->{lock}, { %engine, discard_changes => 1, keep => [] },
     );
     my $is_there =
         eval { PVE::OCI::RootUpdate::take_staged_record($place->{rootdir}, $options->{base}); 1 };
