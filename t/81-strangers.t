@@ -295,6 +295,33 @@ subtest 'frames' => sub {
     cmp_ok($seconds, '<', at_most(20), 'not for ever');
 };
 
+# Several in one message. A slow machine answers less of them.
+subtest 'calls' => sub {
+    my $call = call_of('ListJobs', {});
+    my @strangers = map {
+        as_stranger(sub {
+            my $socket = connection();
+            my ($end, $answers) = (time() + 3, 0);
+            while (time() < $end) {
+                syswrite($socket, $call x 100);
+                for (my $left = 100; $left > 0;) {
+                    sysread($socket, my $bytes, 65536) or die "read: $!\n";
+                    $left -= my $count = $bytes =~ tr/\0//;
+                    $answers += $count;
+                }
+            }
+            return $answers / (time() - $end + 3);
+        })
+    } 1 .. 4;
+    sleep(1);
+    root_is_served('calls without a pause');
+    my $rate = 0;
+    $rate += result_of($_)->{value} for @strangers;
+    note("$rate calls a second");
+    cmp_ok($rate, '>', 0, 'strangers are served');
+    cmp_ok($rate, '<=', 2100, 'at most two thousand times a second');
+};
+
 # journald drops the lines of a service that writes too many, the important ones among them.
 subtest 'the log' => sub {
     my $lines = sub { scalar(() = $daemon->log_text() =~ /\n/g) };

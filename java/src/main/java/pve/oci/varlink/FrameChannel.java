@@ -30,6 +30,7 @@ public final class FrameChannel implements AutoCloseable {
     private final UnixSocket socket;
     private final int maximumSize;
     private final boolean takesDescriptors;
+    private final @Nullable Pace pace;
     private final Poll poll = new Poll(1);
     private final List<Fd> received = new ArrayList<>();
     private final Deque<byte[]> outgoing = new ArrayDeque<>();
@@ -57,20 +58,26 @@ public final class FrameChannel implements AutoCloseable {
 
     private boolean ended;
 
-    private FrameChannel(UnixSocket socket, int maximumSize, boolean takesDescriptors) {
+    private FrameChannel(UnixSocket socket, int maximumSize, boolean takesDescriptors, @Nullable Pace pace) {
         this.socket = socket;
         this.maximumSize = maximumSize;
         this.takesDescriptors = takesDescriptors;
+        this.pace = pace;
     }
 
     /** Takes over the socket. Larger frames than {@code maximumSize} end the connection. */
     public static FrameChannel of(UnixSocket socket, int maximumSize) {
-        return new FrameChannel(socket, maximumSize, true);
+        return new FrameChannel(socket, maximumSize, true, null);
     }
 
     /** The same for a peer from whom descriptors are never wanted: the kernel drops them. */
     public static FrameChannel withoutDescriptors(UnixSocket socket, int maximumSize) {
-        return new FrameChannel(socket, maximumSize, false);
+        return new FrameChannel(socket, maximumSize, false, null);
+    }
+
+    /** The same for a peer that has to share a pace with others: it gets a turn each time something is received. */
+    static FrameChannel paced(UnixSocket socket, int maximumSize, Pace pace) {
+        return new FrameChannel(socket, maximumSize, false, pace);
     }
 
     public UnixSocket socket() {
@@ -94,6 +101,9 @@ public final class FrameChannel implements AutoCloseable {
     public @Nullable Frame receive(long timeoutMillis) throws IOException {
         long deadline = System.nanoTime() + timeoutMillis * 1_000_000;
         while (true) {
+            if (pace != null) {
+                pace.await();
+            }
             Frame frame = tryReceive();
             if (frame != null || ended) {
                 return frame;

@@ -32,6 +32,10 @@ public final class VarlinkServer {
 
     private final Map<String, VarlinkInterface> interfaces = new LinkedHashMap<>();
     private final LogThrottle complaints = new LogThrottle();
+
+    /** Users other than root share it. */
+    private final Pace strangersPace = new Pace();
+
     private final int maximumFrameSize;
     private final long stallMillis;
 
@@ -98,7 +102,7 @@ public final class VarlinkServer {
             return FrameChannel.of(connection, maximumFrameSize);
         }
         connection.refuseDescriptors();
-        return FrameChannel.withoutDescriptors(connection, Math.min(maximumFrameSize, MAXIMUM_STRANGERS_FRAME_SIZE));
+        return FrameChannel.paced(connection, Math.min(maximumFrameSize, MAXIMUM_STRANGERS_FRAME_SIZE), strangersPace);
     }
 
     private boolean answerNext(FrameChannel channel, Peer peer, Keeping keeping) throws IOException {
