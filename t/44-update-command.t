@@ -79,6 +79,19 @@ subtest 'an option that would have no effect is refused' => sub {
     is(pve_oci('rollback', 101), 0, 'so there is a way back');
 };
 
+subtest 'of many changes the first are listed' => sub {
+    write_file("$FOLDER/rootfs/etc/added$_", 'x') for 1 .. 120;
+    open(my $kept, '>&', \*STDERR) or die "dup: $!\n";
+    open(STDERR, '>', "$FOLDER/said") or die "open: $!\n";
+    my $code = pve_oci('update', '101', $IMAGE[2]);
+    open(STDERR, '>&', $kept) or die "dup: $!\n";
+    my $said = slurp("$FOLDER/said");
+    cmp_ok($code, '>', 0, 'the update is refused');
+    is(scalar(() = $said =~ /^[ACD] /mg), 100, 'a hundred');
+    like($said, qr/^and [0-9]+ more, see 'pve-oci diff'$/m, 'and where the others are');
+    unlink("$FOLDER/rootfs/etc/added$_") for 1 .. 120;
+};
+
 # its layer is none: who reads that first says something else
 my $bad = application("$FOLDER/bad.tar", 2, { StopSignal => "TERM\nlxc.x = 1" }, 'no layer');
 my $is_taken =

@@ -11,6 +11,9 @@ use PVE::OCI::RootUpdate;
 use PVE::OCI::Text;
 use PVE::OCI::Varlink;
 
+# How many changes are listed before the error that they cause.
+my $MOST_LISTED = 100;
+
 my $LETTERS = { added => 'A', changed => 'C', removed => 'D' };
 
 my sub invalid ($message) { PVE::OCI::Varlink::fail('InvalidArgument', $message) }
@@ -70,12 +73,14 @@ my sub change_line ($change) {
         . "\n";
 }
 
-my sub change_lines ($comparison, $wants_expected) {
+my sub change_lines ($comparison, $wants_expected, $most = undef) {
     my @changes = $comparison->{changes}->@*;
     my @own = grep { !defined($_->{expected}) } @changes;
+    $#own = $most - 1 if defined($most) && @own > $most;
     my $text = join('', map { change_line($_) } @own);
     my $unlisted = $comparison->{added} + $comparison->{changed} + $comparison->{removed} - @own;
-    $text .= "and $unlisted more\n" if $unlisted > 0;
+    my $where = defined($most) && $unlisted > 0 ? ", see 'pve-oci diff'" : '';
+    $text .= "and $unlisted more$where\n" if $unlisted > 0;
     return $text if !$wants_expected;
     for my $reason (
         [kept => 'kept paths and volumes'], [host => 'written by Proxmox VE or LXC'],
@@ -97,7 +102,7 @@ my sub listing ($code) {
     my $error = $@;
     my $caught = PVE::OCI::Error::caught($error);
     my $comparison = $caught ? $caught->{parameters}->{comparison} : undef;
-    print STDERR change_lines($comparison, 0)
+    print STDERR change_lines($comparison, 0, $MOST_LISTED)
         if ref($comparison) eq 'HASH' && ref($comparison->{changes}) eq 'ARRAY';
     die $error;
 }

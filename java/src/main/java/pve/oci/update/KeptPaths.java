@@ -67,7 +67,7 @@ final class KeptPaths {
                 continue;
             }
             if (++count > MAXIMUM_LINKS) {
-                throw conflict("'/" + shown(path) + "' cannot be kept: its links lead in a circle");
+                throw conflict("'/" + asked(path) + "' cannot be kept: its links lead in a circle");
             }
             if (todo.isEmpty()) {
                 links.add(full);
@@ -125,6 +125,11 @@ final class KeptPaths {
         return name.set(bytes, 0, Math.min(bytes.length, EntryPath.PATH_MAX - 1));
     }
 
+    /** A path as it was given, for messages, without its leading slash. */
+    private static String asked(String path) {
+        return shown(path.replaceAll("^/+", ""));
+    }
+
     static String shown(String path) {
         return Text.name(PathSet.bytes(path));
     }
@@ -159,7 +164,7 @@ final class KeptPaths {
      */
     private static void requireNotOurs(String asked, String path) throws UpdateException {
         if (ControlDirectory.isOurs(path)) {
-            throw conflict("'/" + shown(asked.replaceAll("^/+", "")) + "' cannot be kept: it leads to '/" + shown(path)
+            throw conflict("'/" + asked(asked) + "' cannot be kept: it leads to '/" + shown(path)
                     + "', and names there that begin with '.pve.' belong to pve-oci: leave it out, or mend the link");
         }
     }
@@ -173,7 +178,7 @@ final class KeptPaths {
             }
             Found after = find(fresh, each);
             if (!after.path().equals(before.path()) && before.links().isEmpty()) {
-                throw conflict("'/" + shown(each) + "' is kept: it leads to '/" + shown(before.path())
+                throw conflict("'/" + asked(each) + "' is kept: it leads to '/" + shown(before.path())
                         + "' now and to '/" + shown(after.path()) + "' in the new image");
             }
         }
