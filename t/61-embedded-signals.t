@@ -31,6 +31,8 @@ sub stop_cleaner ($file) {
         return $pid if $count++ != 1;
         my $engine;
         wait_until(sub { $engine = child_of($pid) });
+        # once it has threads its virtual machine starts; before that, what has made it waits for it
+        sleep(0.001) while (process_status($engine) // { Threads => 2 })->{Threads} < 2;
         kill STOP => $engine;
         open(my $output, '>', "$file.new") or POSIX::_exit(98);
         print {$output} $engine;
