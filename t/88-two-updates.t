@@ -18,6 +18,7 @@ use PVE::LXC::OCI::Update;
 use PVE::OCI::JVM;
 use PVE::OCI::RootUpdate;
 use RealDaemon qw(in_child result_of);
+use TestImage qw(entry);
 use TestSupport qw(wait_until);
 use TestUpdate qw(application fingerprint fresh_rootfs is_same_tree pve_oci shell slurp);
 
@@ -168,10 +169,18 @@ subtest 'a comparison with the image waits for an update' => sub {
 
 subtest 'the daemon holds the lock of a client that was killed until its job is over' => sub {
     my $rootdir = rootfs();
+    # 64 KiB that cannot be compressed, at 1 KiB/s: a minute
+    my $layer = join(
+        '',
+        map {
+            entry('0', "slow$_", content => join('', map { chr(rand(256)) } 1 .. 1024))
+        } 1 .. 64
+    );
+    my $slow = application("$FOLDER/slow.tar", 2, {}, $layer);
     my $child = in_child(sub {
         PVE::LXC::OCI::Update::on_rootfs(
             'update', $rootdir,
-            { $ENGINES{daemon}->%*, archive => $IMAGE[2], bwlimit => 1 },
+            { $ENGINES{daemon}->%*, archive => $slow, bwlimit => 1 },
         );
     });
     ok(wait_until(sub { -e "$rootdir/.pve.oci.update/new/bin" }), 'it extracts');
