@@ -266,22 +266,12 @@ subtest 'never of the host: a privileged container without a network of its own'
         or diag($console->());
 };
 
-# A terminal of the host: its two ends.
-sub open_terminal() {
-    my ($TIOCSPTLCK, $TIOCGPTN) = (0x40045431, 0x80045430);
-    open(my $master, '+<', '/dev/ptmx') or die $!;
-    my $number = pack('i', 0);
-    ioctl($master, $TIOCSPTLCK, $number) && ioctl($master, $TIOCGPTN, $number) or die $!;
-    open(my $terminal, '+<', '/dev/pts/' . unpack('i', $number)) or die $!;
-    return ($master, $terminal);
-}
-
 subtest 'never of the host: what somebody gives to a command in a privileged container' => sub {
     my ($rootdir, $conf) =
         create({ Cmd => serving(':'), User => 'app' }, { unprivileged => 0 });
     my ($container, $console) = start($rootdir, $conf);
     # of owners only: lxc-attach itself changes modes
-    my ($master, $terminal) = open_terminal();
+    my ($master, $terminal) = InitRootfs::open_terminal('/dev/pts');
     my $file = File::Temp->new();
     my $fifo = "$rootdir.fifo";
     POSIX::mkfifo($fifo, 0666) or die $!;
@@ -300,6 +290,25 @@ subtest 'never of the host: what somebody gives to a command in a privileged con
     unlink($fifo);
     my ($code, $text) = $container->attach('/.pve.init', 'sh', '-c', 'echo x > /dev/stdout');
     is("$code|$text", "0|x\n", 'but a pipe can be opened by the user');
+};
+
+# Without a console LXC hands process 1 what lxc-start has.
+subtest 'never of the host: the terminal on which a privileged container was started' => sub {
+    my ($rootdir, $conf) =
+        create({ Cmd => serving('id > /tmp/id'), User => 'app' }, { unprivileged => 0 });
+    my ($master, $terminal) = InitRootfs::open_terminal('/dev/pts');
+    my @before = (stat($terminal))[4, 5];
+    push $conf->{lxc}->@*, ['lxc.console.path', 'none'];
+    my $container =
+        LxcContainer->start($rootdir, $conf, sub { -e "$rootdir/tmp/ready" }, $terminal);
+    like(slurp("$rootdir/tmp/id"), qr/uid=1000/, 'it has run');
+    my $pid = $container->init_pid();
+    is_deeply(
+        [map { (stat("/proc/$pid/fd/$_"))[1] } 1, 2],
+        [((stat($terminal))[1]) x 2],
+        'on that terminal'
+    );
+    is_deeply([(stat($terminal))[4, 5]], \@before, 'its owner stays');
 };
 
 subtest 'an init in front of the application' => sub {

@@ -52,6 +52,18 @@ sub create ($owner = 0) {
     return $rootdir;
 }
 
+# A new terminal of the devpts at this directory: its two ends.
+sub open_terminal ($directory) {
+    my ($TIOCSPTLCK, $TIOCGPTN) = (0x40045431, 0x80045430);
+    open(my $master, '+<', "$directory/ptmx") or die "$directory/ptmx: $!\n";
+    my $number = pack('i', 0);
+    ioctl($master, $TIOCSPTLCK, $number) && ioctl($master, $TIOCGPTN, $number)
+        or die "$directory/ptmx: $!\n";
+    my $path = "$directory/" . unpack('i', $number);
+    open(my $terminal, '+<', $path) or die "$path: $!\n";
+    return ($master, $terminal, $path);
+}
+
 # What the program wrote: { argv => [...], env => [...], cwd, ids, pid, signal }.
 sub dumped ($rootdir) {
     open(my $handle, '<:raw', "$rootdir/out") or die $!;

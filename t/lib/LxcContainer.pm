@@ -40,8 +40,8 @@ sub write_file ($path, $content) {
 }
 
 # Starts a container of this rootfs and configuration as PVE would, and waits until the condition,
-# a function of the container, holds.
-sub start ($class, $rootdir, $conf, $is_ready) {
+# a function of the container, holds. Without a terminal the streams of lxc-start are /dev/null.
+sub start ($class, $rootdir, $conf, $is_ready, $terminal = undef) {
     my $folder = tempdir(CLEANUP => 1);
     my $self = bless({ folder => $folder, owner => $$ }, $class);
     chmod(0755, $folder);
@@ -57,13 +57,14 @@ sub start ($class, $rootdir, $conf, $is_ready) {
         grep({ $_->[0] ne 'lxc.idmap' } ($conf->{lxc} // [])->@*),
     );
     write_file("$folder/test/config", join('', map { "$_->[0] = $_->[1]\n" } @lines));
-    # in the foreground and without a terminal, as pve-container@.service does it
+    # in the foreground, and mostly without a terminal, as pve-container@.service does it
     $self->{pid} = fork() // die "fork: $!\n";
     if ($self->{pid} == 0) {
         # a shell that started the tests in the background ignores these, and what is ignored at its
         # start a shell in the container cannot trap
         $SIG{$_} = 'DEFAULT' for qw(INT QUIT HUP);
-        open($_, '+<', '/dev/null') or POSIX::_exit(99) for \*STDIN, \*STDOUT, \*STDERR;
+        my @stream = defined($terminal) ? ('+<&', $terminal) : ('+<', '/dev/null');
+        open($_, $stream[0], $stream[1]) or POSIX::_exit(99) for \*STDIN, \*STDOUT, \*STDERR;
         my @log = ('-l', 'INFO', '-o', "$folder/log");
         exec('lxc-start', '-F', '-P', $folder, '-n', 'test', @log) or POSIX::_exit(99);
     }
