@@ -136,6 +136,10 @@ for my $jdk (@jdks) {
             /^.* source: (?:file|jrt|__JVM_LookupDefineClass__).*$/mg;
         cmp_ok(@others, '<', 30, 'nearly all classes of two workers, too')
             or diag(join("\n", @others[0 .. 29]));
+        unlike(
+            read_file("$tree/worker-log"),
+            qr/__dynamic_proxy__/, 'and none is made for an annotation'
+        );
         quiet($jdk, $tree, 'fitting');
         utime(undef, undef, "$tree/target/pve-oci.jar");
         quiet($jdk, $tree, 'jar newer than the archives');

@@ -1,11 +1,13 @@
 package pve.oci.linux;
 
+import com.sun.jna.FieldOrders;
 import com.sun.jna.Native;
 import com.sun.jna.NativeLibrary;
 
 /** The C functions themselves, bound by name. */
 final class LibcFunctions {
     static {
+        FieldOrders.set();
         // glibc is part of the process already: in the worker's tree there is no file to load it from
         Native.register(LibcFunctions.class, NativeLibrary.getProcess());
     }
