@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.regex.MatchResult;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -16,6 +17,7 @@ class SecurityDocumentTest {
     private static final Pattern NAMED = Pattern.compile("`([^`]+)`");
     private static final Pattern CASE = Pattern.compile("[a-z]+(?:-[a-z0-9*]+)+");
     private static final Pattern CLASS = Pattern.compile("[A-Z]\\w+(?:Test|Fuzz)(?:\\.(\\w+))?");
+    private static final Pattern SUBTESTS = Pattern.compile("`(t/[^`]+[.]t)` [(]([^()`]+)[)]");
 
     private static List<String> named(Pattern kind) throws IOException {
         return NAMED.matcher(Files.readString(TREE.resolve("SECURITY.md")))
@@ -78,5 +80,18 @@ class SecurityDocumentTest {
     @Test
     void names_files_that_exist() throws IOException {
         assertThat(named(Pattern.compile("t/.*"))).hasSizeGreaterThan(5).allMatch(x -> Files.exists(TREE.resolve(x)));
+    }
+
+    /** In parentheses behind a file of t/: its subtests, in words that the file has. */
+    @Test
+    void names_subtests_that_exist() throws IOException {
+        String document = Files.readString(TREE.resolve("SECURITY.md")).replaceAll("\\s+", " ");
+        List<MatchResult> named = SUBTESTS.matcher(document).results().toList();
+
+        assertThat(named).hasSizeGreaterThan(20);
+        for (MatchResult each : named) {
+            String test = Files.readString(TREE.resolve(each.group(1))).replace("\\'", "'");
+            assertThat(each.group(2).split("[,;] ")).as(each.group(1)).allMatch(test::contains);
+        }
     }
 }
