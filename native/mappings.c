@@ -28,8 +28,8 @@ static void add(struct list *list, uintptr_t start, uintptr_t end)
 }
 
 /*
- * What the loader writes while it relocates, and protects only then (RELRO), is in a writable segment. The program
- * itself and the kernel's library have no path.
+ * Notes the segments that are not writable. What the loader writes while it relocates, and protects afterwards (RELRO),
+ * is in a writable one. The program itself and the kernel's library have no path, and are left out.
  */
 static int visit_object(struct dl_phdr_info *object, size_t size, void *list)
 {

@@ -106,7 +106,7 @@ static const struct {
     {SCMP_SYS(socketpair), {0, SCMP_CMP_EQ, AF_UNIX, 0}},
 };
 
-/* What a tar archive holds besides files, links and directories, and is no device; type 0 is a regular file. */
+/* mknodat: the types that a tar archive may hold and that are no devices; type 0 is a regular file. */
 static const struct scmp_arg_cmp nodes[] = {
     {2, SCMP_CMP_MASKED_EQ, S_IFMT, S_IFIFO},
     {2, SCMP_CMP_MASKED_EQ, S_IFMT, S_IFSOCK},

@@ -5,8 +5,9 @@
 #include <stdbool.h>
 
 /*
- * Installs the filter for this thread and the ones it starts; needs no_new_privs. Everything not listed is EPERM.
- * only_reads: none that changes a file. make_devices: mknodat of character and block devices too.
+ * Installs the filter for this thread and the ones it starts; needs no_new_privs. System calls that are not in the list
+ * fail with EPERM. only_reads: calls that change files fail too. make_devices: mknodat may make character and block
+ * devices.
  * Returns 0 or -1 with errno.
  */
 int restrict_system_calls(bool only_reads, bool make_devices);

@@ -115,7 +115,7 @@ subtest 'changes by hand' => sub {
     is(decode_json($json)->{comparison}->{changed}, 2, 'as JSON');
     ($code, my $plan) = update($rootdir, '--dry-run');
     is($code, 0, 'a plan');
-    like($plan, qr/these changes refuse the update.*C \/lib3 \(mode\)/s, 'says so');
+    like($plan, qr/these changes stop the update.*C \/lib3 \(mode\)/s, 'says so');
     my $before = fingerprint($rootdir);
     is_updated($rootdir, qw(--keep /etc/app.conf --discard-changes));
     is(slurp("$rootdir/etc/app.conf"), "of image 1\nmore\n", 'a kept file stays');

@@ -1,5 +1,5 @@
-# A registry on loopback (Debian's docker-registry) with one user, and a proxy before it that can
-# break transfers. HOME is set so that skopeo speaks plain HTTP to it.
+# A registry on loopback (Debian's docker-registry) with one user, and in front of it a proxy that
+# can break transfers. HOME gets a configuration by which skopeo speaks plain HTTP to both.
 package TestRegistry;
 
 use v5.36;
@@ -19,7 +19,7 @@ use TestSupport qw(wait_until);
 our $USER = 'anna';
 our $PASSWORD = 'secret';
 
-# Why there is none, undef where there is.
+# Why no registry can be started here; undef if one can.
 sub unavailable() {
     for my $program (qw(skopeo docker-registry)) {
         return "needs $program" if !grep { -x "$_/$program" } split(/:/, $ENV{PATH});
@@ -72,8 +72,8 @@ END
     return $self;
 }
 
-# Relays to the registry. While the file "cut" is there, an answer ends after so many bytes; while
-# "stall" is there, it goes no further than that, and the connection stays open.
+# Relays to the registry. While the file "cut" exists, each answer ends after 300,000 bytes; while
+# "stall" exists, it stops there, and the connection stays open.
 sub start_proxy ($self) {
     my $listener = IO::Socket::INET->new(Listen => 16, LocalAddr => '127.0.0.1')
         or die "listen: $!\n";
@@ -104,6 +104,7 @@ sub start_proxy ($self) {
     POSIX::_exit(0);
 }
 
+# Turns "cut" or "stall" on or off.
 sub set ($self, $name, $is_on) {
     $is_on ? write_file("$self->{folder}/$name", '') : unlink("$self->{folder}/$name");
     return;
@@ -147,7 +148,7 @@ sub push_index ($self, $repository, $name, $tag, $architectures) {
         "$url/$name",
         { headers => { 'Content-Type' => $index_type }, content => encode_json($index) }
     );
-    die "index not taken: $put->{status} $put->{content}\n" if !$put->{success};
+    die "index was refused: $put->{status} $put->{content}\n" if !$put->{success};
     return;
 }
 

@@ -4,8 +4,8 @@ package PVE::OCI;
 # pve-ocid, or where there is none by the same engine in a child of this process. Loads no PVE
 # module, connects to nothing before a function is called, safe under taint mode.
 #
-# What comes back is data out of an image, unless its documentation says otherwise, and so
-# untrusted.
+# What the functions return comes out of an image, and so is untrusted, unless their documentation
+# says otherwise.
 
 use v5.36;
 

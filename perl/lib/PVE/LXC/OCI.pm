@@ -206,7 +206,8 @@ sub apply_image_config ($conf, $unsafe_config, $rootdir, @files) {
     return $conf;
 }
 
-# As restore_image. A task that is stopped ends by what its signal handlers die with.
+# Like restore_image. If the task is stopped meanwhile, this dies with what its signal handlers died
+# with.
 my sub restore (@arguments) {
     my $is_image;
     PVE::OCI::Signals::keep(sub {

@@ -194,7 +194,7 @@ my sub call_verb ($verb, $arguments, $options) {
     return $verb->{run}->($arguments, $options) if !$verb->{makes_files};
     require PVE::OCI::Leftovers;
     my $rootdir = $arguments->[1];
-    my $before = PVE::OCI::Leftovers::look($rootdir);
+    my $before = PVE::OCI::Leftovers::listed($rootdir);
     my $reply = eval { $verb->{run}->($arguments, $options) };
     return $reply if defined($reply);
     my $error = $@;

@@ -183,7 +183,7 @@ my sub end_kept ($engine) {
 # method, parameters, handles }. Returns the reply, or dies. $state is { mask, guard }: the signal
 # mask while waiting for replies, and the guard of PVE::OCI::Signals. Signals are blocked before and
 # after.
-my sub hold ($settings, $request, $on_reply, $state, $session = undef) {
+my sub run_call ($settings, $request, $on_reply, $state, $session = undef) {
     my $key = $session ? settings_key($settings) : '';
     my $engine;
     my ($reply, $error) = $state->{guard}->attempt(sub {
@@ -222,8 +222,8 @@ my sub hold ($settings, $request, $on_reply, $state, $session = undef) {
 }
 
 # Starts another engine to remove what the first one left, or to take an update back; when it is
-# killed, by the kernel, say, another one goes on. Who asks again for an end is not kept waiting:
-# then the engine is ended, and $on_abort gets a line. $left says what may be left. Signals are
+# killed, by the kernel, say, another one goes on. If the user asks for an end once more, the engine
+# is ended instead, and $on_abort gets a line, in which $left says what may be left. Signals are
 # blocked before and after.
 my sub clean ($settings, $request, $state, $left, $on_abort) {
     my $guard = $state->{guard};
@@ -239,7 +239,7 @@ my sub clean ($settings, $request, $state, $left, $on_abort) {
         },
     };
     for my $attempt (1 .. $CLEANING_ATTEMPTS) {
-        return if eval { hold($settings, $request, undef, $cleaning); 1 };
+        return if eval { run_call($settings, $request, undef, $cleaning); 1 };
         my $error = $@;
         if ($is_ended) {
             $on_abort->("the embedded engine was not waited for: $left");
@@ -254,7 +254,7 @@ my sub clean ($settings, $request, $state, $left, $on_abort) {
     return;
 }
 
-# What an engine leaves that removes the files of an image, and is ended before it has done so.
+# What may be left if the engine that removes the files of an image is ended before it is done.
 my sub left_files ($root) { return "files of the image may be left in $root->{name}" }
 
 my sub run ($settings, $request, $root, $options, $guard) {
@@ -271,7 +271,7 @@ my sub run ($settings, $request, $root, $options, $guard) {
         }
         $on_reply->($reply) if $on_reply && ($reply->{progress} || $reply->{config});
     };
-    my $reply = eval { hold($settings, $request, $listen, $state, $options->{session}) };
+    my $reply = eval { run_call($settings, $request, $listen, $state, $options->{session}) };
     my $error = $@;
     if (!defined($reply) && $root) {
         # whatever the engine replied, because an image may have taken it over

@@ -21,7 +21,8 @@ my ($MACHINE) = $Config{archname} =~ /\A([a-z0-9_]+)/;
 # -1 is the number of no call: it fails with ENOSYS.
 my sub number ($operation) { return ($CALLS->{$MACHINE} // {})->{$operation} // -1 }
 
-# By descriptor, however it was opened; and syscall() refuses paths that are tainted.
+# A path that leads to the open file. The calls that take a descriptor refuse one opened with
+# O_PATH, and syscall() refuses a path that is tainted, which this one is not.
 my sub link_of ($handle) { return '/proc/self/fd/' . fileno($handle) }
 
 # All attributes of an open file: name => value, as bytes.

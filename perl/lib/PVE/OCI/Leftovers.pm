@@ -34,8 +34,9 @@ my sub walk ($top, $visit) {
     return;
 }
 
-# What is below $top now, for find; undef if that cannot be told.
-sub look ($top) {
+# What is below $top now, for find and clean_up_after: path => status as from lstat. Undef if $top
+# is no directory or holds too much to be listed.
+sub listed ($top) {
     return if !-d $top;
     my $before = {};
     my $is_too_much = walk(
@@ -54,7 +55,7 @@ sub find ($top, $before) {
     return defined($found) ? $found =~ s{\A/}{}r : undef;
 }
 
-# The entries that look has found, as ExistingEntry of io.pve.oci.worker. Volumes were not listed,
+# The entries that listed has found, as ExistingEntry of io.pve.oci.worker. Volumes were not listed,
 # so nothing in them is changed.
 my sub existing ($top, $before) {
     my $device = (lstat($top))[0];
@@ -71,8 +72,8 @@ my sub existing ($top, $before) {
     return [{ path => '', isDirectory => \1 }, @entries];
 }
 
-# what an image may change. => The attributes that an image may change, of the open directory and of
-# those that look has found below it, by path. => what an image may change.
+# The attributes that an image may change: of the open directory, and of the directories that listed
+# has found below it, by path.
 my sub attributes_of ($top, $before) {
     my $attributes = { '' => PVE::OCI::RootDirectory::attributes($top) };
     for my $path (grep { $before->{$_}->@* && S_ISDIR($before->{$_}->[2]) } keys $before->%*) {
@@ -95,11 +96,12 @@ my sub give_back ($handle, $before, $attributes) {
     return;
 }
 
-# Runs $code, which lets the daemon do an extraction with these parameters. If the daemon dies
-# meanwhile and leaves files, the embedded engine removes them, and $say is called with a line.
-# Directories that were there before get their attributes back.
+# Runs $code, which has the daemon extract an image with these parameters, and returns its reply. If
+# the daemon dies meanwhile and leaves files, the embedded engine removes them, and $say is called
+# with lines that say so. Directories that were there before get their attributes back. Dies with
+# the error of $code.
 sub clean_up_after ($top, $parameters, $say, $code) {
-    my $before = look($top) // return $code->();
+    my $before = listed($top) // return $code->();
     opendir(my $directory, $top) or return $code->();
     my $attributes = attributes_of($directory, $before);
     my $reply = eval { $code->() };

@@ -30,10 +30,10 @@ my sub is_on_mount ($path, $mount) {
     return mount_id($handle) == $mount;
 }
 
-# Why the directory at $top cannot be used, as it follows "root directory NAME is not empty: ";
-# undef when it can. Directories may stand in it, mount points of volumes among them. What
-# lost+found and volumes mounted below hold is not looked at, however much it is. A directory that
-# may not be read is left to the engine.
+# Says why an image cannot be extracted into the directory at $top, in words that follow "root
+# directory NAME is not empty: "; undef if it can. Directories may stand in it, mount points of
+# volumes among them. lost+found and volumes that are mounted below may hold anything. A directory
+# that may not be read is left to the engine.
 sub obstacle ($top) {
     my @pending = ('');
     my ($count, $mount) = (0);

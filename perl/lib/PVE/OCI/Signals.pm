@@ -10,7 +10,7 @@ use v5.36;
 # SIGINT that timeout(1) sends to the group and to the process. A later one ends the waiting.
 our $SAME_REQUEST = 2;
 
-# Of those that ask for an end, and of PVE's run_with_timeout.
+# The signals that ask for an end, and ALRM, which PVE's run_with_timeout uses.
 my @NAMES = qw(ALRM HUP INT QUIT TERM);
 
 # What a signal handler has died with, in keep.

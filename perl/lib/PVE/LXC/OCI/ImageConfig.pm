@@ -237,7 +237,7 @@ my sub system_init ($command, @candidates) {
 #
 #     users    what PVE::OCI::User::read_inside returned
 #     missing  those of $directories that are not there
-my sub look ($rootdir, $command, $path, $is_alone, $directories = []) {
+my sub look_into ($rootdir, $command, $path, $is_alone, $directories = []) {
     my @candidates = candidates($command, $path);
     my $found = PVE::OCI::Rootfs::run_in(
         $rootdir,
@@ -289,13 +289,13 @@ sub settings ($conf, $config, $rootdir, $warn) {
     my $first = defined($own_command) ? ($own_command =~ /\A(\S+)/)[0] : $command[0];
     if (!defined($first)) {
         $warn->("image has no command, $SYSTEM_INIT will be started");
-        my $found = look($rootdir, $SYSTEM_INIT, '', 1);
+        my $found = look_into($rootdir, $SYSTEM_INIT, '', 1);
         return system_settings($config, $found->{system_init}, $warn);
     }
     my $directory = directory($conf, $config);
     my @volumes = volumes($config);
     my $is_alone = defined($own_command) ? $own_command eq $first : @command == 1;
-    my $found = look(
+    my $found = look_into(
         $rootdir, $first, $value{PATH} // $DEFAULT_PATH, $is_alone,
         [sort($directory // (), @volumes)],
     );

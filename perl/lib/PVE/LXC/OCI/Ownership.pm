@@ -42,8 +42,8 @@ my sub walk ($path, $code) {
     return;
 }
 
-# What is given to others: [old, new] are a user and the group of the same number, [old, new, type]
-# is one of them. Returns { type, old, new } for each.
+# Takes the pairs of --chown: [old, new] is for a user and the group of the same number, [old, new,
+# type] for one of them. Returns { type, old, new } for each.
 my sub pairs ($given) {
     my @pairs;
     for my $each ($given->@*) {

@@ -35,7 +35,7 @@ my sub on ($target, $action, $options) {
             . " container $target has its ID map")
         if defined($options->{id_map});
     invalid(  "$target would be a container of Proxmox VE, which is not installed here;"
-            . " a directory of this name is ./$target")
+            . " for a directory of this name write ./$target")
         if !eval { require PVE::LXC; require PVE::LXC::Config; 1 };
     return PVE::LXC::OCI::Update::on_container($action, $target, $options);
 }
@@ -47,7 +47,7 @@ my sub owner_pairs ($texts) {
             /\A(?:([ug]):)?([0-9]{1,10}):([0-9]{1,10})\z/
             ? ($2, $3, $1 // ())
             : invalid(
-                "'$_' is not OLD:NEW, two numbers of users, with u: or g: before them or not")
+                "'$_' is not OLD:NEW, u:OLD:NEW or g:OLD:NEW with the numbers of users or groups")
         ] } $texts->@*
     ];
 }
@@ -164,11 +164,11 @@ my sub plan_text ($reply, $given) {
         . ' are free'
         if defined($reply->{requiredSize}) && defined($reply->{availableSize});
     my $text = join('', map { PVE::OCI::Text::one_line($_) . "\n" } @lines);
-    return $text . "nothing was changed by hand, the update goes through\n" if !$count;
+    return $text . "nothing was changed by hand: the update can be done\n" if !$count;
     my $what =
         $given->{'discard-changes'}
-        ? 'these changes go to the earlier tree:'
-        : 'these changes refuse the update, unless --keep or --discard-changes says otherwise:';
+        ? 'these changes move to the earlier tree:'
+        : 'these changes stop the update, unless --keep or --discard-changes is given:';
     return "$text$what\n" . change_lines($comparison, 0);
 }
 

@@ -35,7 +35,7 @@ public record Image(
     /** How many names of other images a message lists. */
     private static final int MAXIMUM_NAMED = 10;
 
-    /** Bytes of all layers' blobs. */
+    /** Sum of the sizes of all layers' blobs, in bytes. */
     public long layersSize() {
         long size = 0;
         for (Layer layer : layers) {

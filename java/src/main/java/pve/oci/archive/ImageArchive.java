@@ -55,7 +55,8 @@ public final class ImageArchive implements AutoCloseable {
      * it.
      *
      * @param fd a regular file, or the directory of an image layout
-     * @param zstdWindowLog binary logarithm of the largest window that a zstd frame may have
+     * @param zstdWindowLog binary logarithm of the largest window that a zstd frame may have, in bytes
+     * @throws ImageException if it is no archive of a known compression, is damaged, or exceeds a limit
      */
     public static ImageArchive open(Fd fd, JsonLimits limits, int zstdWindowLog) throws IOException {
         try {
@@ -143,7 +144,11 @@ public final class ImageArchive implements AutoCloseable {
         return files.size("oci-layout") == null ? null : new OciLayout(files, limits).version();
     }
 
-    /** The images in it; {@link ImageException} NotAnOciArchive when it is no image archive. */
+    /**
+     * The images in it.
+     *
+     * @throws ImageException NotAnOciArchive if it is no image archive
+     */
     public ImageSource images() throws IOException {
         Format format = format();
         return switch (format) {

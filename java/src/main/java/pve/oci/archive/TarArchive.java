@@ -12,12 +12,13 @@ import pve.oci.tar.TarReader;
 import pve.oci.tar.TarSource;
 
 /**
- * An uncompressed archive. It is indexed from header to header without reading blobs, which are read where they lie.
+ * An uncompressed archive. The index is made from header to header, without reading the blobs. Later they are read from
+ * their place in the file.
  */
 final class TarArchive extends IndexedArchive {
     /**
-     * Bytes that are read at a time: enough for small documents with their headers, and not much of a blob that is
-     * skipped.
+     * Bytes that are read at a time: enough for a small document and its header at once, and so few that little is read
+     * of a blob that is skipped.
      */
     private static final int PIECE_SIZE = 16 << 10;
 

@@ -287,7 +287,7 @@ enum Setting {
                 + (text.isEmpty() ? "nothing" : text));
     }
 
-    /** As it may be written in the file. */
+    /** The value as it is written in the configuration file. */
     String format(long value) {
         if (unit == Unit.FLAG) {
             return value == 0 ? "no" : "yes";

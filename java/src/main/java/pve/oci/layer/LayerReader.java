@@ -68,7 +68,7 @@ final class LayerReader {
                 break;
             }
         }
-        slots.helpOn();
+        slots.helpUntilInterrupted();
     }
 
     /** Says that reading the archive failed, and not the entry that is being applied at the moment. */

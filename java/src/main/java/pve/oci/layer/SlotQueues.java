@@ -204,7 +204,7 @@ final class SlotQueues {
     }
 
     /** Does chores until the thread is interrupted: for a thread with no work of its own left. */
-    void helpOn() throws InterruptedException {
+    void helpUntilInterrupted() throws InterruptedException {
         take(() -> null);
     }
 

@@ -75,7 +75,7 @@ final class ImageJob implements AutoCloseable {
     private WorkerReplies.Reply extract(@Nullable ArchiveFile archive, RootDirectory root) throws VarlinkException {
         boolean isDone = false;
         try {
-            root.giveTo(maps);
+            root.chownToMappedRoot(maps);
             WorkerReplies.Reply reply = converse(archive, root);
             isDone = true;
             return reply;

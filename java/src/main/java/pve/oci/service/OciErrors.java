@@ -16,8 +16,8 @@ final class OciErrors {
     static final String PREFIX = "io.pve.oci.";
 
     /**
-     * What the daemon alone decides. A worker that said so would not be believed: the log takes some of them for no
-     * failure, and the command's exit status would say that the user may not use the daemon.
+     * Errors that only the daemon decides. From a worker they are not accepted: some of them are not logged as
+     * failures, and by others the command's exit status would say that the user may not use the daemon.
      */
     static final Set<String> OF_THE_DAEMON_ALONE = Set.of(
             "RootDirectoryInUse",

@@ -146,7 +146,7 @@ final class RootDirectory implements AutoCloseable {
      * Makes the container's root the owner. Otherwise the worker could not write: CAP_DAC_OVERRIDE does not count for
      * files whose owner its user namespace does not map (user_namespaces(7)).
      */
-    void giveTo(IdMaps maps) throws VarlinkException {
+    void chownToMappedRoot(IdMaps maps) throws VarlinkException {
         if (existing == null) {
             // the directory must belong to the container already: an update must not give it another one
             return;

@@ -4,7 +4,8 @@ import java.io.IOException;
 import java.util.Arrays;
 
 /**
- * Where the content of a sparse file goes: ascending regions, and a cursor over them for the reading of the content.
+ * Where the content of a sparse file goes: regions in ascending order, and a cursor that moves over them while the
+ * content is read. In the methods {@code at} is an offset in the archive, for errors.
  */
 final class SparseMap {
     private static final int GNU_FIRST = 386;
@@ -17,7 +18,7 @@ final class SparseMap {
     private final TarLimits limits;
     private long[] offsets = new long[16];
     private long[] sizes = new long[16];
-    // regions that hold something, and all that were named
+    // regions that hold data; all regions of the map, the empty ones too
     private int count;
     private int named;
     private long end;
@@ -118,7 +119,7 @@ final class SparseMap {
         return offsets[region] + done;
     }
 
-    /** How many bytes of the content go to that place in one piece. */
+    /** How many bytes of the content, from the next one on, go to the current region. */
     long left() {
         return sizes[region] - done;
     }

@@ -6,10 +6,10 @@ import pve.oci.linux.NativeBuffer;
 import pve.oci.linux.UpdateCalls;
 
 /**
- * What a file system has room for, as it says itself.
+ * How much room a file system has, as statfs(2) tells.
  *
- * @param size in bytes
- * @param inodes Long.MAX_VALUE if it makes them as they are needed
+ * @param size free bytes
+ * @param inodes free inodes; Long.MAX_VALUE if the file system makes them as they are needed
  */
 record FreeSpace(long size, long inodes) {
     static FreeSpace of(Fd directory) throws IOException {

@@ -70,7 +70,7 @@ class SlotQueuesTest {
         queues.breakDown();
 
         assertThatThrownBy(queues::takeToApply).isInstanceOf(InterruptedException.class);
-        assertThatThrownBy(queues::helpOn).isInstanceOf(InterruptedException.class);
+        assertThatThrownBy(queues::helpUntilInterrupted).isInstanceOf(InterruptedException.class);
     }
 
     @Test

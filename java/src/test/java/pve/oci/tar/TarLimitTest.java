@@ -206,7 +206,7 @@ class TarLimitTest {
     }
 
     @Test
-    void file_size_limit_is_one_that_sums_can_have() {
+    void refuses_a_limit_on_file_sizes_with_which_sums_could_overflow() {
         assertThatThrownBy(() -> new TarLimits(1, 1, 1, 1, 1, 1, 1, (1L << 62) + 1))
                 .isInstanceOf(IllegalArgumentException.class);
     }
