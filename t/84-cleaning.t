@@ -147,7 +147,7 @@ subtest 'cancelled again while the worker that cleans is being started' => sub {
     cmp_ok($frames[-1]->[0], '<', at_most(3), 'at once');
     like(
         $daemon->log_text(),
-        qr/root directory not cleaned job=\d+ .*asked for again to cancel/, 'logged'
+        qr/root directory not cleaned job=\d+ .*the job was cancelled once more/, 'logged'
     );
     is((stat($root))[4], 0, 'the root directory was given back');
     release();

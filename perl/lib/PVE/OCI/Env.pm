@@ -11,8 +11,8 @@ package PVE::OCI::Env;
 #     ARGUMENT          ARGUMENTS times, the first is the command
 #
 # As plain data: { variables => [...], command => [...], uid => 0, gid => 0, groups => [...],
-# directory => '/', init => 0 }, strings as bytes. uid and gid 0 without groups: /.pve.init stays
-# who it is. init: an init is process 1 and the command its child.
+# directory => '/', init => 0 }, strings as bytes. With uid 0, gid 0 and no groups /.pve.init does
+# not change its user. If init is true, an init is process 1 and the command is its child.
 #
 # Version 1 has neither FLAGS nor DIRECTORY. A container made with it has a /.pve.init that knows
 # only this version, so the file keeps it.

@@ -53,7 +53,7 @@ final class Cleaning {
         job.beginCleaning();
         try {
             int attempt = 1;
-            while (!isCleaned(root, attempt)) {
+            while (!tryToClean(root, attempt)) {
                 attempt++;
             }
         } catch (VarlinkException e) {
@@ -63,8 +63,8 @@ final class Cleaning {
         }
     }
 
-    /** False when the worker died and another one is to go on. */
-    private boolean isCleaned(RootDirectory root, int attempt) throws VarlinkException {
+    /** Lets one worker clean up; false if it died and another one is to go on. */
+    private boolean tryToClean(RootDirectory root, int attempt) throws VarlinkException {
         try {
             clean(root);
             return true;
@@ -104,7 +104,7 @@ final class Cleaning {
         long deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(WorkerConversation.START_MILLIS);
         return AwaitedWorker.await(starting, () -> {
             if (job.isCleaningStopped()) {
-                throw OciErrors.workerFailed("it was asked for again to cancel the job");
+                throw OciErrors.workerFailed("the job was cancelled once more");
             }
             if (isUnread() || System.nanoTime() >= deadline) {
                 throw OciErrors.workerFailed("the client is gone, or no worker was ready in time");
