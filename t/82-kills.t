@@ -154,6 +154,42 @@ subtest 'the command when the daemon is killed' => sub {
     is(system('umount', $MOUNT), 0, 'nothing holds it');
 };
 
+# The launcher kills the worker when the daemon dies. One that is stopped does so when it goes on.
+subtest 'a worker that outlives the daemon' => sub {
+    $daemon->run();
+    mount_root();
+    my $before = state_of_root();
+    my $log = "$DIRECTORY/said";
+    my $child = in_child(sub {
+        system(   "$FindBin::Bin/../bin/pve-oci extract --socket $daemon->{socket}"
+                . " --bwlimit 100 $ARCHIVE $MOUNT >$log 2>&1");
+    });
+    ok(wait_until(sub { -e "$MOUNT/dir5" }), 'in the middle');
+    my @workers = workers();
+    my %is_worker = map { $_ => 1 } @workers;
+    my @launchers = grep { !$is_worker{$_} } $daemon->descendants();
+    kill STOP => @launchers, @workers;
+    $daemon->stop('KILL');
+    my $said = sub () {
+        open(my $handle, '<', $log) or return '';
+        local $/ = undef;
+        return readline($handle) // '';
+    };
+    ok(wait_until(sub { $said->() =~ /waiting for the end of its worker/ }), 'is waited for');
+    kill CONT => @workers;
+    sleep(0.5); # it may write
+    kill CONT => @launchers;
+    ok(
+        wait_until(sub {
+            !grep { process_status($_) } @workers;
+        }),
+        'it ends'
+    );
+    result_of($child);
+    is(state_of_root(), $before, 'everything is as it was') or diag($said->());
+    ok(wait_until(sub { system("umount $MOUNT 2>/dev/null") == 0 }), 'nothing holds it');
+};
+
 # Nobody is left who could clean up. The next job does not take the directory for a new one.
 subtest 'command and daemon killed together' => sub {
     $daemon->run();

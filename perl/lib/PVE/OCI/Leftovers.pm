@@ -6,12 +6,16 @@ package PVE::OCI::Leftovers;
 use v5.36;
 
 use Fcntl qw(S_ISDIR);
+use Time::HiRes qw(sleep time);
 
 use PVE::OCI::Error;
 use PVE::OCI::RootDirectory;
 
 my $MAXIMUM = 10_000; # a new root directory holds a handful of directories
 my $MAXIMUM_DEPTH = 64;
+
+my $WORKER = 'pve-oci-worker'; # the name of its processes
+my $SECONDS_OF_WORKERS = 10;   # how long they may take to end when the daemon has died
 
 # Calls $visit with the path and the status of each entry below the top, until it returns
 # something, which is returned then. Of another file system, and of lost+found, only the first
@@ -96,6 +100,43 @@ my sub give_back ($handle, $before, $attributes) {
     return;
 }
 
+my sub is_worker ($process) {
+    open(my $handle, '<', "$process/comm") or return 0;
+    return (readline($handle) // '') eq "$WORKER\n";
+}
+
+# Whether a worker has the open directory open. Of one that is being killed some threads may have
+# ended while others finish what they do, so all are asked.
+my sub is_held ($directory) {
+    my ($device, $inode) = stat($directory);
+    for my $process (grep { is_worker($_) } glob('/proc/[0-9]*')) {
+        for my $descriptor (glob("$process/task/*/fd/*")) {
+            my @status = stat($descriptor) or next;
+            return 1 if $status[0] == $device && $status[1] == $inode;
+        }
+    }
+    return 0;
+}
+
+# Workers end with the daemon, but not at the same moment. What one makes until then must not come
+# after the cleaning.
+my sub wait_for_worker ($directory, $say) {
+    my $start = time();
+    my $is_told = 0;
+    while (is_held($directory)) {
+        if (time() - $start > $SECONDS_OF_WORKERS) {
+            $say->('its worker has not ended: what it makes from now on stays');
+            return;
+        }
+        if (!$is_told && time() - $start > 1) {
+            $say->('pve-ocid has ended during the job; waiting for the end of its worker');
+            $is_told = 1;
+        }
+        sleep(0.02);
+    }
+    return;
+}
+
 # Runs $code, which has the daemon extract an image with these parameters, and returns its reply. If
 # the daemon dies meanwhile and leaves files, the embedded engine removes them, and $say is called
 # with lines that say so. Directories that were there before get their attributes back. Dies with
@@ -109,6 +150,7 @@ sub clean_up_after ($top, $parameters, $say, $code) {
     return $reply if defined($reply);
     my $caught = PVE::OCI::Error::caught($error);
     die $error if !$caught || $caught->{name} ne 'ConnectionLost';
+    wait_for_worker($directory, $say);
     if (defined(find($top, $before))) {
         $say->("pve-ocid has ended during the job; the embedded engine cleans $top");
         require PVE::OCI::Embedded; # not above: it is needed for nothing else
