@@ -40,7 +40,9 @@ my $SHUT_WR = 1;
 my $MSG_NOSIGNAL = 0x4000;
 
 my $READ_SIZE = 64 * 1024;
-my $MAX_SOCKET_PATH = 107; # sockaddr_un.sun_path, less the NUL
+my $DAEMON = 'pve-ocid';
+my $MAXIMUM_CALL_SIZE = 64 * 1024; # of root: pve.oci.varlink.VarlinkServer
+my $MAX_SOCKET_PATH = 107;         # sockaddr_un.sun_path, less the NUL
 
 # The number of sendmsg(2), by the first part of $Config{archname}.
 my $SENDMSG = { x86_64 => 46, aarch64 => 211, riscv64 => 211 };
@@ -84,7 +86,7 @@ sub connect_socket ($path) {
         my $parameters = { path => $path, errno => $! + 0, errnoName => $errno_name };
         fail('ConnectFailed', "cannot connect to pve-ocid at '$path': $!", $parameters);
     }
-    return make_connection($socket, 'pve-ocid');
+    return make_connection($socket, $DAEMON);
 }
 
 # EPIPE is no error here: the daemon may have answered before it hung up, so the reply is read
@@ -151,6 +153,14 @@ my sub send_call ($connection, $method, $parameters, $options) {
     my $call = { method => $method, parameters => $parameters };
     $call->{more} = \1 if $options->{more};
     my $frame = json()->utf8->canonical->encode($call) . "\0";
+    # it would hang up without a word
+    my $size = length($frame);
+    fail(
+        'InvalidArgument',
+        "the call has $size bytes, and $connection->{peer} takes $MAXIMUM_CALL_SIZE: too many paths"
+            . ' are to be kept, or the image has too many volumes; the embedded engine takes more'
+            . ' (pve-oci --embedded)'
+    ) if $size > $MAXIMUM_CALL_SIZE && $connection->{peer} eq $DAEMON;
     if (my @descriptors = ($options->{descriptors} // [])->@*) {
         my $first = '{';
         send_with_descriptors($connection, $first, \@descriptors);

@@ -4,6 +4,8 @@ package pve.oci.linux;
 public final class FileStatus {
     private static final int STATX_BASIC_STATS = 0x7ff;
     private static final int STATX_MNT_ID = 0x1000;
+    private static final long STATX_ATTR_IMMUTABLE = 0x10;
+    private static final long STATX_ATTR_APPEND = 0x20;
     private static final long STATX_ATTR_MOUNT_ROOT = 0x2000;
     private static final int SIZE = 256;
 
@@ -23,7 +25,16 @@ public final class FileStatus {
 
     /** Whether another file system, or part of one, is mounted here. */
     public boolean isMountRoot() {
-        return (memory.buffer().getLong(8) & STATX_ATTR_MOUNT_ROOT) != 0;
+        return (attributes() & STATX_ATTR_MOUNT_ROOT) != 0;
+    }
+
+    /** Whether nobody may remove names of a directory, or change it: chattr(1), i and a. */
+    public boolean isImmutableOrAppendOnly() {
+        return (attributes() & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND)) != 0;
+    }
+
+    private long attributes() {
+        return memory.buffer().getLong(8);
     }
 
     public int mode() {

@@ -11,6 +11,7 @@ import pve.oci.linux.Fd;
 import pve.oci.linux.FileStatus;
 import pve.oci.linux.Libc;
 import pve.oci.mtree.PathSet;
+import pve.oci.text.Text;
 
 /**
  * The directories that updates keep in the root directory. They are opened without following links, and used only if
@@ -58,7 +59,8 @@ final class ControlDirectory {
             if (e.errno() == Errno.ENOENT) {
                 return null;
             }
-            if (e.errno() == Errno.ENOTDIR || e.errno() == Errno.ELOOP) {
+            // EACCES: its owner is the host's root
+            if (e.errno() == Errno.ENOTDIR || e.errno() == Errno.ELOOP || e.errno() == Errno.EACCES) {
                 throw planted(name);
             }
             throw e;
@@ -95,6 +97,37 @@ final class ControlDirectory {
         return new UpdateException(
                 UpdateException.Reason.UPDATE_PENDING,
                 "/" + name + " was not made by an update: look at it, and remove it or move it away");
+    }
+
+    /**
+     * Requires that an update can be brought to its end: that names can be removed from the root directory, and that
+     * nobody has planted something in place of the folders that come last.
+     */
+    static void requireUsable(Fd root) throws IOException {
+        requireChangeable(root, "");
+        for (String name : List.of(PREVIOUS, REMOVED)) {
+            Fd found = find(root, name);
+            if (found != null) {
+                found.close();
+            }
+        }
+    }
+
+    /**
+     * Requires that names can be moved in and out of a directory that stays.
+     *
+     * @param path empty: the root directory
+     */
+    static void requireChangeable(Fd directory, String path) throws IOException {
+        if (new FileStatus().read(directory.number()).isImmutableOrAppendOnly()) {
+            throw new UpdateException(
+                    UpdateException.Reason.UPDATE_CONFLICT,
+                    path.isEmpty()
+                            ? "the root directory is immutable or append-only: take that back with chattr(1)"
+                            : "'/" + Text.name(PathSet.bytes(path))
+                                    + "' is immutable or append-only, so what is in it cannot be"
+                                    + " exchanged: take that back with chattr(1), or keep the whole directory");
+        }
     }
 
     /** Makes and opens a directory with mode 0700. */

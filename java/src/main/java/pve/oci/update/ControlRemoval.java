@@ -28,9 +28,10 @@ final class ControlRemoval {
     /**
      * Afterwards the folder is not there any more. What could not be removed is in {@link ControlDirectory#REMOVED}.
      *
-     * @throws UpdateException a file system is mounted below it
+     * @throws UpdateException a file system is mounted below it, or nothing can be removed from the root directory
      */
     static void remove(Fd root, String name, Steps steps) throws IOException {
+        ControlDirectory.requireChangeable(root, "");
         try {
             TreeRemoval.ofMount(root, steps).removeIfThere(root, PathSet.bytes(name));
         } catch (ErrnoException e) {

@@ -75,6 +75,11 @@ public final class InPlaceUpdate {
         return ControlRemoval.hasRemains(root);
     }
 
+    /** Requires that an update can be brought to its end. */
+    public void requireUsable() throws IOException {
+        ControlDirectory.requireUsable(root);
+    }
+
     /** Bytes that are free in the file system (statfs(2), f_bavail). */
     public long availableSize() throws IOException {
         return FreeSpace.of(root).size();
@@ -314,6 +319,7 @@ public final class InPlaceUpdate {
         if (phase() != null) {
             return;
         }
+        ControlDirectory.requireUsable(root);
         try (Fd control = ControlDirectory.find(root, ControlDirectory.PREVIOUS)) {
             Journal journal = control == null ? null : Journal.read(control);
             if (control == null || journal == null) {

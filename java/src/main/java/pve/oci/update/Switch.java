@@ -138,7 +138,7 @@ final class Switch {
      * whole.
      */
     void requireDirectories() throws IOException {
-        eachDirectory(place -> {});
+        eachDirectory(place -> ControlDirectory.requireChangeable(place.present(), place.path()));
     }
 
     /** The same, and makes the directories that the new tree's names are moved back to. */

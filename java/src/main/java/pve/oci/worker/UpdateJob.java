@@ -137,6 +137,7 @@ final class UpdateJob {
                     "the update before this one is in place, but it was not finished: finish it first");
         }
         update.abandon();
+        update.requireUsable();
     }
 
     Map<String, @Nullable Object> compareWithImage(Image image, ImageExtractor extractor) throws IOException {
