@@ -87,10 +87,12 @@ check-installed:
 	# the layer of packages for t/58 meanwhile: it is mostly downloaded and unpacked, on one processor
 	perl -Iperl/lib -It/lib -MApplications=base -e base >/dev/null 2>&1 & $(MVN) verify; status=$$?; wait; exit $$status
 	@$(MAKE) -s all
-	# five files at a time, many of which wait more than they compute: the longest; those with containers, whose mount
-	# namespaces would keep each other's devices busy; updates and clients; faults and strangers; the rest
+	# five files at a time, many of which wait more than they compute: the longest; updates and clients; those with
+	# containers, whose mount namespaces would keep each other's devices busy; faults and strangers; formats and the
+	# command; the rest, for which there is room when the longest has ended
 	prove -r --timer -j5 --rules 'par=t/30-*.t' --rules 'seq=t/{52,53,54,70,75,76}-*.t' \
-		--rules 'seq=t/{5,60,61,62,64}*.t' --rules 'seq=t/8*.t' --rules 'seq=**' t/
+		--rules 'seq=t/{5,60,61,62,64}*.t' --rules 'seq=t/8*.t' \
+		--rules 'seq=t/{0,2,31,32}*.t' --rules 'seq=**' t/
 
 # As far as the package needs it; debian/rules calls it. What Java is made of is built already.
 PREFIX = /usr
