@@ -45,7 +45,7 @@ final class DeferredWrites implements SlotSource.Helper, AutoCloseable {
     record Failure(ErrnoException reason, Layer layer, String entryPath) {}
 
     DeferredWrites() {
-        this(Math.min(MAXIMUM_THREADS, Runtime.getRuntime().availableProcessors() - 1));
+        this(Math.min(MAXIMUM_THREADS, LayerPipeline.cores() - 1));
     }
 
     /** @param count of threads; 1 means none, because a single one would only take turns with those of the pipeline */

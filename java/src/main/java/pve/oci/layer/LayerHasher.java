@@ -7,25 +7,23 @@ import pve.oci.archive.Layer;
 import pve.oci.oci.Digest;
 
 /**
- * The second stage of the {@link LayerPipeline}: computes the digests of blobs and of their uncompressed content. Slots
- * are hashed in order, one at a time, by whichever thread does the next step.
+ * A second stage of the {@link LayerPipeline}: computes the digests of all blobs, or of their uncompressed content.
+ * Slots are hashed in order, one at a time, by whichever thread does the next step. There are two of these, because
+ * hashing takes longer than anything else on processors without instructions for it: both cores have to do it at once.
  */
 final class LayerHasher implements SlotQueues.Chore, AutoCloseable {
-    private final SlotQueues slots;
+    private final SlotQueues.ToHash slots;
     private final ReentrantLock turn = new ReentrantLock();
-    private @Nullable ContentHash blob;
-    private @Nullable ContentHash content;
-    private @Nullable Digest blobDigest;
+    private @Nullable ContentHash begun;
 
-    LayerHasher(SlotQueues slots) {
+    LayerHasher(SlotQueues.ToHash slots) {
         this.slots = slots;
     }
 
     /** Hashes until it is interrupted: for a thread that does nothing else. */
     void run() throws InterruptedException {
         while (true) {
-            hash(slots.takeToHash());
-            slots.changed();
+            hash(slots.take());
         }
     }
 
@@ -36,7 +34,7 @@ final class LayerHasher implements SlotQueues.Chore, AutoCloseable {
             return false;
         }
         try {
-            Slot slot = slots.pollToHash();
+            Slot slot = slots.poll();
             if (slot != null) {
                 hash(slot);
             }
@@ -48,44 +46,24 @@ final class LayerHasher implements SlotQueues.Chore, AutoCloseable {
 
     private void hash(Slot slot) {
         Layer layer = slot.layer();
-        if (slot.isOfBlob()) {
-            blob = update(blob, slot, layer.descriptor().digest());
-            blobDigest = slot.digest();
-        } else {
-            slot.blobDigest = blobDigest;
-            if (slot.isStored
-                    && layer.diffId()
-                            .algorithm()
-                            .equals(layer.descriptor().digest().algorithm())) {
-                // content and blob are the same bytes, and the blob's last piece has been hashed already
-                slot.setDigest(slot.isLast ? blobDigest : null);
-            } else {
-                content = update(content, slot, layer.diffId());
-            }
+        Digest expected = slot.isOfBlob() ? layer.descriptor().digest() : layer.diffId();
+        ContentHash hash = begun == null ? new ContentHash(expected.algorithm()) : begun;
+        begun = hash;
+        hash.update(slot.memory, slot.length);
+        if (slot.isLast) {
+            begun = null;
+            slot.setDigest(hash.finish());
+            hash.close();
+            slots.digestFound();
         }
         slot.release();
-    }
-
-    /** @return the hash to go on with; null after the last slot */
-    private static @Nullable ContentHash update(@Nullable ContentHash begun, Slot slot, Digest expected) {
-        ContentHash hash = begun == null ? new ContentHash(expected.algorithm()) : begun;
-        hash.update(slot.memory, slot.length);
-        if (!slot.isLast) {
-            return hash;
-        }
-        slot.setDigest(hash.finish());
-        hash.close();
-        return null;
     }
 
     /** Call it only when no thread hashes any more. */
     @Override
     public void close() {
-        if (blob != null) {
-            blob.close();
-        }
-        if (content != null) {
-            content.close();
+        if (begun != null) {
+            begun.close();
         }
     }
 }

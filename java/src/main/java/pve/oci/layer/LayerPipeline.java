@@ -8,6 +8,7 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 import pve.oci.archive.Layer;
 import pve.oci.linux.Cpus;
+import pve.oci.linux.OpenSsl;
 import pve.oci.linux.Threads;
 import pve.oci.oci.Digest;
 import pve.oci.oci.ImageError;
@@ -15,12 +16,13 @@ import pve.oci.oci.ImageException;
 import pve.oci.tar.TarSource;
 
 /**
- * Turns layers into streams of uncompressed bytes and verifies them on the way. Three stages pass on slots of native
- * memory. The reader, a thread, reads and decompresses the blobs, one layer after the other without a pause. The hasher
- * computes the digests of the blobs and of their content. The caller applies the content; this object is its {@link
- * TarSource}. With one or two cores the hasher has no thread: the other two compute digests, and write files, when they
- * would otherwise wait for each other. With four cores a second reader works on the layer after the one that is being
- * applied. Nothing is read twice, and the memory does not grow with the image.
+ * Turns layers into streams of uncompressed bytes and verifies them on the way. The stages pass on slots of native
+ * memory. The reader, a thread, reads and decompresses the blobs, one layer after the other without a pause. One hasher
+ * computes the digests of the blobs, another those of their content. The caller applies the content; this object is its
+ * {@link TarSource}. With one or two cores the hashers have no threads: the other two compute digests, and write files,
+ * when they would otherwise wait for each other. {@link #cores} says when this is not so. With four cores a second
+ * reader works on the layer after the one that is being applied. Nothing is read twice, and the memory does not grow
+ * with the image.
  */
 public final class LayerPipeline implements TarSource, AutoCloseable {
     private static final ByteBuffer NOTHING = ByteBuffer.allocateDirect(0);
@@ -30,14 +32,16 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
 
     private static final int MINIMUM_SLOTS = 4;
 
-    /** A reader, a hasher and their slots. With two lanes, each takes every second layer. */
+    /** A reader, two hashers and their slots. With two lanes, each takes every second layer. */
     private static final class Lane {
         final SlotQueues slots;
-        final LayerHasher hasher;
+        final LayerHasher blobs;
+        final LayerHasher contents;
 
         Lane(int contentSlots, int ready) {
             slots = new SlotQueues(contentSlots, ready);
-            hasher = new LayerHasher(slots);
+            blobs = new LayerHasher(slots.blobs());
+            contents = new LayerHasher(slots.contents());
         }
     }
 
@@ -70,13 +74,13 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
 
     /** @param isStream the archive can only be read from front to end, by one reader */
     public LayerPipeline(List<Layer> layers, LayerLimits limits, Progress progress, boolean isStream) {
-        this(layers, limits, progress, isStream, Runtime.getRuntime().availableProcessors());
+        this(layers, limits, progress, isStream, cores());
     }
 
     LayerPipeline(List<Layer> layers, LayerLimits limits, Progress progress, boolean isStream, int cores) {
         this.layers = layers;
         int readers = isStream || cores < 4 || layers.size() < 2 ? 1 : 2;
-        boolean hashesOnThreadOfItsOwn = cores > 2;
+        boolean hashesOnThreadsOfItsOwn = cores > 2;
         isOnTwoCores = cores == 2;
         // a process that has had a layer waits for its job, which then finds memory; others make what a small image
         // needs
@@ -89,15 +93,25 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
         Throttle throttle = new Throttle(limits.bandwidthLimit());
         for (int i = 0; i < readers; i++) {
             Lane lane = lanes.get(i);
-            if (hashesOnThreadOfItsOwn) {
-                start("layer-hasher", lane, lane.hasher::run);
+            if (hashesOnThreadsOfItsOwn) {
+                start("blob-hasher", lane, lane.blobs::run);
+                start("content-hasher", lane, lane.contents::run);
             } else {
-                lane.slots.shareHashing(lane.hasher);
+                lane.slots.shareHashing(lane.blobs, lane.contents);
             }
             List<Layer> some = everyNth(i, readers);
             start("layer-reader", lane, new LayerReader(some, limits, throttle, progress, lane.slots)::run);
         }
         slots = lanes.get(0).slots;
+    }
+
+    /**
+     * How many cores to have threads for. Without instructions for SHA-256 hashing takes longer than all other work,
+     * and goes on without a pause only on threads of its own: two cores then have the threads that three have.
+     */
+    static int cores() {
+        int cores = Runtime.getRuntime().availableProcessors();
+        return cores == 2 && !OpenSsl.hasSha256Instructions() ? 3 : cores;
     }
 
     private List<Layer> everyNth(int first, int step) {
@@ -245,13 +259,15 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
         if (last.failure != null) {
             throw last.failure;
         }
-        Digest actual = awaitDigest(last);
-        Digest blobDigest = last.blobDigest;
+        Slot blobEnd = last.blobEnd;
+        if (blobEnd == null) {
+            throw new IllegalStateException("the blob was not read to its end");
+        }
+        Digest blobDigest = awaitDigest(blobEnd);
+        Digest actual = last.isStored ? blobDigest : awaitDigest(last);
+        blobEnd.release();
         current = null;
         last.release();
-        if (blobDigest == null) {
-            throw new IllegalStateException("the blob was not hashed to its end");
-        }
         layer.verifyBlob(blobDigest);
         if (!actual.equals(layer.diffId())) {
             throw ImageException.of(ImageError.DIGEST_MISMATCH)
@@ -305,7 +321,8 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
         threads.forEach(Thread::interrupt);
         Threads.joinAll(threads);
         for (Lane lane : lanes) {
-            lane.hasher.close();
+            lane.blobs.close();
+            lane.contents.close();
             lane.slots.discard();
         }
     }

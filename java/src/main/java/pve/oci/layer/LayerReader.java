@@ -38,7 +38,9 @@ final class LayerReader {
     /** How much of the next slot to fill: little at first, so that the next stage can begin early. */
     private int slotSize = FIRST_SLOT_SIZE;
 
+    /** {@link Slot#isStored} of the layer's slots. */
     private boolean isStored;
+
     private long uncompressed;
 
     LayerReader(List<Layer> layers, LayerLimits limits, Throttle throttle, Progress progress, SlotQueues slots) {
@@ -63,6 +65,10 @@ final class LayerReader {
             Slot last = slot(layer);
             last.isLast = true;
             last.failure = failure;
+            if (piece != null) {
+                piece.retain();
+                last.blobEnd = piece;
+            }
             hand(last);
             if (failure != null) {
                 break;
@@ -112,7 +118,10 @@ final class LayerReader {
             Decompressor decompressor = null;
             try {
                 Compression compression = Compression.detect(read.bytes());
-                isStored = compression == Compression.NONE;
+                isStored = compression == Compression.NONE
+                        && layer.diffId()
+                                .algorithm()
+                                .equals(layer.descriptor().digest().algorithm());
                 decompressor = Decompressors.of(compression, limits.zstdWindowLog());
                 decompress(layer, decompressor, read.bytes(), blob.size() - left);
                 while (left > 0) {

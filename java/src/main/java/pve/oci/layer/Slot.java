@@ -41,7 +41,7 @@ final class Slot {
 
     boolean isLast;
 
-    /** Whether the layer is stored uncompressed, so that this content's digest is the blob's. */
+    /** Whether the content is the blob itself, stored uncompressed, so that its digest is the blob's. */
     boolean isStored;
 
     /** Why reading the layer failed here; null if it did not. */
@@ -51,9 +51,9 @@ final class Slot {
     /** In the last slot: the digest of the whole blob, or of the whole content. */
     private volatile @Nullable Digest digest;
 
-    /** In the last slot of the content, once {@link #digest} is set: the digest of the blob. */
+    /** In the last slot of the content: the last piece of the blob, which is kept until its digest is there. */
     @Nullable
-    Digest blobDigest;
+    Slot blobEnd;
 
     Slot(NativeBufferPool pool, Consumer<Slot> free) {
         this.pool = pool;
@@ -73,7 +73,7 @@ final class Slot {
         isStored = false;
         failure = null;
         setDigest(null);
-        blobDigest = null;
+        blobEnd = null;
         return this;
     }
 

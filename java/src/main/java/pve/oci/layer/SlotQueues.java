@@ -29,7 +29,6 @@ final class SlotQueues {
     // all of these are guarded by this object's monitor
     private final Free freeContent;
     private final Free freeBlob;
-    private final Deque<Slot> toHash = new ArrayDeque<>();
     private final Deque<Slot> toApply = new ArrayDeque<>();
     private long changes;
     private boolean isBroken;
@@ -37,7 +36,10 @@ final class SlotQueues {
     /** The CPU on which a slot of content was last filled. */
     private volatile int filledOn = -1;
 
-    private volatile Chore hashing = NOTHING;
+    private final ToHash blobs = new ToHash();
+    private final ToHash contents = new ToHash();
+    private volatile Chore hashingBlobs = NOTHING;
+    private volatile Chore hashingContents = NOTHING;
     private volatile Chore writing = NOTHING;
 
     /**
@@ -92,9 +94,43 @@ final class SlotQueues {
         }
     }
 
-    /** From now on, threads that would wait compute digests with this chore. */
-    void shareHashing(Chore chore) {
-        hashing = chore;
+    /** The slots of one kind, blobs or content, that wait to be hashed, in order. */
+    final class ToHash implements SlotSupply<Slot> {
+        private final Deque<Slot> waiting = new ArrayDeque<>();
+
+        /** Waits for the next one. */
+        Slot take() throws InterruptedException {
+            return SlotQueues.this.take(this);
+        }
+
+        /** The next one, null when there is none now. */
+        @Override
+        public @Nullable Slot poll() {
+            synchronized (SlotQueues.this) {
+                return waiting.poll();
+            }
+        }
+
+        /** Wakes who waits for a digest. */
+        void digestFound() {
+            changed();
+        }
+    }
+
+    /** The pieces of blobs to hash. */
+    ToHash blobs() {
+        return blobs;
+    }
+
+    /** The slots of content to hash. */
+    ToHash contents() {
+        return contents;
+    }
+
+    /** From now on, threads that would wait compute digests with these chores. */
+    void shareHashing(Chore ofBlobs, Chore ofContents) {
+        hashingBlobs = ofBlobs;
+        hashingContents = ofContents;
     }
 
     /** From now on, threads that would wait write files with this chore. */
@@ -110,7 +146,7 @@ final class SlotQueues {
     }
 
     private boolean help() {
-        boolean hasHelped = hashing.tryStep() || writing.tryStep();
+        boolean hasHelped = hashingBlobs.tryStep() || hashingContents.tryStep() || writing.tryStep();
         if (hasHelped) {
             // another thread may have found nothing to do only because this one was busy with it
             changed();
@@ -156,13 +192,15 @@ final class SlotQueues {
         return take(freeBlob).reset(layer);
     }
 
-    /** Passes a filled slot of content on to the hasher and to the thread that applies it. */
+    /** Passes a filled slot of content on to be applied, and to be hashed unless its digest is the blob's. */
     void publishContent(Slot slot) {
         slot.length = slot.memory.buffer().position();
         filledOn = Cpus.current();
-        slot.publish(2);
+        slot.publish(slot.isStored ? 1 : 2);
         synchronized (this) {
-            toHash.add(slot);
+            if (!slot.isStored) {
+                contents.waiting.add(slot);
+            }
             toApply.add(slot);
             changed();
         }
@@ -172,20 +210,9 @@ final class SlotQueues {
     void publishBlob(Slot slot) {
         slot.publish(2);
         synchronized (this) {
-            toHash.add(slot);
+            blobs.waiting.add(slot);
             changed();
         }
-    }
-
-    /** Waits for the next slot to hash. A blob's pieces come before the content that was decompressed from them. */
-    Slot takeToHash() throws InterruptedException {
-        return take(toHash::poll);
-    }
-
-    /** The next slot to hash, null when there is none now. */
-    @Nullable
-    synchronized Slot pollToHash() {
-        return toHash.poll();
     }
 
     /** Waits for the next slot to apply. */

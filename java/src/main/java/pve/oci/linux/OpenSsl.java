@@ -2,6 +2,7 @@ package pve.oci.linux;
 
 import com.sun.jna.Native;
 import com.sun.jna.NativeLibrary;
+import com.sun.jna.Pointer;
 
 /**
  * Message digests of OpenSSL's libcrypto (EVP_DigestInit(3ssl)). The JDK's own are as fast only once C2 has compiled
@@ -9,6 +10,12 @@ import com.sun.jna.NativeLibrary;
  */
 public final class OpenSsl {
     private static final boolean AVAILABLE = bind();
+
+    /** For OPENSSL_info(3ssl): what OpenSSL has found out about the processor. */
+    private static final int CPU_SETTINGS = 1008;
+
+    private static final long X86_SHA = 1L << 29;
+    private static final long ARM_SHA256 = 1L << 4;
 
     private OpenSsl() {}
 
@@ -23,6 +30,32 @@ public final class OpenSsl {
 
     public static boolean isAvailable() {
         return AVAILABLE;
+    }
+
+    /** Whether the processor has instructions for SHA-256, or that is not known. Without them it takes much longer. */
+    public static boolean hasSha256Instructions() {
+        return !AVAILABLE
+                || hasSha256Instructions(new Pointer(CryptoFunctions.OPENSSL_info(CPU_SETTINGS)).getString(0));
+    }
+
+    /** @param settings as OPENSSL_ia32cap(3ssl) describes them, with the name of the variable before them */
+    static boolean hasSha256Instructions(String settings) {
+        if (settings.startsWith("OPENSSL_ia32cap=")) {
+            // the second number is EBX and ECX of CPUID's leaf 7
+            return (hexAfter(settings, ":0x") & X86_SHA) != 0;
+        }
+        return !settings.startsWith("OPENSSL_armcap=") || (hexAfter(settings, "=0x") & ARM_SHA256) != 0;
+    }
+
+    /** The first number behind a mark; all bits if there is none. */
+    private static long hexAfter(String text, String mark) {
+        int begin = text.indexOf(mark) + mark.length();
+        int end = begin;
+        while (end < text.length() && Character.digit(text.charAt(end), 16) >= 0) {
+            end++;
+        }
+        boolean isNumber = text.contains(mark) && end > begin && end - begin <= 16;
+        return isNumber ? Long.parseUnsignedLong(text, begin, end, 16) : -1;
     }
 
     /** One digest being computed. Its memory is freed by {@link #close}. */
@@ -70,6 +103,8 @@ public final class OpenSsl {
     /** The C functions themselves; their names are C's. */
     @SuppressWarnings("MemberName") // JNA binds by the method's name
     private static final class CryptoFunctions {
+        static native long OPENSSL_info(int type);
+
         static native long EVP_MD_CTX_new();
 
         static native void EVP_MD_CTX_free(long context);

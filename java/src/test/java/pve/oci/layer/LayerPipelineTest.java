@@ -45,7 +45,7 @@ class LayerPipelineTest {
         assertThat(open).hasValue(0);
         assertThat(Thread.getAllStackTraces().keySet())
                 .extracting(Thread::getName)
-                .doesNotContain("layer-reader", "layer-hasher");
+                .doesNotContain("layer-reader", "blob-hasher", "content-hasher");
     }
 
     private static Digest digest(byte[] bytes) {

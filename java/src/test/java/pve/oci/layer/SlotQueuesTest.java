@@ -30,7 +30,7 @@ class SlotQueuesTest {
         Slot first = queues.takeContent(LAYER);
         Slot second = queues.takeContent(LAYER);
         queues.publishContent(second);
-        queues.takeToHash().release();
+        queues.contents().take().release();
         Slot applied = queues.takeToApply();
         Thread giver = new Thread(applied::release);
         giver.start();
@@ -40,21 +40,33 @@ class SlotQueuesTest {
     }
 
     @Test
-    void a_piece_of_a_blob_is_hashed_before_what_was_decompressed_from_it() throws InterruptedException {
+    void pieces_of_blobs_are_hashed_beside_what_was_decompressed_from_them() throws InterruptedException {
         Slot blob = queues.takeBlob(LAYER);
         Slot content = queues.takeContent(LAYER);
         queues.publishBlob(blob);
         queues.publishContent(content);
 
-        assertThat(queues.pollToHash()).isSameAs(blob);
-        assertThat(queues.pollToHash()).isSameAs(content);
-        assertThat(queues.pollToHash()).isNull();
+        assertThat(queues.contents().poll()).isSameAs(content);
+        assertThat(queues.contents().poll()).isNull();
+        assertThat(queues.blobs().poll()).isSameAs(blob);
+        assertThat(queues.blobs().poll()).isNull();
+    }
+
+    @Test
+    void content_that_is_the_blob_itself_is_not_hashed_again() throws InterruptedException {
+        Slot content = queues.takeContent(LAYER);
+        content.isStored = true;
+        queues.publishContent(content);
+
+        assertThat(queues.contents().poll()).isNull();
+        queues.takeToApply().release();
+        assertThat(queues.takeContent(LAYER)).isSameAs(content);
     }
 
     @Test
     void who_would_wait_takes_steps_of_the_work_that_is_shared() throws InterruptedException {
         Slot content = queues.takeContent(LAYER);
-        queues.shareHashing(() -> {
+        queues.shareHashing(() -> false, () -> {
             if (queues.filledOn() >= 0) {
                 return false;
             }
@@ -77,7 +89,7 @@ class SlotQueuesTest {
     void an_interrupt_ends_waiting() {
         Thread.currentThread().interrupt();
 
-        assertThatThrownBy(queues::takeToHash).isInstanceOf(InterruptedException.class);
+        assertThatThrownBy(queues.blobs()::take).isInstanceOf(InterruptedException.class);
         assertThat(Thread.interrupted()).isFalse();
     }
 }
