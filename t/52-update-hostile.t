@@ -235,6 +235,23 @@ for my $number (0 .. $#CASES) {
     }
 }
 
+# Image and container may give their root directory to any of their users.
+subtest 'whoever owns the root directory, the ID map is the container\'s' => sub {
+    my $rootdir = tempdir(CLEANUP => 1) . '/ct';
+    system('cp', '-a', $PRISTINE, $rootdir) == 0 or die "cp failed\n";
+    chown(100_005, 165_535, $rootdir) or die "chown: $!\n";
+    my $before = tree($rootdir);
+    my ($code, undef, $errors) = pve_oci('diff', $rootdir, @HERE);
+    is($code, 0, 'no difference') or diag($errors);
+    ($code, undef, $errors) =
+        pve_oci('update', $rootdir, $IMAGE[2], '--discard-changes', @HERE);
+    is($code, 0, 'updated') or diag($errors);
+    is(join(':', (stat("$rootdir/bin/app"))[4, 5]), '100000:100000', 'owner of a new file');
+    ($code, undef, $errors) = pve_oci('rollback', $rootdir, '--discard-changes', @HERE);
+    is($code, 0, 'rolled back') or diag($errors);
+    is_same_tree(tree($rootdir), $before, 'everything is as it was');
+};
+
 # The volumes of the image stay, so each call after the update names them.
 subtest 'an image with forty thousand volumes' => sub {
     my $image = image({ Volumes => { map { ("/v/$_" => {}) } 'data', 1 .. 40_000 } });

@@ -51,6 +51,17 @@ my sub subordinate_ids ($file) {
 # "100000:65536" if that is root's range because the file has no line for root, else undef.
 sub default_range ($file) { return lines_of_root($file) ? undef : join(':', $USUAL->@*) }
 
+# The first ID on the host of the container that $id belongs to, in root's ranges for the parameter
+# uidMap or gidMap: containers have $USUAL->[1] IDs each, one after the other. The ID itself if it is
+# in none of them.
+sub first_of_container ($parameter, $id) {
+    for my $range (subordinate_ids($SUBORDINATE_FILE{$parameter})) {
+        my $offset = $id - $range->[0];
+        return $id - $offset % $USUAL->[1] if $offset >= 0 && $offset < $range->[1];
+    }
+    return $id;
+}
+
 my sub is_within_ids ($first, $count) {
     return $first >= 0 && $first < $IDS && $count <= $IDS - $first;
 }

@@ -7,6 +7,7 @@ package PVE::LXC::OCI::Update;
 use v5.36;
 
 use PVE::LXC::OCI::UpdateSteps;
+use PVE::OCI::IdMap;
 use PVE::OCI::Origin;
 use PVE::OCI::RootLock;
 use PVE::OCI::Session;
@@ -19,13 +20,17 @@ my sub some ($options, @names) {
     return map { $_ => $options->{$_} } grep { defined($options->{$_}) } @names;
 }
 
-# The ID map of a root file system by itself: its root directory belongs to the container's root.
+# The ID map of a root file system by itself. Image and container may give the root directory to any
+# of the container's IDs, so its owner only says which container it is.
 my sub default_id_map ($rootdir) {
     my @status = stat($rootdir)
         or PVE::OCI::Varlink::fail('OpenFailed', "cannot open '$rootdir': $!", { errno => $! + 0 });
     my ($uid, $gid) = map { /\A([0-9]+)\z/ } @status[4, 5]; # stat taints what it says
     return [] if $uid == 0;
-    return [['u', 0, $uid, 65536], ['g', 0, $gid, 65536]];
+    return [
+        ['u', 0, PVE::OCI::IdMap::first_of_container('uidMap', $uid), 65536],
+        ['g', 0, PVE::OCI::IdMap::first_of_container('gidMap', $gid), 65536],
+    ];
 }
 
 my sub mapped_root ($id_map, $type) {

@@ -140,8 +140,8 @@ our $TABLE = {
     'uidmap' => {
         spec => 's@', value => 'C:H:N',
         help => 'map N user IDs, from C on in the container, from H on the host;'
-            . ' may be repeated; default: 0:100000:65536 to extract, else from the owner of'
-            . ' ROOTFS on; not with a VMID',
+            . ' may be repeated; default: 0:100000:65536 to extract, else that of the owner'
+            . ' of ROOTFS; not with a VMID',
     },
     'variant' => {
         spec => 's', value => 'VARIANT', key => 'variant',
