@@ -32,7 +32,7 @@ plan skip_all => 'not built: run make' if !-e home() . '/pve-oci.jar';
 my $work = tempdir(CLEANUP => 1);
 chmod(0755, $work) or die "$work: $!\n";
 my $program = root() . '/bin/pve-oci';
-my $daemon = RealDaemon->start();
+my $daemon = RealDaemon->start('--spares', 0);
 my $session = PVE::OCI::Session->new();
 my $server; # the process that has a session, for the shared cases
 my %OPTION = (

@@ -26,7 +26,7 @@ my ($first, $last) = split(/-/, $ENV{PVE_OCI_TEST_SEEDS} // '1-12');
 $last //= $first;
 my $work = tempdir(CLEANUP => 1);
 chmod(0755, $work) or die "$work: $!\n";
-my $daemon = RealDaemon->start();
+my $daemon = RealDaemon->start('--spares', 0);
 my %MODES = (daemon => ['--socket', $daemon->{socket}], embedded => ['--embedded']);
 
 sub has ($program) {

@@ -29,7 +29,7 @@ my %TREE = (
 );
 my $work = tempdir(CLEANUP => 1);
 chmod(0755, $work) or die "$work: $!\n";
-my $daemon = RealDaemon->start();
+my $daemon = RealDaemon->start('--spares', 0);
 my @DAEMON = ('--socket', $daemon->{socket});
 
 sub has ($program) {

@@ -22,7 +22,7 @@ require RealDaemon;
 
 my $DIRECTORY = tempdir(CLEANUP => 1);
 chmod(0755, $DIRECTORY) or die $!;
-my $daemon = RealDaemon->start();
+my $daemon = RealDaemon->start('--spares', 0);
 local $ENV{PVE_OCI_SOCKET} = $daemon->{socket};
 my $serial = 0;
 

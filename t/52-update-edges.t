@@ -137,7 +137,7 @@ subtest 'contents, by the archive' => sub {
         entry('0', 'large', content => 'x' x 600_000)
     );
     my $rootdir = fresh_rootfs($image, @HERE);
-    my $daemon = RealDaemon->start();
+    my $daemon = RealDaemon->start('--spares', 0);
     for my $mode (['--embedded'], ['--socket', $daemon->{socket}]) {
         my $checksum = sub (@options) {
             return pve_oci('diff', $rootdir, '--checksum', $image, $mode->@*, @options);

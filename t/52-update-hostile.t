@@ -223,7 +223,7 @@ sub run_case ($what, $script, %case) {
 }
 
 # Each engine in turn: they have the same code behind them. PVE_OCI_TEST_BOTH: both for each case.
-my $daemon = RealDaemon->start();
+my $daemon = RealDaemon->start('--spares', 0);
 my @engines = (\@HERE, ['--socket', $daemon->{socket}]);
 for my $number (0 .. $#CASES) {
     my ($what, $script, %more) = $CASES[$number]->@*;

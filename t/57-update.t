@@ -123,7 +123,7 @@ sub raw ($key) {
     return (map { $_->[1] } grep { $_->[0] eq $key } conf()->{lxc}->@*)[-1];
 }
 
-my $DAEMON = RealDaemon->start();
+my $DAEMON = RealDaemon->start('--spares', 0);
 my @KEEP = (keep => ['/out', '/etc/app.conf']);
 
 sub update ($version, %options) {

@@ -30,7 +30,7 @@ require RealDaemon;
 
 my $DIRECTORY = tempdir(CLEANUP => 1);
 chmod(0755, $DIRECTORY) or die $!;
-my $daemon = RealDaemon->start();
+my $daemon = RealDaemon->start('--spares', 0);
 local $ENV{PVE_OCI_SOCKET} = $daemon->{socket};
 
 # Seconds that a stop by signal may take; on a machine with more to do than processors, longer.

@@ -30,7 +30,7 @@ chmod(0755, $DIRECTORY) or die "chmod: $!\n";
 my $IMAGE = write_image("$DIRECTORY/image.tar", {}, entry('0', 'image', content => 'x'));
 my $ONLY = 'only lost+found and volumes mounted below it may hold anything but directories';
 
-my $daemon = RealDaemon->start();
+my $daemon = RealDaemon->start('--spares', 0);
 my %ENGINES = (
     daemon => { socket => $daemon->{socket}, mode => 'daemon' },
     embedded => { mode => 'embedded' },

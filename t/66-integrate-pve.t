@@ -30,7 +30,7 @@ if (my $missing = missing()) {
 }
 
 require RealDaemon;
-my $daemon = RealDaemon->start();
+my $daemon = RealDaemon->start('--spares', 0);
 my $PROGRAM = root() . '/bin/pve-oci';
 my $PERL5 = $FakeNode::PERL5;
 my $DIRECTORY = tempdir(CLEANUP => 1);

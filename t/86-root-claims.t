@@ -26,7 +26,7 @@ read($random, my $noise, 2 << 20) or die "urandom: $!\n";
 my $SLOW = write_image("$DIRECTORY/slow.tar", { Cmd => ['x'] }, entry('0', 'a', content => $noise));
 my $SMALL = write_image("$DIRECTORY/small.tar", { Cmd => ['x'] }, entry('0', 'a', content => 'a'));
 
-my $daemon = RealDaemon->start();
+my $daemon = RealDaemon->start('--spares', 0);
 my %OPTIONS = (socket => $daemon->{socket});
 
 # The job's directory, one above, one below, one beside it that has the job's for a prefix.

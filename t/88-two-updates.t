@@ -28,7 +28,7 @@ plan(skip_all => "no embedded engine: $@") if !eval { PVE::OCI::JVM::settings();
 my $FOLDER = tempdir(CLEANUP => 1);
 chmod(0755, $FOLDER) or die "chmod: $!\n";
 my @IMAGE = (undef, map { application("$FOLDER/v$_.tar", $_) } 1 .. 3);
-my $DAEMON = RealDaemon->start();
+my $DAEMON = RealDaemon->start('--spares', 0);
 my $MAP = [['u', 0, 100_000, 65_536], ['g', 0, 100_000, 65_536]];
 my $RANGES = [{ inside => 0, outside => 100_000, count => 65_536 }];
 my $APPLY = \&PVE::OCI::RootUpdate::apply_update;

@@ -20,7 +20,9 @@ our @EXPORT_OK = qw(in_child result_of);
 
 my $JSON = JSON->new->utf8->canonical;
 
-# Starts a daemon with these options and waits until it answers.
+# Starts a daemon with these options and waits until it answers. With qw(--spares 0) each job starts
+# its worker. A spare one would be warmed up after each job, for up to a second of processor time,
+# and most tests have no use for that.
 sub start ($class, @options) {
     my $directory = tempdir(CLEANUP => 1);
     chmod(0755, $directory) or die "chmod: $!\n";

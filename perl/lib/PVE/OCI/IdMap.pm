@@ -52,8 +52,8 @@ my sub subordinate_ids ($file) {
 sub default_range ($file) { return lines_of_root($file) ? undef : join(':', $USUAL->@*) }
 
 # The first ID on the host of the container that $id belongs to, in root's ranges for the parameter
-# uidMap or gidMap: containers have $USUAL->[1] IDs each, one after the other. The ID itself if it is
-# in none of them.
+# uidMap or gidMap: containers have $USUAL->[1] IDs each, one after the other. The ID itself if it
+# is in none of these ranges.
 sub first_of_container ($parameter, $id) {
     for my $range (subordinate_ids($SUBORDINATE_FILE{$parameter})) {
         my $offset = $id - $range->[0];
