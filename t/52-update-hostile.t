@@ -168,6 +168,12 @@ my @CASES = (
     ],
 );
 
+sub another_tree() {
+    my $rootdir = tempdir(CLEANUP => 1) . '/ct';
+    system('cp', '-a', $PRISTINE, $rootdir) == 0 or die "cp failed\n";
+    return $rootdir;
+}
+
 # Changes of the root directory's own time are not looked at: its entries come and go.
 sub tree ($rootdir) {
     return shell(
@@ -180,8 +186,7 @@ sub tree ($rootdir) {
 
 sub run_case ($what, $script, %case) {
     my @engine = $case{engine}->@*;
-    my $rootdir = tempdir(CLEANUP => 1) . '/ct';
-    system('cp', '-a', $PRISTINE, $rootdir) == 0 or die "cp failed\n";
+    my $rootdir = another_tree();
     shell($rootdir, "$script\n$TO_THE_CONTAINER\n" . ($case{after} // ''));
     my $before = tree($rootdir);
     my $is_refused = defined($case{refused});
@@ -237,8 +242,7 @@ for my $number (0 .. $#CASES) {
 
 # Image and container may give their root directory to any of their users.
 subtest 'whoever owns the root directory, the ID map is the container\'s' => sub {
-    my $rootdir = tempdir(CLEANUP => 1) . '/ct';
-    system('cp', '-a', $PRISTINE, $rootdir) == 0 or die "cp failed\n";
+    my $rootdir = another_tree();
     chown(100_005, 165_535, $rootdir) or die "chown: $!\n";
     my $before = tree($rootdir);
     my ($code, undef, $errors) = pve_oci('diff', $rootdir, @HERE);
@@ -256,8 +260,7 @@ subtest 'whoever owns the root directory, the ID map is the container\'s' => sub
 subtest 'an image with forty thousand volumes' => sub {
     my $image = image({ Volumes => { map { ("/v/$_" => {}) } 'data', 1 .. 40_000 } });
     for my $engine (@engines) {
-        my $rootdir = tempdir(CLEANUP => 1) . '/ct';
-        system('cp', '-a', $PRISTINE, $rootdir) == 0 or die "cp failed\n";
+        my $rootdir = another_tree();
         my ($code, undef, $errors) = pve_oci('update', $rootdir, $image, $engine->@*);
         is($code, 0, "$engine->[0]: updated") or diag($errors);
         ($code, undef, $errors) = pve_oci('diff', $rootdir, $engine->@*);

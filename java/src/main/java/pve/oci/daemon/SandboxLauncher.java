@@ -71,7 +71,7 @@ record SandboxLauncher(
     /**
      * How much memory a worker may write (RLIMIT_DATA): heap, direct memory, the windows of two zstd decompressors (two
      * layers are read at a time), and the JVM itself. On four processors a worker takes 90 MiB beside the windows, with
-     * the heap's first 24 MiB and 21 threads (t/85-worker-memory.t). Most of the JVM's 256 MiB are for compiled code
+     * the heap's first 24 MiB and all threads (t/85-worker-memory.t). Most of the JVM's 256 MiB are for compiled code
      * and for the stacks of further threads.
      */
     private long dataLimit() {
