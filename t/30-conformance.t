@@ -7,8 +7,9 @@
 # until one fails, which ends it. So a case also shows that those before it have left nothing behind
 # in the engine. One of ten of our own cases has an embedded engine of its own, by the command.
 #
-# The shared cases are done by both. Of our own, which pve.oci.conformance.ConformanceTest does all
-# without a sandbox, each is done by one of the two, in turn; with PVE_OCI_TEST_CASES=all, by both.
+# Each case is done by one of the two, in turn. Of our own that must fail, only every third is done:
+# pve.oci.conformance.ConformanceTest does them all without a sandbox, which matters little to them.
+# With PVE_OCI_TEST_CASES=all, all cases are done by both.
 
 use v5.36;
 
@@ -34,7 +35,8 @@ chmod(0755, $work) or die "$work: $!\n";
 my $program = root() . '/bin/pve-oci';
 my $daemon = RealDaemon->start('--spares', 0);
 my $session = PVE::OCI::Session->new();
-my $server; # the process that has a session, for the shared cases
+my $server; # the process that calls the module for the shared cases
+my $is_all = ($ENV{PVE_OCI_TEST_CASES} // '') eq 'all';
 my %OPTION = (
     arch => 'architecture', variant => 'variant', reference => 'reference_name',
     manifest => 'manifest_digest', 'max-bytes' => 'max_bytes', 'max-entries' => 'max_entries',
@@ -71,8 +73,10 @@ sub by_daemon (@words) { return by_command('--socket', $daemon->{socket}, @words
 
 sub by_engine (@words) { return by_command('--embedded', @words) }
 
-sub in_session (@words) {
-    my %options = (mode => 'embedded', session => $session);
+sub in_session (@words) { return by_module({ mode => 'embedded', session => $session }, @words) }
+
+sub by_module ($mode, @words) {
+    my %options = $mode->%*;
     my @arguments;
     while (defined(my $word = shift(@words))) {
         my ($name) = $word =~ /\A--(.*)\z/;
@@ -132,11 +136,11 @@ subtest 'own cases' => sub {
         "$work/cases"
         ) == 0
         or die "the archives could not be written\n";
-    my $is_all = ($ENV{PVE_OCI_TEST_CASES} // '') eq 'all';
-    my $count = 0;
+    my ($count, $failing) = (0, 0);
     for my $file (glob("$work/cases/*.json")) {
         my ($name) = $file =~ m{([^/]+)\.json$};
         my @case = (decode_json(slurp($file)), "$work/cases/$name.tar");
+        next if defined($case[0]->{error}) && $failing++ % 3 && !$is_all;
         my $number = $count++;
         check_case("$name, daemon", @case, \&by_daemon) if $is_all || $number % 2;
         check_case("$name, embedded", @case, $number % 20 ? \&in_session : \&by_engine)
@@ -144,8 +148,8 @@ subtest 'own cases' => sub {
     }
 };
 
-# The shared cases come with a program that runs a command for each. With the embedded engine the
-# command hands its words to a process that has the session, and prints what that answers.
+# The shared cases come with a program that runs a command for each. The command hands its words to
+# a process that calls the module, and prints what that answers.
 sub serve_commands ($folder) {
     mkdir($folder) or die "$folder: $!\n";
     for my $name (qw(words answer)) {
@@ -156,9 +160,13 @@ sub serve_commands ($folder) {
     close($script) or die "$folder/extract: $!\n";
     my $pid = fork() // die "fork: $!\n";
     return $pid if $pid;
-    $session = PVE::OCI::Session->new();
+    my %mode = (
+        daemon => { socket => $daemon->{socket} },
+        embedded => { mode => 'embedded', session => PVE::OCI::Session->new() },
+    );
     while (1) {
-        my ($status, $answer) = in_session(split(/\s+/, slurp("$folder/words")));
+        my ($mode, @words) = split(/\s+/, slurp("$folder/words"));
+        my ($status, $answer) = by_module($mode{$mode}, @words);
         for ([status => $status], [answer => $answer]) {
             my ($name, $text) = $_->@*;
             open(my $handle, '>', "$folder/$name") or die "$folder/$name: $!\n";
@@ -184,17 +192,19 @@ subtest 'shared cases' => sub {
     plan skip_all => "no conformance images in $shared: set PVE_OCI_SHARED"
         if !-e "$shared/conformance/run.py";
     $shared = abs_path($shared);
-    my %command = (
-        daemon => "$program extract --output-format json --socket $daemon->{socket}",
-        embedded => "sh $work/commands/extract",
+    my @names = map { s{.*/}{}r } sort(glob("$shared/conformance/cases/*"));
+    my %cases = (
+        daemon => [@names[grep { $_ % 2 || $is_all } 0 .. $#names]],
+        embedded => [@names[grep { $_ % 2 == 0 || $is_all } 0 .. $#names]],
     );
     $server = serve_commands("$work/commands");
-    for my $mode (sort keys %command) {
+    for my $mode (sort keys %cases) {
         # the runner asks for a config on standard output, and puts its limits at the end
-        my $command = "$command{$mode} --arch {arch} {archive} {rootfs}";
+        my $command = "sh $work/commands/extract $mode --arch {arch} {archive} {rootfs}";
+        my $pattern = join('|', map { quotemeta } $cases{$mode}->@*);
         my @run = (
             'python3', "$shared/conformance/run.py", '--cases', "$shared/conformance/cases",
-            '--shift', 100000
+            '--shift', 100000, '-k', "^(?:$pattern)\$"
         );
         my @options = (
             '--work', "$work/shared", '--cmd', $command, '--limits',
@@ -204,7 +214,10 @@ subtest 'shared cases' => sub {
         my @lines = <$output>;
         close($output);
         is($?, 0, "$mode: all pass") or diag(@lines);
-        like($lines[-1] // '', qr/^[1-9]\d* passed, 0 failed$/, "$mode: and there were some");
+        is(
+            $lines[-1] // '', $cases{$mode}->@* . " passed, 0 failed\n",
+            "$mode: and all were run"
+        );
     }
     end_server();
 };
