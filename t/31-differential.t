@@ -130,7 +130,7 @@ subtest 'model' => sub {
     plan skip_all => 'tests are not compiled: run mvn test-compile'
         if !-e "$classes/RandomImages.class";
     my $first_seed = $ENV{PVE_OCI_TEST_FIRST} // 1;
-    my $last_seed = $first_seed + ($ENV{PVE_OCI_TEST_IMAGES} // 1000) - 1;
+    my $last_seed = $first_seed + ($ENV{PVE_OCI_TEST_IMAGES} // 500) - 1;
     for my $processors (1, 2, 3, 4) {
         my @command = (
             'java', '-Xmx256m', '-XX:TieredStopAtLevel=1',
