@@ -44,9 +44,6 @@ our $END_PATIENCE = 10;
 # How many engines clean up at most, one after the other; the daemon has the same number of workers.
 my $CLEANING_ATTEMPTS = 6;
 
-# Names of signals by number, without the real-time ones.
-my @SIGNALS = (split(/ /, $Config{sig_name}))[0 .. 31];
-
 my sub fail (@arguments) { PVE::OCI::EngineFiles::fail(@arguments) }
 
 # ID maps of the call, or those of the user namespace that this process is in already.
@@ -148,8 +145,8 @@ my sub fail_without_answer ($error, $status, $lines) {
     if (!defined($status)) {
         $how = 'is gone';
     } elsif ($status > 128) {
-        my $name = $SIGNALS[$status - 128];
-        $signal = defined($name) ? "SIG$name" : 'signal ' . ($status - 128);
+        my $name = $status < 160 && (split(/ /, $Config{sig_name}))[$status - 128];
+        $signal = $name ? "SIG$name" : 'signal ' . ($status - 128);
         $how = "was killed by $signal";
     } else {
         $how = "left with exit status $status";

@@ -37,8 +37,9 @@ my sub tree() {
 }
 
 my sub library_directories ($home) {
-    my $triplet = $Config{multiarch} // "$Config{archname}" =~ s/-linux.*/-linux-gnu/r;
-    return ("$home/native", "/usr/lib/$triplet/pve-oci");
+    # not $Config{multiarch}, for which Perl compiles a file of 1,500 lines
+    my ($triplet) = $Config{archname} =~ /\A(\w+-linux-\w+)/;
+    return ("$home/native", defined($triplet) ? "/usr/lib/$triplet/pve-oci" : ());
 }
 
 # The directory of the jars, and that of the native libraries; dies with one line.

@@ -100,6 +100,13 @@ my sub give_back ($handle, $before, $attributes) {
     return;
 }
 
+# Paths of the entries of a directory below /proc whose names are numbers. glob() would load a
+# module with each extraction.
+my sub numbered ($directory) {
+    opendir(my $handle, $directory) or return;
+    return map { "$directory/$_" } grep { /\A[0-9]+\z/ } readdir($handle);
+}
+
 my sub is_worker ($process) {
     open(my $handle, '<', "$process/comm") or return 0;
     return (readline($handle) // '') eq "$WORKER\n";
@@ -109,8 +116,8 @@ my sub is_worker ($process) {
 # ended while others finish what they do, so all are asked.
 my sub is_held ($directory) {
     my ($device, $inode) = stat($directory);
-    for my $process (grep { is_worker($_) } glob('/proc/[0-9]*')) {
-        for my $descriptor (glob("$process/task/*/fd/*")) {
+    for my $process (grep { is_worker($_) } numbered('/proc')) {
+        for my $descriptor (map { numbered("$_/fd") } numbered("$process/task")) {
             my @status = stat($descriptor) or next;
             return 1 if $status[0] == $device && $status[1] == $inode;
         }
