@@ -177,7 +177,7 @@ sub boot ($image, $rootdir, $conf) {
     return;
 }
 
-my $daemon = RealDaemon->start();
+my $daemon = RealDaemon->start('--spares', 0);
 my $serial = 0;
 no warnings qw(once); # the modules were loaded at run time
 

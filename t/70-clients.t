@@ -35,7 +35,7 @@ my $LARGE_IMAGE = write_image(
 undef $much;
 
 my @MAP = ({ inside => 0, outside => 100000, count => 65536 });
-my $daemon = RealDaemon->start();
+my $daemon = RealDaemon->start('--spares', 0);
 my $address = "unix:$daemon->{socket}";
 
 sub extraction ($root) {

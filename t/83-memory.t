@@ -59,7 +59,7 @@ sub memory ($daemon) {
 }
 
 subtest 'a configuration of the largest size' => sub {
-    my $daemon = RealDaemon->start();
+    my $daemon = RealDaemon->start('--spares', 0);
     my @results = inspect($daemon, $LARGE);
     is($_->{error}, undef, 'inspected') for @results;
     cmp_ok($results[0]->{value} // 0, '>', 4_000_000, 'all of it');
@@ -178,7 +178,7 @@ subtest 'workers that were taken over' => sub {
 
 # What the JVM has for a connection stays for a while after its end, so their rate is bounded.
 subtest 'a user who connects all the time' => sub {
-    my $daemon = RealDaemon->start();
+    my $daemon = RealDaemon->start('--spares', 0);
     chmod(0666, $daemon->{socket}) or die "chmod: $!\n";
     my $connect = sub ($times) {
         result_of(in_child(sub {
