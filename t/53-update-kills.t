@@ -2,7 +2,7 @@
 # Updates and rollbacks during which the worker, the daemon, the embedded engine or the command is
 # killed, at random moments. The next call must finish what was begun or take it back, and the tree
 # must be exactly that of one of the two images, with the data as it was. PVE_OCI_TEST_KILLS: how
-# many (50).
+# many (30).
 
 use v5.36;
 
@@ -22,7 +22,7 @@ use TestUpdate qw(application fingerprint fresh_rootfs is_same_tree pve_oci shel
 plan(skip_all => 'needs root') if $> != 0;
 plan(skip_all => "no embedded engine: $@") if !eval { PVE::OCI::JVM::settings(); 1 };
 
-my $KILLS = $ENV{PVE_OCI_TEST_KILLS} // 50;
+my $KILLS = $ENV{PVE_OCI_TEST_KILLS} // 30;
 my $SEED = $ENV{PVE_OCI_TEST_SEED} // int(rand(1e9));
 srand($SEED);
 note("PVE_OCI_TEST_SEED=$SEED");

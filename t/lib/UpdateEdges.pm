@@ -36,8 +36,12 @@ sub prepare() {
     return $folder;
 }
 
+# Of version 1 with a file of the user's, and what the script does in it. It is extracted once, and
+# copied then.
 sub rootfs ($script = '') {
-    my $rootdir = fresh_rootfs($IMAGE[1], @HERE);
+    state $pristine = fresh_rootfs($IMAGE[1], @HERE);
+    my $rootdir = tempdir(CLEANUP => 1);
+    system('cp', '-a', '-T', $pristine, $rootdir) == 0 or die "cp failed\n";
     shell($rootdir, "echo mine >data/mine; chown 100070:100070 data/mine; $script");
     return $rootdir;
 }
