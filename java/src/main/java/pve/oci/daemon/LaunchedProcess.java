@@ -39,8 +39,8 @@ final class LaunchedProcess implements WorkerProcess {
         return launcher.isAlive();
     }
 
-    /** To be called when the worker is ready: then the launcher's child is there, and can be found. */
-    synchronized void ready() {
+    @Override
+    public synchronized void ready() {
         // a launcher that is gone has been reaped: its number may be another process's by now
         if (child == null && launcher.isAlive()) {
             child = openChild();
@@ -138,8 +138,8 @@ final class LaunchedProcess implements WorkerProcess {
         return launcher.isAlive() ? WorkerExit.UNKNOWN : WorkerExit.ofStatus(launcher.exitValue());
     }
 
-    /** Sets the nice value of all threads of both: each thread has its own, and passes it on to threads it starts. */
-    void setNice(int nice) {
+    @Override
+    public void setNice(int nice) {
         setNice(launcher.pid(), nice);
         children().forEach(child -> setNice(child, nice));
     }

@@ -118,7 +118,7 @@ final class Spare implements Runnable {
             throw new IOException("nobody waits for this worker");
         }
         worker = started;
-        setNice(started, isWanted ? 0 : LOW_PRIORITY);
+        started.process().setNice(isWanted ? 0 : LOW_PRIORITY);
     }
 
     private static void awaitReady(Worker started) throws IOException {
@@ -131,9 +131,7 @@ final class Spare implements Runnable {
                             : "worker was not ready in time");
         }
         WorkerConversation.requireReady(ready);
-        if (started.process() instanceof LaunchedProcess process) {
-            process.ready();
-        }
+        started.process().ready();
     }
 
     /** Waits without warming up while a job may come at any moment; the worker can be taken meanwhile. */
@@ -195,7 +193,7 @@ final class Spare implements Runnable {
             fail(new IOException("nobody waits for this worker"));
             return;
         }
-        setNice(ready, 0);
+        ready.process().setNice(0);
         if (isWanted) {
             handOver(ready);
         } else {
@@ -237,10 +235,10 @@ final class Spare implements Runnable {
             isWanted = true;
             Worker ready = worker;
             if (ready != null && state == SpareState.WAITING) {
-                setNice(ready, 0);
+                ready.process().setNice(0);
                 handOver(ready);
             } else if (ready != null) {
-                setNice(ready, 0);
+                ready.process().setNice(0);
             }
         }
         CompletableFuture<Void> unused = claimed.handle((taken, failure) -> {
@@ -300,12 +298,6 @@ final class Spare implements Runnable {
         } catch (OutOfMemoryError e) {
             // there can be no more threads, so this one waits
             ending.close();
-        }
-    }
-
-    private static void setNice(Worker worker, int nice) {
-        if (worker.process() instanceof LaunchedProcess process) {
-            process.setNice(nice);
         }
     }
 

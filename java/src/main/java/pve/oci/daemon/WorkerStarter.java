@@ -167,10 +167,7 @@ final class WorkerStarter implements AutoCloseable {
         LaunchedProcess launched = new LaunchedProcess(process);
         try {
             SocketFile listener = listener(start);
-            WorkerLog log = new WorkerLog(process.getErrorStream(), process.pid());
-            Thread reader = new Thread(log, "worker-log-" + process.pid());
-            reader.setDaemon(true);
-            reader.start();
+            WorkerLog log = startLog(process);
             ChannelSocket connection = await(connecting, listener, launched, log, start);
             return new Worker(
                     FrameChannel.withoutDescriptors(connection, Worker.MAXIMUM_FRAME_SIZE), launched, start.maps);
@@ -185,6 +182,14 @@ final class WorkerStarter implements AutoCloseable {
                 expected.remove(process.pid());
             }
         }
+    }
+
+    private static WorkerLog startLog(Process process) {
+        WorkerLog log = new WorkerLog(process.getErrorStream(), process.pid());
+        Thread reader = new Thread(log, "worker-log-" + process.pid());
+        reader.setDaemon(true);
+        reader.start();
+        return log;
     }
 
     /**

@@ -102,17 +102,21 @@ final class LayerReader {
         slots.publishContent(filled);
     }
 
+    private static void requireSize(Layer layer, long actual) throws ImageException {
+        long expected = layer.descriptor().size();
+        if (actual != expected) {
+            throw ImageException.of(ImageError.SIZE_MISMATCH)
+                    .with("blobDigest", layer.descriptor().digest().toString())
+                    .with("expectedSize", expected)
+                    .with("actualSize", actual)
+                    .message(layer + ": blob has a size of " + actual + " bytes, its descriptor says " + expected);
+        }
+    }
+
     private void read(Layer layer) throws IOException, InterruptedException {
         uncompressed = 0;
         try (BlobSource blob = layer.blob().open()) {
-            if (blob.size() != layer.descriptor().size()) {
-                throw ImageException.of(ImageError.SIZE_MISMATCH)
-                        .with("blobDigest", layer.descriptor().digest().toString())
-                        .with("expectedSize", layer.descriptor().size())
-                        .with("actualSize", blob.size())
-                        .message(layer + ": blob has a size of " + blob.size() + " bytes, its descriptor says "
-                                + layer.descriptor().size());
-            }
+            requireSize(layer, blob.size());
             Slot read = readPiece(layer, blob, blob.size());
             long left = blob.size() - read.length;
             Decompressor decompressor = null;

@@ -19,8 +19,6 @@ public final class Libc {
 
     public static final int O_RDONLY = 0;
     public static final int O_WRONLY = 1;
-    public static final int O_CREAT = 0x40;
-    public static final int O_EXCL = 0x80;
     public static final int O_ACCMODE = 3;
     public static final int O_NONBLOCK = 0x800;
     public static final int O_CLOEXEC = 0x80000;
@@ -28,6 +26,8 @@ public final class Libc {
     // asm/fcntl.h: arm64 kept the numbers of 32-bit Arm
     public static final int O_DIRECTORY = ARM64 ? 0x4000 : 0x10000;
     public static final int O_NOFOLLOW = ARM64 ? 0x8000 : 0x20000;
+    // O_CREAT and O_EXCL: makes a file, and never opens one that is there, or to which a link leads
+    public static final int NEW_FILE = 0x40 | 0x80 | O_WRONLY | O_NOFOLLOW | O_CLOEXEC;
 
     /** Bits of a mode besides its type, and those that give a program another owner's rights. */
     public static final int S_PERMISSIONS = 07777;

@@ -61,8 +61,7 @@ public final class TreeRecord {
 
     private static void writeFile(Fd root, Steps steps) throws IOException {
         TreeRemoval.ofMount(root, steps).removeIfThere(root, FILE);
-        int flags = Libc.O_WRONLY | Libc.O_CREAT | Libc.O_EXCL | Libc.O_NOFOLLOW | Libc.O_CLOEXEC;
-        Fd fd = new Fd(Libc.openat(root.number(), FILE_NAME.address(), flags, 0600));
+        Fd fd = new Fd(Libc.openat(root.number(), FILE_NAME.address(), Libc.NEW_FILE, 0600));
         try (MtreeWriter writer =
                 new MtreeWriter(new BufferedOutputStream(ZstdStreams.compressing(new FdOutputStream(fd)), 1 << 16))) {
             new TreeWalk(root, steps).run(directory -> true, (entry, isMountPoint) -> {

@@ -135,14 +135,13 @@ public final class Rootfs implements AutoCloseable {
      * #finishFile}.
      */
     public Fd createFile(Directory parent, EntryPath path, FileMetadata metadata) throws IOException {
-        int flags = Libc.O_WRONLY | Libc.O_CREAT | Libc.O_EXCL | Libc.O_NOFOLLOW | Libc.O_CLOEXEC;
         int mode = metadata.modeWithoutSetId();
         int fd;
         try {
-            fd = Libc.openat(parent.number(), nameOf(path), flags, mode);
+            fd = Libc.openat(parent.number(), nameOf(path), Libc.NEW_FILE, mode);
         } catch (ErrnoException e) {
             removal.clearWay(parent, path, e);
-            fd = Libc.openat(parent.number(), nameOf(path), flags, mode);
+            fd = Libc.openat(parent.number(), nameOf(path), Libc.NEW_FILE, mode);
         }
         layerEntries.markMade(parent, path);
         return new Fd(fd);

@@ -4,6 +4,12 @@ package pve.oci.service;
 public interface WorkerProcess {
     long pid();
 
+    /** To be called when the worker is ready: then all processes that belong to it are there, and can be found. */
+    void ready();
+
+    /** Sets the nice value of all its threads: each thread has its own, and passes it on to threads it starts. */
+    void setNice(int nice);
+
     /** Sends SIGKILL to everything that belongs to the worker; returns at once. */
     void kill();
 

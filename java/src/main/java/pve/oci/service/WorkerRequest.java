@@ -36,27 +36,32 @@ public record WorkerRequest(String method, Map<String, @Nullable Object> paramet
         if (root != null) {
             request.addRoot(root.tree());
         }
+        request.addOwn(method, parameters, maps);
+        return request;
+    }
+
+    /** What only this method has. */
+    private void addOwn(ImageMethod method, JobParameters call, IdMaps maps) {
         switch (method) {
             case EXTRACT -> {
-                request.addMaps(maps);
-                request.parameters.put("record", wantsRecord(parameters.options()));
+                addMaps(maps);
+                parameters.put("record", wantsRecord(call.options()));
             }
             case COMPARE_IMAGE -> {
-                request.addMaps(maps);
-                request.parameters.put("keep", orEmpty(parameters.keep()));
+                addMaps(maps);
+                parameters.put("keep", orEmpty(call.keep()));
             }
             case STAGE -> {
-                request.addMaps(maps);
-                request.parameters.put("keep", orEmpty(parameters.keep()));
-                request.parameters.put("discardChanges", Boolean.TRUE.equals(parameters.discardChanges()));
+                addMaps(maps);
+                parameters.put("keep", orEmpty(call.keep()));
+                parameters.put("discardChanges", Boolean.TRUE.equals(call.discardChanges()));
             }
-            case COMPARE -> request.parameters.put("keep", orEmpty(parameters.keep()));
-            case APPLY -> request.parameters.put("step", parameters.step());
+            case COMPARE -> parameters.put("keep", orEmpty(call.keep()));
+            case APPLY -> parameters.put("step", call.step());
             default -> {
                 // these methods have only an archive
             }
         }
-        return request;
     }
 
     private static boolean wantsRecord(@Nullable ExtractOptions options) {

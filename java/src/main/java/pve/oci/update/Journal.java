@@ -84,8 +84,7 @@ record Journal(Phase phase, PathSet kept, Map<String, Kept> directories) {
 
     private static void writeFile(Fd control, CString name, byte[] content) throws IOException {
         removeFile(control, name);
-        int flags = Libc.O_WRONLY | Libc.O_CREAT | Libc.O_EXCL | Libc.O_NOFOLLOW | Libc.O_CLOEXEC;
-        Fd fd = new Fd(Libc.openat(control.number(), name.address(), flags, 0600));
+        Fd fd = new Fd(Libc.openat(control.number(), name.address(), Libc.NEW_FILE, 0600));
         try (FdOutputStream stream = new FdOutputStream(fd)) {
             stream.write(content);
             UpdateCalls.fsync(fd.number());
