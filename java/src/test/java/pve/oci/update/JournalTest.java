@@ -43,32 +43,30 @@ class JournalTest {
     }
 
     @ParameterizedTest
-    @CsvSource(
-            delimiter = '|',
-            value = {
-                "\"version\":1 | \"version\":2",
-                "\"version\":1 | \"version\":\"1\"",
-                "\"in\" | \"nowhere\"",
-                "data/mine | /data/mine",
-                "data/mine | data/../../mine",
-                "data/mine | data/m\\u0000",
-                "data/mine | other/mine",
-                "[\"data/mine\"] | [5]",
-                "[\"data/mine\"] | [\"\"]",
-                "\"path\":\"data\" | \"path\":\"data/below\"",
-                "\"path\":\"\" | \"path\":\"data\"",
-                "493 | -1",
-                "493 | 4096000",
-                "\"uid\":0 | \"uid\":4294967295",
-                "\"uid\":0 | \"uid\":-1",
-                "\"gid\":0 | \"gid\":1e3",
-                "\"nanos\":7 | \"nanos\":-5",
-                "\"nanos\":7 | \"nanos\":1000000000",
-                "\"seconds\":-1 | \"seconds\":99999999999999999999",
-                "\"b\" | 5",
-                "user.a | ",
-                "user.a | user.\\u0000",
-            })
+    @CsvSource(delimiter = '|', textBlock = """
+                    "version":1 | "version":2
+                    "version":1 | "version":"1"
+                    "in" | "nowhere"
+                    data/mine | /data/mine
+                    data/mine | data/../../mine
+                    data/mine | data/m\\u0000
+                    data/mine | other/mine
+                    ["data/mine"] | [5]
+                    ["data/mine"] | [""]
+                    "path":"data" | "path":"data/below"
+                    "path":"" | "path":"data"
+                    493 | -1
+                    493 | 4096000
+                    "uid":0 | "uid":4294967295
+                    "uid":0 | "uid":-1
+                    "gid":0 | "gid":1e3
+                    "nanos":7 | "nanos":-5
+                    "nanos":7 | "nanos":1000000000
+                    "seconds":-1 | "seconds":99999999999999999999
+                    "b" | 5
+                    user.a |
+                    user.a | user.\\u0000
+                    """)
     void refuses_what_no_update_writes(String part, String otherwise) {
         String content = GOOD.replace(part, otherwise == null ? "" : otherwise);
         assertThat(content).isNotEqualTo(GOOD);
