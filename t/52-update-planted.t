@@ -83,9 +83,7 @@ for my $names (['.pve.oci.update'], ['.pve.oci.previous'], [@TRAPS[2 .. $#TRAPS]
             system('cp', '-a', $PRISTINE, $rootdir) == 0 or die "cp failed\n";
             shell($rootdir, "rm -f $_; " . $content =~ s/NAME/$_/gr) for $names->@*;
             shell($rootdir, 'find . -user 0 -exec chown -h 100000:100000 {} +');
-            # a comparison looks at none of the folders
-            my @diff = @$names > 1 ? ['diff'] : ();
-            for my $command (@diff, ['update', $IMAGE[2]], ['rollback']) {
+            for my $command (['diff'], ['update', $IMAGE[2]], ['rollback']) {
                 my ($verb, @archive) = $command->@*;
                 my @options = (@HERE, $verb eq 'diff' ? () : '--discard-changes');
                 my ($code, $out, $errors) = pve_oci($verb, $rootdir, @archive, @options);
