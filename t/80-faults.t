@@ -69,7 +69,7 @@ subtest 'rootfs unmounted right after the reply' => sub {
     my $umount2 = (POSIX::uname())[4] eq 'x86_64' ? 166 : 39;
     my @failed;
     for my $mode (PVE::OCI::Embedded::unavailable() ? 'daemon' : qw(daemon embedded)) {
-        for my $round (1 .. 10) {
+        for my $round (1 .. 20) {
             my $root = mount_root('size=64m');
             extract($SMALL, $root, mode => $mode);
             if (syscall($umount2, $root, 0) == 0) {

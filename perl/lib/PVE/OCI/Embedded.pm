@@ -145,6 +145,7 @@ my sub fail_without_answer ($error, $status, $lines) {
     if (!defined($status)) {
         $how = 'is gone';
     } elsif ($status > 128) {
+        # names by number; those from 32 on are the real-time ones
         my $name = $status < 160 && (split(/ /, $Config{sig_name}))[$status - 128];
         $signal = $name ? "SIG$name" : 'signal ' . ($status - 128);
         $how = "was killed by $signal";
