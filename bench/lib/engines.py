@@ -107,16 +107,16 @@ class Peak(threading.Thread):
 
 
 class Service:
-    """A daemon that runs."""
+    """A daemon that runs, of this tree or another one that is built."""
 
-    def __init__(self, folder, options=(), prefix=()):
-        self.folder, self.options, self.prefix = folder, options, prefix
+    def __init__(self, folder, options=(), prefix=(), home=TREE):
+        self.folder, self.options, self.prefix, self.home = folder, options, prefix, home
         self.socket = os.path.join(folder, "socket")
         self.process = None
 
     def start(self):
         os.makedirs(self.folder, exist_ok=True)
-        command = [*self.prefix, os.path.join(TREE, "bin", "pve-ocid"), "--socket", self.socket,
+        command = [*self.prefix, os.path.join(self.home, "bin", "pve-ocid"), "--socket", self.socket,
                    "--allow-any-id-map", *self.options]
         with open(os.path.join(self.folder, "log"), "ab") as log:
             self.process = subprocess.Popen(command, stderr=log)
@@ -207,7 +207,7 @@ class Daemon(Command):
 
     def extract(self, image, target):
         if self.by_command:
-            return timed(self.work, [os.path.join(TREE, "bin", "pve-oci"), "extract", "-q", "--socket",
+            return timed(self.work, [os.path.join(self.service.home, "bin", "pve-oci"), "extract", "-q", "--socket",
                                      self.service.socket, "--uidmap", MAP, image.archive, target])
         start = time.monotonic()
         request(self.service.socket, image.archive, target)
@@ -245,6 +245,12 @@ def ours(work, options=()):
     engines = [Daemon("pve-oci", work, service), Daemon("pve-oci, request", work, service, by_command=False),
                Daemon("pve-oci, cold", work, cold, warm=False)]
     return engines + ([embedded(work)] if embedded_exists() else [])
+
+
+def base(work, home):
+    """Another tree of pve-oci that is built: its command, and requests to its daemon."""
+    service = Service(os.path.join(work, "base"), home=home)
+    return [Daemon("base", work, service), Daemon("base, request", work, service, by_command=False)]
 
 
 def embedded(work):
