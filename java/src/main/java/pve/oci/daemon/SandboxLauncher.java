@@ -89,9 +89,6 @@ record SandboxLauncher(
                 // reply
                 "-Xms24m",
                 "-Xmn12m",
-                // compiler threads get a lower priority than the job
-                "-XX:ThreadPriorityPolicy=1",
-                "-XX:CompilerThreadPriority=5",
                 // the JVM ignores a class-data archive that does not fit it or the jars; that need not be logged
                 "-Xlog:disable",
                 "-Xlog:all=warning:stderr",

@@ -41,6 +41,7 @@ final class Spare implements Runnable {
     private final CompletableFuture<Worker> claimed = new CompletableFuture<>();
     private SpareState state = SpareState.STARTING;
     private boolean isWanted;
+    private boolean hasLowPriority;
     private @Nullable CompletableFuture<Worker> start;
     private @Nullable Worker worker;
 
@@ -118,7 +119,18 @@ final class Spare implements Runnable {
             throw new IOException("nobody waits for this worker");
         }
         worker = started;
-        started.process().setNice(isWanted ? 0 : LOW_PRIORITY);
+        if (!isWanted) {
+            started.process().setNice(LOW_PRIORITY);
+            hasLowPriority = true;
+        }
+    }
+
+    /** Not done again for a worker that waits, because a job waits for it meanwhile. */
+    private synchronized void givePriority(Worker ready) {
+        if (hasLowPriority) {
+            hasLowPriority = false;
+            ready.process().setNice(0);
+        }
     }
 
     private static void awaitReady(Worker started) throws IOException {
@@ -193,7 +205,7 @@ final class Spare implements Runnable {
             fail(new IOException("nobody waits for this worker"));
             return;
         }
-        ready.process().setNice(0);
+        givePriority(ready);
         if (isWanted) {
             handOver(ready);
         } else {
@@ -234,11 +246,11 @@ final class Spare implements Runnable {
         synchronized (this) {
             isWanted = true;
             Worker ready = worker;
-            if (ready != null && state == SpareState.WAITING) {
-                ready.process().setNice(0);
-                handOver(ready);
-            } else if (ready != null) {
-                ready.process().setNice(0);
+            if (ready != null) {
+                givePriority(ready);
+                if (state == SpareState.WAITING) {
+                    handOver(ready);
+                }
             }
         }
         CompletableFuture<Void> unused = claimed.handle((taken, failure) -> {

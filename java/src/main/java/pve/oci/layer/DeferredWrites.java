@@ -44,16 +44,12 @@ final class DeferredWrites implements SlotSource.Helper, AutoCloseable {
     /** A file that could not be written. */
     record Failure(ErrnoException reason, Layer layer, String entryPath) {}
 
-    DeferredWrites() {
-        this(Math.min(MAXIMUM_THREADS, LayerPipeline.cores() - 1));
-    }
-
     /** @param count of threads; 1 means none, because a single one would only take turns with those of the pipeline */
     DeferredWrites(int count) {
         for (int i = 0; i < BATCHES; i++) {
             free.add(new Batch(BATCH_SIZE));
         }
-        for (int i = 0; count > 1 && i < count; i++) {
+        for (int i = 0; count > 1 && i < Math.min(MAXIMUM_THREADS, count); i++) {
             Thread thread = new Thread(this::work, "file-writer");
             thread.setDaemon(true);
             thread.start();

@@ -19,11 +19,13 @@ import pve.oci.tar.TarReader;
 final class FileWriter implements AutoCloseable {
     private final Rootfs rootfs;
     private final Progress progress;
-    private final DeferredWrites deferred = new DeferredWrites();
+    private final DeferredWrites deferred;
 
-    FileWriter(Rootfs rootfs, Progress progress) {
+    /** @param cores see {@link LayerPipeline#cores} */
+    FileWriter(Rootfs rootfs, Progress progress, int cores) {
         this.rootfs = rootfs;
         this.progress = progress;
+        deferred = new DeferredWrites(cores - 1);
     }
 
     DeferredWrites deferred() {

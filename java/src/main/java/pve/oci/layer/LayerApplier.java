@@ -40,6 +40,7 @@ public final class LayerApplier implements AutoCloseable {
     /**
      * @param uids ids inside the container's namespace; empty for a privileged container
      * @param gids likewise
+     * @param cores see {@link LayerPipeline#cores}
      */
     public LayerApplier(
             Rootfs rootfs,
@@ -47,11 +48,12 @@ public final class LayerApplier implements AutoCloseable {
             MappedIds gids,
             boolean isPrivileged,
             LayerLimits limits,
-            Progress progress) {
+            Progress progress,
+            int cores) {
         this.rootfs = rootfs;
         this.limits = limits;
         this.progress = progress;
-        writer = new FileWriter(rootfs, progress);
+        writer = new FileWriter(rootfs, progress, cores);
         entryApplier = new EntryApplier(rootfs, isPrivileged, new EntryOwner(uids, gids), writer, current, warnings);
     }
 

@@ -32,6 +32,8 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
 
     private static final int MINIMUM_SLOTS = 4;
 
+    private static final long SMALL_IMAGE = 2 << 20;
+
     /** A reader, two hashers and their slots. With two lanes, each takes every second layer. */
     private static final class Lane {
         final SlotQueues slots;
@@ -72,12 +74,11 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
     private boolean isAtEnd = true;
     private SlotSource.@Nullable Helper writes;
 
-    /** @param isStream the archive can only be read from front to end, by one reader */
-    public LayerPipeline(List<Layer> layers, LayerLimits limits, Progress progress, boolean isStream) {
-        this(layers, limits, progress, isStream, cores());
-    }
-
-    LayerPipeline(List<Layer> layers, LayerLimits limits, Progress progress, boolean isStream, int cores) {
+    /**
+     * @param isStream the archive can only be read from front to end, by one reader
+     * @param cores see {@link #cores}
+     */
+    public LayerPipeline(List<Layer> layers, LayerLimits limits, Progress progress, boolean isStream, int cores) {
         this.layers = layers;
         int readers = isStream || cores < 4 || layers.size() < 2 ? 1 : 2;
         boolean hashesOnThreadsOfItsOwn = cores > 2;
@@ -105,13 +106,21 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
         slots = lanes.get(0).slots;
     }
 
+    /** How many cores to have threads for, with an image of these layers. */
+    public static int cores(List<Layer> layers) {
+        long size = layers.stream().mapToLong(x -> x.descriptor().size()).sum();
+        return cores(Runtime.getRuntime().availableProcessors(), OpenSsl.hasSha256Instructions(), size);
+    }
+
     /**
-     * How many cores to have threads for. Without instructions for SHA-256 hashing takes longer than all other work,
-     * and goes on without a pause only on threads of its own: two cores then have the threads that three have.
+     * Without instructions for SHA-256 hashing takes longer than all other work, and goes on without a pause only on
+     * threads of its own: two cores then have the threads that three have. A small image is done before such threads
+     * have started.
+     *
+     * @param size of the layers as stored, in bytes
      */
-    static int cores() {
-        int cores = Runtime.getRuntime().availableProcessors();
-        return cores == 2 && !OpenSsl.hasSha256Instructions() ? 3 : cores;
+    static int cores(int processors, boolean hasSha256Instructions, long size) {
+        return processors == 2 && !hasSha256Instructions && size >= SMALL_IMAGE ? 3 : processors;
     }
 
     private List<Layer> everyNth(int first, int step) {

@@ -63,10 +63,11 @@ final class Extraction {
     }
 
     private Map<String, @Nullable Object> apply(List<LayerStep> steps) throws IOException {
+        int cores = LayerPipeline.cores(image.layers());
         LayerApplier applier = new LayerApplier(
-                rootfs, request.uids(), request.gids(), request.isPrivileged(), request.limits(), progress);
+                rootfs, request.uids(), request.gids(), request.isPrivileged(), request.limits(), progress, cores);
         try {
-            apply(steps, applier);
+            apply(steps, applier, cores);
             progress.phase(Progress.JobPhase.FINISHING);
             if (request.writesRecord()) {
                 TreeRecord.write(rootfs.directory(), rootfs.steps().withoutLimit());
@@ -81,9 +82,9 @@ final class Extraction {
         }
     }
 
-    private void apply(List<LayerStep> steps, LayerApplier applier) throws IOException {
+    private void apply(List<LayerStep> steps, LayerApplier applier, int cores) throws IOException {
         List<Layer> layers = steps.stream().map(LayerStep::layer).toList();
-        try (LayerPipeline pipeline = new LayerPipeline(layers, request.limits(), progress, isStream);
+        try (LayerPipeline pipeline = new LayerPipeline(layers, request.limits(), progress, isStream, cores);
                 // closed before the pipeline, because its threads may still write from the pipeline's memory
                 applier) {
             for (LayerStep step : steps) {

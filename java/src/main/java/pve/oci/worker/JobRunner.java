@@ -200,7 +200,9 @@ public final class JobRunner {
             List<Object> verified = new ArrayList<>();
             verified.add(image.manifest().toJson());
             verified.add(image.configDescriptor().toJson());
-            try (LayerPipeline pipeline = new LayerPipeline(layers, request.limits(), progress, open.isStream())) {
+            int cores = LayerPipeline.cores(layers);
+            try (LayerPipeline pipeline =
+                    new LayerPipeline(layers, request.limits(), progress, open.isStream(), cores)) {
                 for (Layer layer : layers) {
                     progress.layer(layer.index());
                     pipeline.beginLayer();
