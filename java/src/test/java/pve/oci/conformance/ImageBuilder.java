@@ -76,7 +76,8 @@ public final class ImageBuilder {
         }
         index.put("manifests", manifests);
         patch(index, description.get("patchIndex"));
-        files.put("oci-layout", "{\"imageLayoutVersion\":\"1.0.0\"}".getBytes(UTF_8));
+        files.put("oci-layout", """
+                {"imageLayoutVersion":"1.0.0"}""".getBytes(UTF_8));
         files.put("index.json", Json.write(index));
     }
 

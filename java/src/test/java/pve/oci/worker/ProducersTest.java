@@ -283,7 +283,8 @@ class ProducersTest {
     @Test
     void a_directory_of_skopeo_is_named_as_what_it_is() throws IOException {
         byte[] archive = new TarBuilder()
-                .file("manifest.json", "{\"schemaVersion\":2}")
+                .file("manifest.json", """
+                        {"schemaVersion":2}""")
                 .file("version", "Directory Transport Version: 1.1\n")
                 .build();
 
