@@ -9,13 +9,12 @@ use v5.36;
 use FindBin;
 use lib "$FindBin::Bin/lib", "$FindBin::Bin/../perl/lib";
 
-use File::Temp qw(tempdir);
 use Test::More;
 
 use RealDaemon;
 use TestImage qw(entry);
 use TestUpdate qw(application fingerprint is_same_tree pve_oci shell slurp write_file);
-use UpdateEdges qw(@HERE @IMAGE prepare rootfs);
+use UpdateEdges qw(@HERE @IMAGE copy_of prepare rootfs);
 
 BEGIN { $ENV{TMPDIR} //= '/dev/shm' if -w '/dev/shm' }
 
@@ -168,12 +167,6 @@ my @CASES = (
     ],
 );
 
-sub another_tree() {
-    my $rootdir = tempdir(CLEANUP => 1) . '/ct';
-    system('cp', '-a', $PRISTINE, $rootdir) == 0 or die "cp failed\n";
-    return $rootdir;
-}
-
 # Changes of the root directory's own time are not looked at: its entries come and go.
 sub tree ($rootdir) {
     return shell(
@@ -186,7 +179,7 @@ sub tree ($rootdir) {
 
 sub run_case ($what, $script, %case) {
     my @engine = $case{engine}->@*;
-    my $rootdir = another_tree();
+    my $rootdir = copy_of($PRISTINE);
     shell($rootdir, "$script\n$TO_THE_CONTAINER\n" . ($case{after} // ''));
     my $before = tree($rootdir);
     my $is_refused = defined($case{refused});
@@ -242,7 +235,7 @@ for my $number (0 .. $#CASES) {
 
 # Image and container may give their root directory to any of their users.
 subtest 'whoever owns the root directory, the ID map is the container\'s' => sub {
-    my $rootdir = another_tree();
+    my $rootdir = copy_of($PRISTINE);
     chown(100_005, 165_535, $rootdir) or die "chown: $!\n";
     my $before = tree($rootdir);
     my ($code, undef, $errors) = pve_oci('diff', $rootdir, @HERE);
@@ -260,7 +253,7 @@ subtest 'whoever owns the root directory, the ID map is the container\'s' => sub
 subtest 'an image with forty thousand volumes' => sub {
     my $image = image({ Volumes => { map { ("/v/$_" => {}) } 'data', 1 .. 40_000 } });
     for my $engine (@engines) {
-        my $rootdir = another_tree();
+        my $rootdir = copy_of($PRISTINE);
         my ($code, undef, $errors) = pve_oci('update', $rootdir, $image, $engine->@*);
         is($code, 0, "$engine->[0]: updated") or diag($errors);
         ($code, undef, $errors) = pve_oci('diff', $rootdir, $engine->@*);

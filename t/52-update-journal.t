@@ -7,7 +7,6 @@ use v5.36;
 use FindBin;
 use lib "$FindBin::Bin/lib", "$FindBin::Bin/../perl/lib";
 
-use File::Temp qw(tempdir);
 use JSON;
 use Test::More;
 
@@ -15,7 +14,7 @@ use PVE::OCI;
 use PVE::OCI::RootUpdate;
 use PVE::OCI::Session;
 use TestUpdate qw(fingerprint shell slurp write_file);
-use UpdateEdges qw(@IMAGE prepare rootfs);
+use UpdateEdges qw(@IMAGE copy_of prepare rootfs);
 
 my $FOLDER = prepare();
 my $VICTIM = "$FOLDER/victim";
@@ -84,8 +83,7 @@ sub step ($name, $rootdir) {
 for my $planted (@PLANTED) {
     my ($what, $command, $fields) = $planted->@*;
     subtest $what => sub {
-        my $rootdir = tempdir(CLEANUP => 1) . '/ct';
-        system('cp', '-a', $PRISTINE, $rootdir) == 0 or die "cp failed\n";
+        my $rootdir = copy_of($PRISTINE);
         mkdir("$rootdir/.pve.oci.update", 0700) or die "mkdir: $!\n";
         shell($rootdir, 'cd .pve.oci.update; mkdir -m 700 new old');
         shell("$rootdir/.pve.oci.update", $command) if $command;

@@ -8,14 +8,13 @@ use v5.36;
 use FindBin;
 use lib "$FindBin::Bin/lib", "$FindBin::Bin/../perl/lib";
 
-use File::Temp qw(tempdir);
 use JSON;
 use POSIX ();
 use Test::More;
 use Time::HiRes qw(time);
 
 use TestUpdate qw(fingerprint is_same_tree pve_oci shell slurp write_file);
-use UpdateEdges qw(@HERE @IMAGE changes is_updated prepare rootfs update);
+use UpdateEdges qw(@HERE @IMAGE changes copy_of is_updated prepare rootfs update);
 
 # names by the hundred thousand are made, moved and removed: a disk takes twice as long
 BEGIN { $ENV{TMPDIR} //= '/dev/shm' if -w '/dev/shm' }
@@ -49,8 +48,7 @@ subtest 'planted in place of the folder that stages an update' => sub {
     for my $content (@CONTENTS) {
         my $is_removed = $content eq 'mkdir -m 700 NAME';
         for my $options ([], ['--discard-changes']) {
-            my $rootdir = tempdir(CLEANUP => 1) . '/ct';
-            system('cp', '-a', $PRISTINE, $rootdir) == 0 or die "cp failed\n";
+            my $rootdir = copy_of($PRISTINE);
             shell($rootdir, $content =~ s/NAME/.pve.oci.update/gr);
             shell($rootdir, 'find . -user 0 -exec chown -h 100000:100000 {} +');
             my $before = fingerprint($rootdir);
@@ -79,8 +77,7 @@ subtest 'planted in place of the folder that stages an update' => sub {
 for my $names (['.pve.oci.update'], ['.pve.oci.previous'], [@TRAPS[2 .. $#TRAPS]]) {
     subtest "planted: @$names" => sub {
         for my $content (@CONTENTS) {
-            my $rootdir = tempdir(CLEANUP => 1) . '/ct';
-            system('cp', '-a', $PRISTINE, $rootdir) == 0 or die "cp failed\n";
+            my $rootdir = copy_of($PRISTINE);
             shell($rootdir, "rm -f $_; " . $content =~ s/NAME/$_/gr) for $names->@*;
             shell($rootdir, 'find . -user 0 -exec chown -h 100000:100000 {} +');
             for my $command (['diff'], ['update', $IMAGE[2]], ['rollback']) {

@@ -12,7 +12,7 @@ use Test::More;
 use TestUpdate qw(application fingerprint fresh_rootfs is_same_tree pve_oci shell slurp);
 
 our @EXPORT_OK =
-    qw(@HERE @IMAGE changes is_refused is_rolled_back is_updated prepare rootfs update);
+    qw(@HERE @IMAGE changes copy_of is_refused is_rolled_back is_updated prepare rootfs update);
 
 # a mode of its own: no daemon is asked
 our @HERE = ('--embedded');
@@ -36,12 +36,18 @@ sub prepare() {
     return $folder;
 }
 
+# A root file system like another one, in a folder of its own.
+sub copy_of ($original) {
+    my $rootdir = tempdir(CLEANUP => 1) . '/ct';
+    system('cp', '-a', $original, $rootdir) == 0 or die "cp failed\n";
+    return $rootdir;
+}
+
 # Of version 1 with a file of the user's, and what the script does in it. It is extracted once, and
 # copied then.
 sub rootfs ($script = '') {
     state $pristine = fresh_rootfs($IMAGE[1], @HERE);
-    my $rootdir = tempdir(CLEANUP => 1);
-    system('cp', '-a', '-T', $pristine, $rootdir) == 0 or die "cp failed\n";
+    my $rootdir = copy_of($pristine);
     shell($rootdir, "echo mine >data/mine; chown 100070:100070 data/mine; $script");
     return $rootdir;
 }
