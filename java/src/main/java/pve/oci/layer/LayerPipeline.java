@@ -106,19 +106,17 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
         slots = lanes.get(0).slots;
     }
 
-    /** How many cores to have threads for, with an image of these layers. */
-    public static int cores(List<Layer> layers) {
-        long size = layers.stream().mapToLong(x -> x.descriptor().size()).sum();
+    /**
+     * How many cores to have threads for. Without instructions for SHA-256 hashing takes longer than all other work,
+     * and goes on without a pause only on threads of its own: two cores then have the threads that three have. A small
+     * image is done before such threads have started.
+     *
+     * @param size of all layers as stored, in bytes
+     */
+    public static int cores(long size) {
         return cores(Runtime.getRuntime().availableProcessors(), OpenSsl.hasSha256Instructions(), size);
     }
 
-    /**
-     * Without instructions for SHA-256 hashing takes longer than all other work, and goes on without a pause only on
-     * threads of its own: two cores then have the threads that three have. A small image is done before such threads
-     * have started.
-     *
-     * @param size of the layers as stored, in bytes
-     */
     static int cores(int processors, boolean hasSha256Instructions, long size) {
         return processors == 2 && !hasSha256Instructions && size >= SMALL_IMAGE ? 3 : processors;
     }

@@ -63,7 +63,7 @@ final class Extraction {
     }
 
     private Map<String, @Nullable Object> apply(List<LayerStep> steps) throws IOException {
-        int cores = LayerPipeline.cores(image.layers());
+        int cores = LayerPipeline.cores(image.layersSize());
         LayerApplier applier = new LayerApplier(
                 rootfs, request.uids(), request.gids(), request.isPrivileged(), request.limits(), progress, cores);
         try {

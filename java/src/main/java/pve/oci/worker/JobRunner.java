@@ -200,7 +200,7 @@ public final class JobRunner {
             List<Object> verified = new ArrayList<>();
             verified.add(image.manifest().toJson());
             verified.add(image.configDescriptor().toJson());
-            int cores = LayerPipeline.cores(layers);
+            int cores = LayerPipeline.cores(image.layersSize());
             try (LayerPipeline pipeline =
                     new LayerPipeline(layers, request.limits(), progress, open.isStream(), cores)) {
                 for (Layer layer : layers) {

@@ -2,7 +2,10 @@ package pve.oci.daemon;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -12,6 +15,7 @@ import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import pve.oci.linux.Libc;
 import pve.oci.service.IdMaps;
 import pve.oci.service.Worker;
 
@@ -85,6 +89,27 @@ class WorkerPoolTest {
             }
         }
         assertThat(ProcessHandle.current().descendants()).noneMatch(ProcessHandle::isAlive);
+    }
+
+    @Test
+    void a_job_gets_a_worker_of_usual_priority() throws Exception {
+        assumeTrue(Libc.getuid() == 0, "others than root cannot give a priority back");
+        try (WorkerPool pool = new WorkerPool(starter(), null, new WorkerPool.Limits(1, 600_000))) {
+            pool.prepare(IdMaps.DEFAULT);
+            awaitReady();
+            // the first has waited, the second is started for the job
+            for (int i = 0; i < 2; i++) {
+                try (Worker worker = pool.take(IdMaps.DEFAULT).get(5, TimeUnit.SECONDS)) {
+                    assertThat(nice(worker.process().pid())).isZero();
+                }
+            }
+        }
+    }
+
+    /** The 19th value in proc_pid_stat(5); the second is the only one with parentheses. */
+    private static int nice(long pid) throws IOException {
+        String stat = Files.readString(Path.of("/proc/" + pid + "/stat"));
+        return Integer.parseInt(stat.substring(stat.lastIndexOf(')') + 2).split(" ", -1)[16]);
     }
 
     /** Waits until the launcher has its child, and has had time to say that it is ready. */
