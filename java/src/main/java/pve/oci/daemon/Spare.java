@@ -41,7 +41,10 @@ final class Spare implements Runnable {
     private final CompletableFuture<Worker> claimed = new CompletableFuture<>();
     private SpareState state = SpareState.STARTING;
     private boolean isWanted;
+
+    /** From the start of its process until that is ready and warmed up. */
     private boolean hasLowPriority;
+
     private @Nullable CompletableFuture<Worker> start;
     private @Nullable Worker worker;
 
@@ -125,14 +128,6 @@ final class Spare implements Runnable {
         }
     }
 
-    /** Not done again for a worker that waits, because a job waits for it meanwhile. */
-    private synchronized void givePriority(Worker ready) {
-        if (hasLowPriority) {
-            hasLowPriority = false;
-            ready.process().setNice(0);
-        }
-    }
-
     private static void awaitReady(Worker started) throws IOException {
         Frame ready = started.channel().receive(WorkerConversation.START_MILLIS);
         if (ready == null) {
@@ -205,7 +200,11 @@ final class Spare implements Runnable {
             fail(new IOException("nobody waits for this worker"));
             return;
         }
-        givePriority(ready);
+        if (hasLowPriority) {
+            // once more if a job wants it already: threads may have been started meanwhile by others of low priority
+            ready.process().setNice(0);
+            hasLowPriority = false;
+        }
         if (isWanted) {
             handOver(ready);
         } else {
@@ -247,7 +246,9 @@ final class Spare implements Runnable {
             isWanted = true;
             Worker ready = worker;
             if (ready != null) {
-                givePriority(ready);
+                if (hasLowPriority) {
+                    ready.process().setNice(0);
+                }
                 if (state == SpareState.WAITING) {
                     handOver(ready);
                 }

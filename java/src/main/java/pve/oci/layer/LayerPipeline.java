@@ -33,6 +33,7 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
     private static final int MINIMUM_SLOTS = 4;
 
     private static final long SMALL_IMAGE = 2 << 20;
+    private static final boolean HAS_SHA256_INSTRUCTIONS = OpenSsl.hasSha256Instructions();
 
     /** A reader, two hashers and their slots. With two lanes, each takes every second layer. */
     private static final class Lane {
@@ -114,7 +115,7 @@ public final class LayerPipeline implements TarSource, AutoCloseable {
      * @param size of all layers as stored, in bytes
      */
     public static int cores(long size) {
-        return cores(Runtime.getRuntime().availableProcessors(), OpenSsl.hasSha256Instructions(), size);
+        return cores(Runtime.getRuntime().availableProcessors(), HAS_SHA256_INSTRUCTIONS, size);
     }
 
     static int cores(int processors, boolean hasSha256Instructions, long size) {
